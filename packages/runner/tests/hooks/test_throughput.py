@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from eng.hooks._devices import host_memory_mb, peak_flops
-from eng.hooks._ranks import judged
+from eng.hooks._ranks import compare_ranks
 from eng.hooks._throughput import RunNumbers, throughput
 from eng.logging.parts import PARTS, PartClock, charged
 from eng.model import BaseModel
@@ -232,10 +232,10 @@ def test_memory_grows_by_what_is_taken() -> None:
 
 
 def test_the_slowest_rank_is_named_with_the_part_from_20_percent_on() -> None:
-    lag, rank = judged([[0.01, 0.09, 0.0], [0.01, 0.09, 0.0], [0.01, 0.108, 0.0], [0.01, 0.09, 0.0]])
+    lag, rank = compare_ranks([[0.01, 0.09, 0.0], [0.01, 0.09, 0.0], [0.01, 0.108, 0.0], [0.01, 0.09, 0.0]])
     assert lag == pytest.approx(0.18)
     assert rank is None
-    lag, rank = judged([[0.01, 0.09, 0.0], [0.06, 0.09, 0.0], [0.01, 0.09, 0.0]])
+    lag, rank = compare_ranks([[0.01, 0.09, 0.0], [0.06, 0.09, 0.0], [0.01, 0.09, 0.0]])
     assert lag == pytest.approx(0.5)
     assert str(rank) == (
         "Rank 1 is 50% slower than the median rank: 150.0 ms against 100.0 ms for each iteration before the backward pass, "

@@ -1,4 +1,4 @@
-"""Hooks: what acts at points of a run without being part of the loop."""
+"""Hooks: objects whose methods the runner calls at fixed points of a run, such as after each training iteration."""
 
 from .checkpoint_hook import CheckpointHook
 from .compile_cache_hook import CompileCacheHook

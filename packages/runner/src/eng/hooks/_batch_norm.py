@@ -1,4 +1,4 @@
-"""BatchNorm statistics of an average, from the data that it was trained on."""
+"""Recomputes the BatchNorm statistics of an averaged model from training batches."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from eng.model._steps import free_gathered
 
 
 def spread_batches(loader: Any, count: int) -> Iterator[Any]:
-    """`count` batches of a loader's dataset, evenly spread over it, the same on each rank, in the calling process.
+    """Returns ``count`` batches whose samples are evenly spread over a loader's dataset.
+
+    The batches are the same on each rank, and are loaded in the calling process without workers.
 
     Raises:
         ValueError: the dataset has no length.
@@ -35,11 +37,12 @@ def spread_batches(loader: Any, count: int) -> Iterator[Any]:
 
 
 def update_bn(model: Any, batches: Iterable[Any]) -> None:
-    """Computes the running statistics of a model's BatchNorm layers anew, as the plain mean over batches.
+    """Recomputes the running statistics of a model's BatchNorm layers, as the plain mean over batches.
 
     Args:
-        model: with ``data_preprocessor`` and a forward with ``mode="tensor"``; the modes of its modules are left as they are.
-        batches: as the loader gives them.
+        model: a model with a ``data_preprocessor`` and a forward with ``mode="tensor"``; the training mode of its modules is
+            restored afterwards.
+        batches: batches as the dataloader returns them.
     """
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001
     norms = [module for module in norms if module.track_running_stats]
@@ -50,10 +53,10 @@ def update_bn(model: Any, batches: Iterable[Any]) -> None:
     for module in norms:
         module.reset_running_stats()
         module.momentum = None
-    with torch.no_grad(), _generators_kept():
+    with torch.no_grad(), _preserve_random_state():
         model.train()
         for batch in batches:
-            model._run_forward(model.data_preprocessor(batch, False), mode="tensor")  # noqa: SLF001  # the model's contract
+            model._run_forward(model.data_preprocessor(batch, False), mode="tensor")  # noqa: SLF001  # Part of BaseModel's interface.
             free_gathered(model)
     for module, momentum in zip(norms, momenta, strict=True):
         module.momentum = momentum
@@ -62,9 +65,9 @@ def update_bn(model: Any, batches: Iterable[Any]) -> None:
 
 
 @contextmanager
-def _generators_kept() -> Iterator[None]:
-    """Random numbers that are drawn inside change nothing outside."""
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002  # what transforms draw from
+def _preserve_random_state() -> Iterator[None]:
+    """Restores the random number generators after the block, so that training draws the same numbers as without it."""
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002  # Data transforms draw from numpy's global generator.
     with torch.random.fork_rng():
         try:
             yield

@@ -1,4 +1,4 @@
-"""The best checkpoint by each metric of a validation."""
+"""Tracks the best score of each followed metric, and the checkpoint that reached it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Best:
     """Scores and files of the best checkpoints, by metric.
 
     Args:
-        metrics: names of the metrics; ``["auto"]`` follows the first one that a validation gives.
-        rule: ``"greater"`` or ``"less"``, one for all or one for each; None infers it from the names.
-        greater_keys: names of metrics of which more is better; None takes the usual ones.
-        less_keys: names of metrics of which less is better; None takes the usual ones.
+        metrics: names of the metrics; ``["auto"]`` follows the first metric of the first validation.
+        rule: ``"greater"`` or ``"less"``, one for all metrics or one for each; None infers it from the names.
+        greater_keys: names of metrics that are better when greater; None uses the built-in names.
+        less_keys: names of metrics that are better when less; None uses the built-in names.
         reader: reads numbers out of a validation's metrics.
 
     Raises:
@@ -53,24 +53,24 @@ class Best:
 
     @property
     def is_auto(self) -> bool:
-        """Whether the first metric of a validation is followed."""
+        """Whether ``save_best`` is ``"auto"``, which follows the first metric of the first validation."""
         return self.metrics == [AUTO]
 
     @property
     def key_indicators(self) -> list[str]:
-        """Metrics whose best checkpoint is kept; the first of a validation's in place of ``"auto"``."""
+        """Metrics whose best checkpoint is kept; ``["auto"]`` until the first validation."""
         return list(self.rules or self.metrics)
 
     def suffix(self, metric: str) -> str:
-        """What the message hub's names of score and path end with: nothing where a single metric is followed."""
+        """Returns the suffix of a metric's entries in the message hub: ``_<metric>`` if several metrics are followed."""
         if len(self.metrics) == 1:
             return ""
         return f"_{metric}"
 
     def observe(self, values: Mapping[str, Any]) -> list[str]:
-        """Notes the scores of a validation that are better than any before, and gives their metrics.
+        """Stores the scores of a validation that are better than all before, and returns the names of their metrics.
 
-        Their checkpoints are waiting until :meth:`record` is called for each.
+        These metrics are listed in ``waiting`` until :meth:`record` is called for their checkpoint.
 
         Args:
             values: the validation's metrics.
@@ -87,22 +87,22 @@ class Best:
         return list(self.waiting)
 
     def record(self, metric: str, path: str) -> str | None:
-        """Notes the best checkpoint of a metric, which is about to be written, and gives the path of the previous one."""
+        """Stores the path of a metric's best checkpoint, which is about to be written, and returns the previous path."""
         previous = self.paths.get(metric)
         self.paths[metric] = path
         self.waiting.pop(metric, None)
         return previous
 
     def names(self, files: RunFiles) -> set[str]:
-        """Names of the best checkpoints in the run's folder."""
+        """Returns the file names of the best checkpoints in the run's folder."""
         return {name for name in map(files.name_of, self.paths.values()) if name is not None}
 
     def state_dict(self) -> dict[str, Any]:
-        """Scores and paths by metric, and the scores whose checkpoints are not written yet."""
+        """Returns scores and paths by metric, and the scores whose checkpoints are not written yet."""
         return {"scores": dict(self.scores), "paths": dict(self.paths), "waiting": dict(self.waiting)}
 
     def load_state_dict(self, state: Mapping[str, Any], files: RunFiles) -> None:
-        """Takes the scores and files of the metrics that this run follows; other text in a checkpoint is left out."""
+        """Restores scores and paths, for the metrics that this run follows and the file names that it can have written."""
         scores, paths = _numbers(state.get("scores")), _items(state.get("paths"))
         located = {metric: files.located(paths.get(metric)) for metric in scores}
         known = {metric: path for metric, path in located.items() if path is not None}
@@ -116,7 +116,7 @@ class Best:
         self.scores = {**{metric: scores[metric] for metric in self.paths}, **self.waiting}
 
     def state_of_message_hub(self, info: Mapping[str, Any]) -> dict[str, Any]:
-        """The state in a checkpoint of MMEngine or of eng 1.0, which kept it in the message hub.
+        """Reads the state from a checkpoint of MMEngine or eng 1.0, which stored it in the message hub.
 
         Args:
             info: the ``runtime_info`` of the message hub.
@@ -140,7 +140,7 @@ class Best:
         self.rules = {metric: self._rule_for(metric, self._auto_rule)}
 
     def _rules_of(self, rule: str | Sequence[str] | None) -> dict[str, str]:
-        """The rule of each metric in ``save_best``: a given one, or one that the metric's name tells."""
+        """Returns the rule of each metric in ``save_best``: the user's rule, or one inferred from the metric's name."""
         if len(set(self.metrics)) != len(self.metrics):
             raise UsageError(f"save_best names a metric twice: {self.metrics}")
         if self.is_auto or not self.metrics:
@@ -168,7 +168,7 @@ class Best:
 
 
 def _first_number(values: Mapping[str, Any]) -> str:
-    """Name of the first metric that is a single number; of the first metric where none is."""
+    """Returns the name of the first metric that is a single number; the first name if no metric is."""
     return next((name for name, value in values.items() if is_scalar(value)), next(iter(values)))
 
 

@@ -1,4 +1,4 @@
-"""The checkpoint files of one run, and the removal of those that are no longer wanted."""
+"""Names and paths of the checkpoint files of one run, and their removal."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ logger = logging.getLogger(__name__)
 _BY_EPOCH, _BY_ITERATION = "epoch_{}.pth", "iter_{}.pth"
 _FIELD = re.compile(r"\{[^{}]*\}")
 _STOPPED = r"(interrupted|rollback)_iter_\d+\.pth"
-# What torch's distributed checkpoints and eng write into the folder of a sharded checkpoint.
+# Files that `torch.distributed.checkpoint` and eng write into the folder of a sharded checkpoint. A folder with any other
+# file is not deleted.
 _SHARD = re.compile(r"\.metadata(\.tmp)?|common\.pth|__\d+_\d+\.distcp|\..+\.partial")
 
 
 class RunFiles:
-    """Checkpoints by their names in the folder of a run.
+    """Translates between names and paths of a run's checkpoints, and removes them.
 
-    Names that come out of a checkpoint are checked against the run's template: a file of another run, or of a stranger,
-    may remember any path.
+    File names that are read from a checkpoint are checked against the run's template before they are used: a checkpoint
+    from another run, or from an attacker, may contain any path, and stale files are deleted.
 
     Args:
-        folder: of the run's checkpoints, on any storage.
-        template: names of regular checkpoints, such as ``"epoch_{}.pth"``.
+        folder: folder of the run's checkpoints, on any storage.
+        template: template of the names of regular checkpoints, such as ``"epoch_{}.pth"``.
         backend_args: options of the storage.
     """
 
@@ -35,35 +36,39 @@ class RunFiles:
         self.template = template
         self.backend_args = backend_args
         regular = _pattern_of(template)
-        # An epoch may have several validations, so that its number would name several best checkpoints.
-        self._within_epoch = _BY_ITERATION if template == _BY_EPOCH else _FIELD.sub("iter_{}", template)
+        # An epoch may have several validations, so their best checkpoints are named by the iteration instead.
+        self._within_epoch = _FIELD.sub("iter_{}", template)
+        if template == _BY_EPOCH:
+            self._within_epoch = _BY_ITERATION
         best = rf"best_[^/\\]+_({regular}|{_pattern_of(self._within_epoch)})"
         self._name = re.compile(rf"{regular}|{best}|{_STOPPED}")
         self._depth = template.count("/") + 1
 
     def path(self, name: str) -> str:
-        """Where the checkpoint of a name lies."""
+        """Returns the path of the checkpoint with this name."""
         from eng.fileio import join_path
 
         return str(join_path(self.folder, name, backend_args=self.backend_args))
 
     def regular(self, number: int) -> str:
-        """Name of the regular checkpoint of an epoch or iteration."""
+        """Returns the name of the regular checkpoint of an epoch or iteration."""
         return self.template.format(number)
 
     def best(self, key: str, number: int, *, within_epoch: bool = False) -> str:
-        """Name of the best checkpoint by a metric.
+        """Returns the name of the best checkpoint by a metric.
 
         Args:
             key: the metric.
-            number: epochs or iterations that are over, as regular checkpoints are numbered.
-            within_epoch: whether an epoch is not over; ``number`` then counts iterations.
+            number: number of completed epochs or iterations, as in the name of a regular checkpoint.
+            within_epoch: whether the validation ran inside an epoch; ``number`` then counts iterations.
         """
-        name = self._within_epoch.format(number) if within_epoch else self.regular(number)
+        name = self.regular(number)
+        if within_epoch:
+            name = self._within_epoch.format(number)
         return f"best_{key.replace('/', '_')}_{name}"
 
     def name_of(self, remembered: Any) -> str | None:
-        """The name in a path that was remembered; None where it is not a name of this run's."""
+        """Returns the checkpoint name at the end of a remembered path; None if this run does not write such names."""
         if not isinstance(remembered, str):
             return None
         name = "/".join(remembered.replace("\\", "/").split("/")[-self._depth :])
@@ -72,9 +77,10 @@ class RunFiles:
         return None
 
     def located(self, remembered: Any) -> str | None:
-        """The path of a remembered checkpoint: in this run's folder where it is there, otherwise as it was remembered.
+        """Returns the path of a remembered checkpoint; in this run's folder if it exists there.
 
-        A run that was moved, copied or forked remembers paths of before.
+        After a run was moved, copied or forked, its checkpoints contain paths in the former folder. None if the name is not
+        one of this run's.
         """
         from eng.fileio import exists
 
@@ -87,11 +93,11 @@ class RunFiles:
         return str(remembered)
 
     def remove(self, names: Iterable[str]) -> list[str]:
-        """Removes checkpoints of this run and gives those that are gone; one that cannot be removed is only reported."""
+        """Removes checkpoints of this run and returns the names of the removed ones; a failed removal gives a warning."""
         return [name for name in names if self._is_gone_after_removal(name)]
 
     def _is_gone_after_removal(self, name: str) -> bool:
-        """Removes a checkpoint; False where it stays, with a warning."""
+        """Removes a checkpoint; returns False, with a warning, if it could not be removed."""
         if self.name_of(name) != name:
             logger.warning("%r is not the name of a checkpoint of this run: it is not removed", name)
             return False
@@ -105,7 +111,7 @@ class RunFiles:
         return True
 
     def _remove(self, path: str) -> None:
-        """Removes a checkpoint file, or a folder that holds nothing but a sharded checkpoint."""
+        """Removes a checkpoint file, or a folder that contains only files of a sharded checkpoint."""
         from eng.fileio import exists, isdir, remove, rmtree
 
         if not exists(path, backend_args=self.backend_args):
@@ -123,6 +129,10 @@ class RunFiles:
 
 
 def _pattern_of(template: str) -> str:
-    """The regular expression of what a template gives for whole numbers."""
-    parts = string.Formatter().parse(template)
-    return "".join(re.escape(text) + (r" *-?\d+" if field is not None else "") for text, field, _, _ in parts)
+    """Returns the regular expression that matches a template filled with an integer."""
+    pattern = ""
+    for text, field, _, _ in string.Formatter().parse(template):
+        pattern += re.escape(text)
+        if field is not None:
+            pattern += r" *-?\d+"
+    return pattern

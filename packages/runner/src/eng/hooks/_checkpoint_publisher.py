@@ -1,4 +1,4 @@
-"""Small copies of checkpoints for users of the model."""
+"""Publishes checkpoints: small copies, without optimizer state, for users of the model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ logger = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Copies some entries of checkpoints; each copy's name ends with a part of its SHA-256.
+    """Writes copies of checkpoints with only some entries; each copy's file name ends with a part of its SHA-256.
 
     Args:
-        keys: the entries.
+        keys: names of the entries to copy, such as ``"state_dict"``.
         backend_args: options of the storage.
     """
 
@@ -22,25 +22,26 @@ class Publisher:
         self.backend_args = backend_args
 
     def publish(self, paths: Iterable[str], folder: str, run_logger: logging.Logger) -> None:
-        """Makes the copies; a checkpoint that cannot be published is reported, as the training is done and saved.
+        """Writes the copies. A checkpoint that cannot be published gives a warning, because the training is complete.
 
         Args:
-            paths: of the checkpoints.
-            folder: of the copies.
-            run_logger: takes a line for each copy.
+            paths: paths of the checkpoints.
+            folder: folder for the copies.
+            run_logger: the run's logger, which gets a line per copy.
         """
         for path in paths:
             self._publish(path, folder, run_logger)
 
     def _publish(self, path: str, folder: str, run_logger: logging.Logger) -> None:
-        """Writes the published copy of one checkpoint; a warning where the checkpoint lacks a key or is gone."""
+        """Writes the copy of one checkpoint, or warns if the checkpoint lacks a key or its file is missing."""
         from eng.checkpoint import publish_checkpoint
 
         try:
             copy = publish_checkpoint(path, self.keys, folder, backend_args=self.backend_args)
         except KeyError as error:
             logger.warning("Nothing is published: %s", error.args[0])
-        except FileNotFoundError as error:  # the best checkpoint of a forked run lies in the folder of its origin
+        except FileNotFoundError as error:
+            # The best checkpoint of a forked run may lie in the folder of the original run, which can be deleted.
             logger.warning("Nothing is published of %s, which is not there any more: %s", path, error)
         else:
             run_logger.info("Published %s as %s with %s", path, copy, ", ".join(self.keys))

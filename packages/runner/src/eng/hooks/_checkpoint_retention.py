@@ -1,4 +1,4 @@
-"""Which checkpoints of a run stay, and which are removed once the next one is intact."""
+"""Decides which checkpoints of a run are kept, and removes the others once the next checkpoint is intact."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from ._checkpoint_files import RunFiles
 
 
 class Retention:
-    """The regular checkpoints of a run, oldest first, and the files that wait for their removal.
+    """The regular checkpoints that a run keeps, oldest first, and the stale files that are to be removed.
 
-    A file is removed only after the next checkpoint is intact. That checkpoint holds the list of files to remove, so
-    that a run which is killed before the removal makes up for it when it goes on.
+    A stale file is removed only after the next checkpoint is intact. That checkpoint contains the list of stale files, so a
+    run that is killed before the removal removes them after its resume.
 
     Args:
-        limit: how many regular checkpoints to keep; 0 or less keeps all.
+        limit: number of regular checkpoints to keep; 0 or less keeps all.
     """
 
     def __init__(self, limit: int) -> None:
@@ -27,12 +27,12 @@ class Retention:
         self.newest_intact: str | None = None
 
     def add_regular(self, number: int, files: RunFiles, best: Collection[str]) -> str:
-        """Takes in the regular checkpoint of an epoch or iteration, and expires those that it replaces.
+        """Adds the regular checkpoint of an epoch or iteration, and marks the checkpoints that it replaces as stale.
 
         Args:
-            number: of the epoch or iteration.
-            files: names of the run's checkpoints.
-            best: names of the best checkpoints, which stay.
+            number: number of the epoch or iteration.
+            files: the run's checkpoint files.
+            best: names of the best checkpoints, which are never stale.
 
         Returns:
             The name of the checkpoint.
@@ -46,7 +46,7 @@ class Retention:
         return self.last_name
 
     def add_interrupted(self, name: str, files: RunFiles, best: Collection[str]) -> None:
-        """Takes in the checkpoint of a stop; the next regular checkpoint replaces it."""
+        """Adds the checkpoint of an interrupted run; the next regular checkpoint replaces it."""
         if self.interrupted is None:
             expired = []
         else:
@@ -55,23 +55,26 @@ class Retention:
         self._expire(expired, {name, *best}, files)
 
     def add_best(self, previous: str | None, files: RunFiles, best: Collection[str]) -> None:
-        """Expires the best checkpoint that a better one replaces."""
-        self._expire([] if previous is None else [previous], best, files)
+        """Marks the previous best checkpoint as stale, after a better one replaced it."""
+        expired = []
+        if previous is not None:
+            expired.append(previous)
+        self._expire(expired, best, files)
 
     def remove(self, names: Sequence[str], files: RunFiles) -> None:
-        """Removes files that were noted as stale."""
+        """Removes stale files; one that cannot be removed stays in the list for the next time."""
         for name in files.remove(names):
             if name in self.stale:
                 self.stale.remove(name)
 
     def replace(self, names: Sequence[str], files: RunFiles, path: str, work_dir: str) -> None:
-        """Makes the checkpoint at ``path``, which is intact, the newest of the run and removes stale ones.
+        """Records the intact checkpoint at ``path`` as the newest of the run, and then removes stale checkpoints.
 
         Args:
-            names: the stale checkpoints.
-            files: names of the run's checkpoints.
-            path: of the intact checkpoint.
-            work_dir: folder of the file that names the newest checkpoint.
+            names: names of the stale checkpoints.
+            files: the run's checkpoint files.
+            path: path of the intact checkpoint.
+            work_dir: folder of the pointer file ``last_checkpoint``, which contains the path of the newest checkpoint.
         """
         from eng.checkpoint import write_pointer
 
@@ -80,13 +83,13 @@ class Retention:
         self.remove(names, files)
 
     def state_dict(self) -> dict[str, Any]:
-        """Numbers of the kept checkpoints, and names of the stale, the last regular and the interrupted ones."""
+        """Returns the numbers of the kept checkpoints, and the names of the stale, the last and the interrupted ones."""
         return {
             "kept": list(self.kept), "stale": list(self.stale), "last": self.last_name, "interrupted": self.interrupted,
         }  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any], files: RunFiles) -> None:
-        """Takes a state in which only names of this run's checkpoints count, as a checkpoint may hold any text."""
+        """Restores the state, except for file names that this run cannot have written: a checkpoint may contain any text."""
         self.kept = [number for number in as_items(state.get("kept")) if type(number) is int]
         names = map(files.name_of, as_items(state.get("stale")))
         self.stale = [name for name in names if name is not None]
@@ -94,6 +97,7 @@ class Retention:
         self.interrupted = files.name_of(state.get("interrupted"))
 
     def _push_out(self, number: int) -> list[int]:
+        """Adds a checkpoint's number to the kept ones, and returns the numbers that exceed the limit."""
         if self.limit <= 0:
             return []
         numbers = [*(old for old in self.kept if old != number), number]
@@ -101,12 +105,13 @@ class Retention:
         return numbers[: -self.limit]
 
     def _expire(self, names: Sequence[str], wanted: Collection[str], files: RunFiles) -> None:
+        """Marks files as stale, unless they are wanted or are kept regular checkpoints."""
         stays = {*wanted, *map(files.regular, self.kept)}
         self.stale = [name for name in dict.fromkeys([*self.stale, *names]) if name not in stays]
 
 
 def retention_of_message_hub(info: Mapping[str, Any]) -> dict[str, Any]:
-    """The state of a :class:`Retention` in a checkpoint of MMEngine or of eng 1.0, which kept it in the message hub.
+    """Reads the state of a :class:`Retention` from a checkpoint of MMEngine or eng 1.0, which stored it in the message hub.
 
     Args:
         info: the ``runtime_info`` of the message hub.
@@ -116,7 +121,7 @@ def retention_of_message_hub(info: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_items(value: Any) -> list[Any]:
-    """The items of a list or tuple; none of any other value."""
+    """Returns a list or tuple as a list; any other value gives an empty list."""
     if isinstance(value, list | tuple):
         return list(value)
     return []

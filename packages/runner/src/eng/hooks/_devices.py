@@ -1,4 +1,4 @@
-"""Peaks of accelerators, by which the use of their arithmetic is measured, and the memory of this process."""
+"""Peak FLOPS of accelerators, for the FLOPs utilization (``mfu``), and the memory use of this process."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 
 __all__ = ["host_memory_mb", "peak_flops"]
 
-# Dense operations per second with 16-bit inputs and with 32-bit ones (TF32 where the device has it), from data sheets.
-# Longer names stand before those that they contain.
+# Dense FLOPS from data sheets: with 16-bit inputs, and with 32-bit inputs (TF32 if the device has it). The first match
+# counts, so a longer name such as "H100 PCIe" must precede "H100".
 _PEAKS = {
     "H100 PCIe": (756e12, 378e12), "H100 NVL": (835e12, 417e12), "H100": (989e12, 494e12), "H200": (989e12, 494e12),
     "H800": (989e12, 494e12), "H20": (148e12, 74e12), "GH200": (989e12, 494e12), "B200": (2250e12, 1125e12), "A100": (312e12, 156e12),
@@ -23,12 +23,13 @@ _SIXTEEN_BITS = (torch.float16, torch.bfloat16)
 
 
 def peak_flops(name: str, dtype: torch.dtype, *, allows_tf32: bool = True) -> float | None:
-    """Dense floating-point operations per second of a device, from its data sheet; None where it is not known.
+    """Returns a device's peak of dense floating-point operations per second, from its data sheet; None if unknown.
 
     Args:
-        name: as :func:`eng.device.device_name` gives it.
-        dtype: of the forward pass.
-        allows_tf32: whether float32 is multiplied as TF32; without it the peak of float32 is not in the table.
+        name: name of the device, as :func:`eng.device.device_name` returns it.
+        dtype: dtype of the forward pass.
+        allows_tf32: whether float32 matrices are multiplied as TF32. The table has no peak of plain float32, so False
+            returns None for float32.
 
     Example:
         >>> peak_flops("NVIDIA A100-SXM4-80GB", torch.bfloat16)
@@ -45,15 +46,17 @@ def peak_flops(name: str, dtype: torch.dtype, *, allows_tf32: bool = True) -> fl
 
 
 def _is_named(name: str, device: str) -> bool:
+    """Whether a device's full name contains the words of an entry of the table, such as "A100", as whole words."""
     name_parts = name.replace("-", " ").split()
     wanted = device.split()
     return any(name_parts[start : start + len(wanted)] == wanted for start in range(len(name_parts)))
 
 
 def host_memory_mb() -> float | None:
-    """Memory of this process in MB (2**20 bytes), resident now; None where the system does not tell."""
+    """Returns the resident memory of this process in MB (2**20 bytes); None on systems without /proc."""
     try:
-        with _STATM.open("rb", buffering=0) as file:  # fewer system calls than read_text: each log line reads it
+        # Each log line calls this function, and an unbuffered read takes fewer system calls than `read_text`.
+        with _STATM.open("rb", buffering=0) as file:
             pages = int(file.read().split()[1])
     except (OSError, ValueError, IndexError):
         return None

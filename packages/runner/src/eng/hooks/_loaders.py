@@ -1,4 +1,4 @@
-"""How many batches a loop reads."""
+"""The number of batches of a validation or test dataloader."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from eng.dataset.utils import length_of
 
 
 def loader_length(runner: Any, mode: str) -> int:
-    """Batches of the dataloader of a mode; 0 where the loop of a library has no dataloader, or one without a length.
+    """Returns the number of batches of a dataloader; 0 if it has no length, or if the loop has no dataloader.
 
     Args:
         runner: the run.

@@ -1,4 +1,4 @@
-"""What hooks and the log processor ask of a loop: what it counts, and which of several sets it is at."""
+"""Questions of hooks and the log processor about a loop: its unit (epochs or iterations), its position, its dataset."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def train_loop_of(runner: Any) -> Any:
-    """The training loop of a run or its config; reading ``runner.train_loop`` would build it in the middle of a test."""
+    """Returns the training loop, or its config if it is not built: reading ``runner.train_loop`` would build it."""
     part = getattr(runner, "train_part", None)
     if part is None:
         return runner.train_loop
@@ -30,13 +30,13 @@ def train_loop_of(runner: Any) -> Any:
 
 
 def follow_loop(setting: bool | None, runner: Any, argument: str, consequence: str) -> bool:
-    """Whether to count epochs: what the user said or, without that, what the training loop counts.
+    """Decides whether a hook counts epochs: by the user's setting or, if that is None, by the training loop.
 
     Args:
-        setting: the user's setting; None follows the loop.
+        setting: the user's setting; None follows the training loop.
         runner: the run.
-        argument: name of the setting, for the warning where the run counts iterations and the setting epochs.
-        consequence: of that.
+        argument: name of the setting, for the warning about a setting of epochs in a run that counts iterations.
+        consequence: effect of such a setting, for the warning.
     """
     by_loop = counts_epochs(train_loop_of(runner))
     if setting and not by_loop:
@@ -51,10 +51,10 @@ def follow_loop(setting: bool | None, runner: Any, argument: str, consequence: s
 
 
 def counts_epochs(train_loop: Any) -> bool:
-    """Whether a training run counts epochs, as most do, or iterations.
+    """Whether a training loop counts epochs (True) or iterations.
 
     Args:
-        train_loop: the loop, its config, or None where there is no training.
+        train_loop: the loop, its config, or None for a run without training, which counts as epochs.
 
     Example:
         >>> counts_epochs({"by_epoch": False, "max_iters": 100}), counts_epochs({"max_epochs": 3}), counts_epochs(None)
@@ -69,7 +69,7 @@ def counts_epochs(train_loop: Any) -> bool:
 
 
 def current_set(runner: Any, mode: str) -> str | None:
-    """Name of the set that is validated or tested; None where there is only one set of data.
+    """Returns the name of the dataset that is being validated or tested; None if there is only one dataset.
 
     Args:
         runner: the run.
@@ -82,25 +82,28 @@ def current_set(runner: Any, mode: str) -> str | None:
 
 
 def validates_within_epochs(runner: Any) -> bool:
-    """Whether a run of epochs validates within them too, by a part of an epoch or by minutes.
+    """Whether a run that counts epochs also validates inside an epoch, after a part of it or by minutes.
 
-    The number of the epoch would then name several validations.
+    Several validations then have the same epoch number, so their scalars must be logged over iterations.
     """
     loop = train_loop_of(runner)
     return counts_epochs(loop) and bool(getattr(loop, "validates_inside_pass", False))
 
 
 def batches_into_epoch(runner: Any) -> int:
-    """Batches of the current epoch that are over; 0 between two epochs, and where the loop does not tell."""
+    """Returns the completed batches of the current epoch; 0 between two epochs, and for loops of other libraries."""
     loop = train_loop_of(runner)
-    tell = getattr(loop, "position", None)
-    return int(tell(None).get("batch", 0)) if callable(tell) and counts_epochs(loop) else 0
+    position = getattr(loop, "position", None)
+    if not callable(position) or not counts_epochs(loop):
+        return 0
+    return int(position(None).get("batch", 0))
 
 
 def epochs_over(runner: Any) -> str:
-    """The number of epochs that are over, with the part of the current one: ``1``, ``1.25``, or ``1+32`` in a stream.
+    """Formats the number of completed epochs with the completed part of the current one: ``1`` or ``1.25``.
 
-    It has as many digits as it takes to tell two batches apart.
+    The number has enough digits to distinguish two batches. For a dataset without a length it is ``1+32``: 1 epoch and 32
+    batches.
     """
     batches, epoch = batches_into_epoch(runner), int(runner.epoch)
     if not batches:

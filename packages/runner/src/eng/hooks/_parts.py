@@ -1,14 +1,15 @@
-"""The clock of a training run: which point begins which part."""
+"""Attaches the clock that measures the parts of a training run (data, forward, hooks, validation) to the run's hooks."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from eng.logging.parts import DATA, FORWARD, HOOKS, VALIDATION, PartClock
+from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 
 __all__ = ["follow_parts"]
 
-# At each point: the part that begins ahead of its hooks, and the one behind them.
+# For each point of a run: the part that begins before its hooks are called, and the part that begins after them.
 _PARTS = {
     "before_train_epoch": (HOOKS, DATA),
     "before_train_iter": (HOOKS, FORWARD),
@@ -21,17 +22,17 @@ _PARTS = {
 
 
 def follow_parts(runner: Any) -> PartClock | None:
-    """Starts a clock that follows a training; None where the runner of a library cannot tell the points.
+    """Starts a clock that measures the parts of a training run; None for a runner without a ``hook_list``.
 
     Args:
-        runner: the run; called again, its clock starts anew.
+        runner: the run; a second call for the same run replaces its clock by a new one.
     """
     hooks = getattr(runner, "hook_list", None)
     if hooks is None:
         return None
     times = PartClock()
     hooks.charge(times, _PARTS)
-    for wrapper in getattr(runner.optim_wrapper, "optim_wrappers", {"": runner.optim_wrapper}).values():
+    for wrapper in wrappers_by_name(runner.optim_wrapper).values():
         if hasattr(type(wrapper), "part_clock"):
             wrapper.part_clock = times
     return times

@@ -1,4 +1,4 @@
-"""Which rank the others wait for."""
+"""Finds the slowest rank of a distributed training, which the other ranks wait for."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from eng.logging.parts import DATA, FORWARD, HOOKS, PARTS
 
 __all__ = ["SlowRank", "busy_seconds", "slowest"]
 
-# Time in which a rank does not wait for others: gradients are exchanged in the backward pass.
+# Parts of an iteration in which a rank does not wait for others. Ranks exchange gradients in the backward pass, so the
+# backward pass of a fast rank includes waiting.
 _BUSY = (DATA, FORWARD, HOOKS)
 _BEHIND = 0.2
 
 
 class SlowRank(tuple[int, int, float, float]):
-    """Rank, part in which it loses most, its seconds for each iteration, and those of the median rank."""
+    """The slowest rank: its number, the part in which it loses most, its seconds per iteration, the median rank's."""
 
     __slots__ = ()
 
@@ -30,27 +31,35 @@ class SlowRank(tuple[int, int, float, float]):
 
 
 def busy_seconds(seconds: Sequence[float], before: Sequence[float], iterations: int) -> list[float]:
-    """Seconds for each iteration of the parts in which a rank does not wait for others, since `before`."""
+    """Returns the seconds per iteration of each part in which a rank does not wait for others.
+
+    Args:
+        seconds: the clock's seconds by part, now.
+        before: the clock's seconds by part when the interval began.
+        iterations: iterations of the interval.
+    """
     return [(seconds[part] - before[part]) / max(iterations, 1) for part in _BUSY]
 
 
 def slowest(busy: Sequence[float]) -> tuple[float, SlowRank | None]:
-    """How far the slowest rank is behind the median, and which it is where that is 20 % or more. All ranks call it.
+    """Returns how far the slowest rank is behind the median rank, and that rank if the lag is 20 % or more.
+
+    All ranks must call the function, because it gathers their times.
 
     Args:
-        busy: of this rank, see :func:`busy_seconds`.
+        busy: busy seconds of this rank, from :func:`busy_seconds`.
     """
     if get_world_size() == 1:
         return 0.0, None
     table = torch.stack(all_gather(torch.tensor(busy, dtype=torch.float64))).tolist()
-    return judged(table)
+    return compare_ranks(table)
 
 
-def judged(table: Sequence[Sequence[float]]) -> tuple[float, SlowRank | None]:
-    """The same from the seconds of all ranks.
+def compare_ranks(table: Sequence[Sequence[float]]) -> tuple[float, SlowRank | None]:
+    """Returns the lag of the slowest rank and the rank itself, from the busy seconds of all ranks.
 
     Example:
-        >>> lag, rank = judged([[0.01, 0.09, 0.0], [0.05, 0.09, 0.0]])
+        >>> lag, rank = compare_ranks([[0.01, 0.09, 0.0], [0.05, 0.09, 0.0]])
         >>> round(lag, 2), rank[:2]
         (0.4, (1, 0))
     """
@@ -62,4 +71,6 @@ def judged(table: Sequence[Sequence[float]]) -> tuple[float, SlowRank | None]:
         return 0.0, None
     lag = totals[rank] / median - 1
     column = max(range(len(_BUSY)), key=lambda index: table[rank][index] - table[middle][index])
-    return lag, SlowRank((rank, _BUSY[column], totals[rank], median)) if lag >= _BEHIND else None
+    if lag < _BEHIND:
+        return lag, None
+    return lag, SlowRank((rank, _BUSY[column], totals[rank], median))

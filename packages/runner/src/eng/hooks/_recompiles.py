@@ -1,4 +1,4 @@
-"""How often torch.compile compiled a function again, and why."""
+"""Counts how often torch.compile recompiled a function, and reports the reasons."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _MOST_REASONS = 3
 
 
 class Recompiles:
-    """Reads what torch's compiler notes about itself; costs one look at the loaded modules where nothing is compiled."""
+    """Reads the compilation metrics of torch's compiler. Without ``torch.compile`` a call only looks into ``sys.modules``."""
 
     def __init__(self) -> None:
         self.count = 0
         self._last: Any = None
-        self._has_told: set[str] = set()
+        self._reported: set[str] = set()
 
     def begin(self) -> None:
-        """Leaves out what was compiled so far."""
+        """Resets the count; compilations before this call are not reported."""
         self.count = 0
         notes = _notes()
         if notes:
@@ -31,27 +31,33 @@ class Recompiles:
             self._last = None
 
     def news(self) -> str:
-        """What was compiled again since the last look, with reasons, and what will not be any more; "" where nothing was."""
+        """Returns a warning about the recompilations since the last call, with their reasons; "" if there were none.
+
+        The warning also names functions that reached the recompilation limit and now run uncompiled.
+        """
         new = self._new_notes()
-        limited = [text for text in map(_limit, new) if text and text not in self._has_told]
-        self._has_told.update(limited)
+        limited = [text for text in map(_limit, new) if text and text not in self._reported]
+        self._reported.update(limited)
         again = [note for note in new if getattr(note, "recompile_reason", None) and not _limit(note)]
-        return "\n".join([*filter(None, [self._recompiled(again)]), *dict.fromkeys(limited)])
+        lines = [self._recompiled(again), *dict.fromkeys(limited)]
+        return "\n".join(line for line in lines if line)
 
     def _recompiled(self, again: Sequence[Any]) -> str:
-        """The line about functions that were compiled again, with the first reasons; empty where there are none."""
+        """Returns the line about recompiled functions, with up to three reasons; empty if there are none."""
         if not again:
             return ""
         self.count += len(again)
         reasons = dict.fromkeys(_reason(note) for note in again)
-        shown = [*list(reasons)[:_MOST_REASONS], *(["…"] if len(reasons) > _MOST_REASONS else [])]
+        shown = list(reasons)[:_MOST_REASONS]
+        if len(reasons) > _MOST_REASONS:
+            shown.append("…")
         total = ""
         if self.count > len(again):
             total = f", {self.count} in all"
         return f"torch.compile compiled again {counted(len(again), 'time')}{total}: {'; '.join(shown)}"
 
     def _new_notes(self) -> Sequence[Any]:
-        """The compiler's notes since the last call, oldest first."""
+        """Returns the compiler's metrics since the last call, oldest first."""
         notes = _notes()
         new: list[Any] = []
         for note in reversed(notes):
@@ -64,18 +70,18 @@ class Recompiles:
 
 
 def _notes() -> Sequence[Any]:
-    """One note for each compilation, oldest first; the compiler keeps the newest."""
+    """Returns the compiler's metrics, one object per compilation, oldest first; the compiler drops old ones."""
     utils = sys.modules.get("torch._dynamo.utils")
     read: Callable[[], Sequence[Any]] = getattr(utils, "get_compilation_metrics", list)
     return read()
 
 
 def _limit(note: Any) -> str:
-    """That a function reached the limit of recompiles and runs uncompiled; "" for any other note."""
+    """Returns the warning that a function reached the recompilation limit; "" for metrics of any other compilation."""
     failure = str(getattr(note, "fail_reason", None) or "")
     if not any(name in failure for name in ("recompile_limit", "cache_size_limit")):
         return ""
-    # The note of a failure has no name, and the function's other notes, of the same frame, have.
+    # Metrics of a failed compilation lack the function's name. Earlier metrics of the same frame have it.
     frame = str(note.compile_id).partition("/")[0]
     named = next((earlier for earlier in reversed(_notes()) if _is_of(earlier, frame) and earlier.co_name), note)
     return (

@@ -1,11 +1,11 @@
-"""Whether more or less of a metric is better."""
+"""Infers from a metric's name whether greater or smaller values are better."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 
-# Words that settle the direction whatever else the name says: "loss_heatmap", "top1_error".
+# One of these words decides for "less", whatever other words the name has: "loss_heatmap", "top1_error".
 _DECISIVE = frozenset({"loss", "losses", "error", "errors", "err"})
 _LESS = frozenset({
     "mae", "mse", "rmse", "mape", "nrmse", "nll", "ppl", "perplexity", "entropy", "eer", "wer", "cer", "mer", "ter",
@@ -19,30 +19,31 @@ _GREATER = frozenset({
     "rouge", "meteor", "cider", "spice", "chrf", "bertscore", "hota", "mota", "motp", "idf1", "snr", "sdr", "kappa",
     "mcc", "corrcoef", "ndcg", "mrr", "sensitivity", "specificity", "r2", "plcc", "srcc", "vmaf",
 })  # fmt: skip
-# Words that tell something only together.
+# Phrases whose single words do not tell the direction.
 _LESS_PHRASES = ("abs_rel", "sq_rel")
 _GREATER_PHRASES = (
     "f_beta", "f_score", "cosine_similarity", "structural_similarity", "exact_match", "corr_coef",
     "correlation_coefficient", "noise_ratio", "distortion_ratio", "energy_ratio", "intersection_over_union",
     "panoptic_quality", "inception_score", "predictive_value", "hit_rate", "explained_variance", "bert_score", "io_u",
 )  # fmt: skip
-# Abbreviations of detection and retrieval, which are ordinary syllables in small letters: mAP, AP50, APs, AR@100, R1, R@5.
+# Abbreviations of detection and retrieval metrics: mAP, AP50, APs, AR@100, R1, R@5. Only capitals count, because "ap" or
+# "r1" in small letters may be part of any name.
 _CAPITALS = re.compile(r"m?A[PR][smlrcft]?|MAP|MAR|PQ|SQ|RQ|R(1|5|10|20)")
 _RECALL_AT = re.compile(r"(?<![A-Za-z])R@\d")
-# In small letters they count where nothing else stands in the name, as in torchmetrics' "map_50" and "mar_large".
+# In small letters the abbreviations count only if they are the full name, as torchmetrics' "map_50" and "mar_large".
 _SMALL_LETTERS = re.compile(r"(map|mar|ap|ar)([_@.-]?(\d+|small|medium|large|s|m|l|per_class))*")
-# Words after which a good metric may go either way: "acc_drop", "mAP_std".
+# Words that make the direction of a metric unknown: "acc_drop", "mAP_std".
 _UNDECIDED = frozenset({"drop", "gap", "std", "stdev", "stderr"})
-# scikit-learn's names of errors whose sign is turned round.
+# scikit-learn's names of negated errors, such as "neg_mean_squared_error". Greater is better, but "error" says less.
 _NEGATED = re.compile(r"_neg(ative)?_(mean|median|max|root|mse|mae|rmse|brier)_")
 _HUMP = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
 
 
 def check_rule(rule: str) -> str:
-    """``rule`` itself where it is ``"greater"`` or ``"less"``.
+    """Returns ``rule`` if it is ``"greater"`` or ``"less"``.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: ``rule`` is neither of them.
     """
     if rule not in ("greater", "less"):
         raise ValueError(f"rule must be 'greater' or 'less', got {rule!r}")
@@ -50,7 +51,7 @@ def check_rule(rule: str) -> str:
 
 
 def is_better(value: float, than: float, rule: str) -> bool:
-    """Whether ``value`` beats ``than``; a NaN never does.
+    """Whether ``value`` is better than ``than`` by the rule; NaN never is.
 
     Example:
         >>> is_better(0.9, 0.8, "greater"), is_better(0.8, 0.8, "less"), is_better(float("nan"), 0.8, "greater")
@@ -62,18 +63,18 @@ def is_better(value: float, than: float, rule: str) -> bool:
 
 
 def infer_rule(metric: str, greater_keys: Sequence[str] | None = None, less_keys: Sequence[str] | None = None) -> str:
-    """The rule for ``metric``, from the caller's keys first and from whole words of the name after them.
+    """Returns the rule for ``metric``: from the caller's keys first, then from the words of its name.
 
-    A name is split at everything that is no letter or digit, at digits and where capitals begin a word. ``loss`` and
-    ``error`` settle the direction; any other two words that disagree do not.
+    The name is split into words at punctuation, at digits and at capital letters. ``loss`` and ``error`` always decide for
+    ``"less"``; if other words contradict each other, there is no rule.
 
     Args:
-        metric: name, possibly with a prefix: ``"coco/bbox_mAP"``.
-        greater_keys: names, or parts of names, of which more is better. They come before the built-in words.
-        less_keys: the same for less.
+        metric: name of the metric, possibly with a prefix: ``"coco/bbox_mAP"``.
+        greater_keys: names, or parts of names, of metrics that are better when greater. They precede the built-in words.
+        less_keys: names, or parts of names, of metrics that are better when less. They precede the built-in words.
 
     Raises:
-        ValueError: nothing in the name tells, or its words contradict each other.
+        ValueError: no word of the name tells the rule, or its words contradict each other.
 
     Example:
         >>> infer_rule("val/loss_cls"), infer_rule("accuracy/top1"), infer_rule("top1_error")
@@ -86,7 +87,7 @@ def infer_rule(metric: str, greater_keys: Sequence[str] | None = None, less_keys
 
 
 def _by_keys(metric: str, greater_keys: Sequence[str], less_keys: Sequence[str]) -> str | None:
-    """The rule by the caller's keys: a key that is the whole name wins over keys that are parts of it."""
+    """Returns the rule by the caller's keys; a key that equals the name takes precedence over keys that are parts of it."""
     name = metric.lower()
     keys = [(key.lower(), "greater") for key in greater_keys] + [(key.lower(), "less") for key in less_keys]
     for rules in ({rule for key, rule in keys if key == name}, {rule for key, rule in keys if key in name}):
@@ -98,7 +99,7 @@ def _by_keys(metric: str, greater_keys: Sequence[str], less_keys: Sequence[str])
 
 
 def _by_words(metric: str) -> str | None:
-    """The rule that the words in a metric's name tell; None where they tell none, or both."""
+    """Returns the rule by the words of a metric's name; None if no word tells a rule or words contradict each other."""
     segments = [segment for segment in re.split(r"[^A-Za-z0-9]+", metric) if segment]
     humps = [hump for segment in segments for hump in _HUMP.findall(segment)]
     pieces = [*segments, *humps]
@@ -114,11 +115,13 @@ def _by_words(metric: str) -> str | None:
     is_greater = bool(forms & _GREATER) or _has_phrase(joined, _GREATER_PHRASES) or _is_of_detection(metric, pieces)
     if is_greater == is_less:
         return None
-    return "greater" if is_greater else "less"
+    if is_greater:
+        return "greater"
+    return "less"
 
 
 def _stem(piece: str) -> str:
-    """The piece without the number at its end: ``top`` of ``top1``."""
+    """Removes the number at the end of a word: ``top1`` becomes ``top``."""
     return piece.rstrip("0123456789")
 
 
@@ -127,6 +130,7 @@ def _has_phrase(joined: str, phrases: Sequence[str]) -> bool:
 
 
 def _is_of_detection(metric: str, pieces: Sequence[str]) -> bool:
+    """Whether a name contains an abbreviation of detection or retrieval, such as ``mAP``, ``AR@100`` or ``R@5``."""
     has_capitals = any(_CAPITALS.fullmatch(form) for piece in pieces for form in (piece, _stem(piece)))
     component = metric.rpartition("/")[2]
     return bool(has_capitals or _RECALL_AT.search(metric) or _SMALL_LETTERS.fullmatch(component))

@@ -1,4 +1,4 @@
-"""The samples of a batch, for messages."""
+"""Texts for messages about the samples of a batch, which are named by their dataset indices."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _SHOWN = 16
 
 
 def samples_of(loop: object, iteration: int) -> str:
-    """The samples of an iteration's batch for a message; an empty text where the loop cannot tell.
+    """Describes the samples of an iteration's batch for a message; empty if the loop does not know them.
 
     Args:
         loop: the training loop.
-        iteration: counted from 0.
+        iteration: number of the iteration, counted from 0.
     """
     if isinstance(loop, NamesSamples):
         return samples_text(loop.sample_numbers(iteration))
@@ -20,7 +20,7 @@ def samples_of(loop: object, iteration: int) -> str:
 
 
 def samples_text(numbers: list[int] | None) -> str:
-    """The samples for a message; an empty text where they are not known."""
+    """Describes samples by their dataset indices for a message; empty if they are unknown."""
     if not numbers:
         return ""
     more = ""

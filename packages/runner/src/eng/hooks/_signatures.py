@@ -1,4 +1,4 @@
-"""Whether a hook's methods take what the runner gives them; asked when the hook is registered, not after hours."""
+"""Checks that a hook's methods accept the runner's arguments, when the hook is registered instead of after hours."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["HookSignatureError", "check_options", "check_signatures"]
 
 
 class HookSignatureError(TypeError):
-    """A method of a hook cannot be called as the runner calls it."""
+    """A method of a hook does not accept the arguments with which the runner calls it."""
 
 
 def check_signatures(hook: Hook) -> None:
-    """Makes sure that each method of a hook's own can be called at its point.
+    """Checks that the runner can call each overridden method of a hook.
 
     Args:
-        hook: to be registered.
+        hook: the hook that is to be registered.
 
     Raises:
-        HookSignatureError: one cannot; names it, the argument and a near name.
+        HookSignatureError: a method does not accept the runner's arguments; the message has the argument and a similar name.
 
     Example:
         >>> class Wrong(Hook):
@@ -42,15 +42,15 @@ def check_signatures(hook: Hook) -> None:
 
 
 def check_options(hook: Hook, options: Mapping[str, Any], function: Callable[..., Any]) -> None:
-    """Makes sure that a function takes the further options of a hook, before the hook calls it after hours.
+    """Checks that a function accepts a hook's extra options, before training starts instead of at the first call.
 
     Args:
-        hook: has the options.
-        options: what its constructor has no parameters for.
-        function: gets them.
+        hook: the hook that was created with the options.
+        options: keyword arguments of the hook that are not parameters of its constructor.
+        function: the function that the hook will call with the options.
 
     Raises:
-        TypeError: an option that the function does not take; names a near argument of the hook.
+        TypeError: the function does not accept an option; the message has a similar argument name of the hook.
     """
     if not options:
         return
@@ -64,20 +64,21 @@ def check_options(hook: Hook, options: Mapping[str, Any], function: Callable[...
 
 
 def _check(hook: Hook, name: str) -> None:
-    """Makes sure that the runner can call a hook's method with the arguments of its point."""
+    """Checks that a hook's method accepts the arguments of its point."""
     expected = [key for key in inspect.signature(getattr(Hook, name)).parameters if key not in ("self", "runner")]
     try:
         signature = inspect.signature(getattr(hook, name))
-    except (TypeError, ValueError):  # a callable of C, which tells nothing
+    except (TypeError, ValueError):
+        # A callable that is implemented in C has no signature to check.
         return
     try:
         signature.bind(None, **dict.fromkeys(expected))
     except TypeError:
-        raise HookSignatureError(_described(hook, name, expected, signature)) from None
+        raise HookSignatureError(_describe_mismatch(hook, name, expected, signature)) from None
 
 
-def _described(hook: Hook, name: str, expected: list[str], signature: inspect.Signature) -> str:
-    """The message about a method with another signature, with the near name of a misspelt argument."""
+def _describe_mismatch(hook: Hook, name: str, expected: list[str], signature: inspect.Signature) -> str:
+    """Returns the message about a method with a wrong signature; for a misspelt argument it suggests the right name."""
     present = list(signature.parameters)
     missing = [key for key in expected if key not in present]
     foreign = [

@@ -1,4 +1,4 @@
-"""Files that only the user who wrote them has read again: their bytes are signed with a key of the user."""
+"""Signed files: only the user who wrote a file can read it again, because its bytes are signed with the user's key."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _KEY_BYTES = 32
 _TAG_BYTES = hashlib.sha256().digest_size
 
 
-class ForeignFile(Exception):  # noqa: N818  # not an error of the run: the file is left alone
-    """A file that this user did not write, or that was changed; or a key that is none."""
+class ForeignFile(Exception):  # noqa: N818  # The run continues without the file, so this is no error of the run.
+    """A file was not written by this user or was changed, or the user's key file has a wrong length."""
 
 
 def key_file() -> Path:
-    """Where the key of this user lies."""
+    """Returns the path of this user's key file."""
     folder = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(folder) / "eng" / "compile_cache.key"
 
 
 def write_signed(path: Path, content: bytes, purpose: bytes) -> None:
-    """Writes a file that :func:`read_signed` accepts for the same purpose; at no moment is there half a file.
+    """Writes a signed file atomically; :func:`read_signed` accepts it for the same purpose only.
 
     Args:
-        path: of the file.
-        content: what it holds.
-        purpose: what the content is for, such as a version of a library; signed, and not in the file.
+        path: path of the file.
+        content: content of the file.
+        purpose: use of the content, such as a library with its version. It is part of the signature and not of the file.
 
     Raises:
-        ForeignFile: the file of the user's key holds no key.
+        ForeignFile: the user's key file has a wrong length.
     """
     signed = _tag(content, purpose) + content
     with _draft_of(path, signed, 0o666) as draft:
@@ -43,11 +43,12 @@ def write_signed(path: Path, content: bytes, purpose: bytes) -> None:
 
 
 def read_signed(path: Path, purpose: bytes) -> bytes:
-    """The content of a file that this user wrote for this purpose.
+    """Returns the content of a file that this user wrote for this purpose.
 
     Raises:
-        ForeignFile: another user or machine wrote it, it was changed, it has another purpose, or the file of the user's key holds no key.
-        FileNotFoundError: there is no such file.
+        ForeignFile: the file was written by another user, on another machine or for another purpose, or was changed; or the
+            user's key file has a wrong length.
+        FileNotFoundError: the file does not exist.
     """
     signed = path.read_bytes()
     tag, content = signed[:_TAG_BYTES], signed[_TAG_BYTES:]
@@ -57,18 +58,20 @@ def read_signed(path: Path, purpose: bytes) -> bytes:
 
 
 def _tag(content: bytes, purpose: bytes) -> bytes:
+    """Returns the HMAC-SHA256 of purpose and content; the purpose's length separates the two."""
     digest = hmac.new(_key(), len(purpose).to_bytes(8, "big") + purpose, hashlib.sha256)
     digest.update(content)
     return digest.digest()
 
 
 def _key() -> bytes:
-    """The user's key, made at the first use, readable for the user only; at no moment is there a part of one."""
+    """Returns the user's key. The first call creates the key file atomically, readable by the user only."""
     path = key_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         with _draft_of(path, secrets.token_bytes(_KEY_BYTES), 0o600) as draft, suppress(FileExistsError):
-            os.link(draft, path)  # unlike a rename it leaves the key of another process
+            # A hard link fails if another process created the key meanwhile; a rename would replace that key.
+            os.link(draft, path)
     key = path.read_bytes()
     if len(key) != _KEY_BYTES:
         raise ForeignFile(f"{path} is no key: delete it")
@@ -77,7 +80,10 @@ def _key() -> bytes:
 
 @contextmanager
 def _draft_of(path: Path, content: bytes, mode: int) -> Iterator[Path]:
-    """A new file beside a path, of a name that nobody can have prepared a link for; gone behind the block."""
+    """Writes a temporary file beside ``path``, and deletes it after the block.
+
+    Its random name prevents another user from placing a symbolic link there beforehand.
+    """
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
     try:

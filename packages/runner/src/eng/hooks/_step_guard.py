@@ -1,4 +1,4 @@
-"""StepGuard: undoes optimizer steps whose gradients are not finite."""
+"""StepGuard: undoes the effects of optimizer steps whose gradients are NaN or infinite."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from eng.optim._finite import NonFiniteGuard, keep_where
 
 
 class StepGuard:
-    """Undoes an optimizer step whose gradients are not finite, and what the model's buffers took from its batch.
+    """Undoes an optimizer step whose gradients are not finite, and the change of the model's buffers by its batch.
 
-    :class:`~eng.optim._finite.NonFiniteGuard` looks after parameters and the optimizer's tensors in each step, whoever
-    takes it; buffers such as BatchNorm's statistics follow the same flag.
+    :class:`~eng.optim._finite.NonFiniteGuard` restores the parameters and the optimizer state. This class restores the
+    buffers, such as BatchNorm's running statistics. Both work as hooks of the optimizer, so that every call of
+    ``optimizer.step()`` is guarded.
 
     Args:
-        model: the model whose buffers are kept; one with ``splits_updates`` leaves each rank a part of the update.
+        model: the model whose buffers are restored. If its ``splits_updates`` is True, each rank updates only a part of the
+            weights, and all ranks must agree to undo a step.
         optimizer: the optimizer to guard.
 
     Attributes:
-        guard: what skips the steps, and counts them.
+        guard: restores parameters and optimizer state, and counts the undone steps.
     """
 
     def __init__(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
@@ -33,7 +35,7 @@ class StepGuard:
         optimizer.register_step_post_hook(self._restore)
 
     def _keep(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        """Keeps weights and state before a step, and lets all ranks agree where each updates a part of the weights."""
+        """Copies weights and optimizer state before a step. If each rank updates a part, all ranks agree on the flag."""
         self.guard.keep(optimizer)
         if self._is_split:
             mine = self.guard.finite
@@ -46,6 +48,7 @@ class StepGuard:
 
     @torch.no_grad()
     def _restore(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        """Undoes the step if its gradients were not finite; otherwise the new buffers become the ones to restore later."""
         finite = self.guard.restore(optimizer)
         if finite is None:
             return

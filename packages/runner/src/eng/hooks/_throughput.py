@@ -1,4 +1,4 @@
-"""Numbers that follow from the times of iterations, worked out at log points alone."""
+"""Throughput, memory, FLOPs utilization and gradient norm of a training run, computed only when a log line is printed."""
 
 from __future__ import annotations
 
@@ -12,26 +12,29 @@ from eng.dataset._loader_parts import batch_size_of
 from eng.device import device_name
 from eng.dist import get_ranks_per_share
 from eng.logging.parts import HOOKS, PartClock
+from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 
 from ._devices import host_memory_mb, peak_flops
 from ._parts import follow_parts
 from ._ranks import SlowRank, busy_seconds, slowest
 from ._recompiles import Recompiles
+from .view import CastsForward, MeasuresGradNorm
 
 __all__ = ["RunNumbers", "throughput"]
 
 _TOKENS = "input_ids"
-_TRAINING_PARTS = HOOKS + 1  # data, forward, backward, step, hooks
-# Forward and backward of a dense model: Kaplan et al. 2020, arXiv:2001.08361, section 2.1.
+# The clock's parts up to and including HOOKS are training: data, forward, backward, step, hooks. Validation comes after.
+_TRAINING_PARTS = HOOKS + 1
+# FLOPs per parameter and token for forward and backward of a dense model (Kaplan et al. 2020, arXiv:2001.08361, section 2.1).
 _FLOPS_PER_PARAMETER = 6
 
 
 def throughput(times: Mapping[str, Any], batch_size: int | None, world_size: int) -> dict[str, float]:
-    """Samples per second and the share of time that waits for data.
+    """Computes samples per second and the share of time that is spent waiting for data.
 
     Args:
         times: mean ``time`` and ``data_time`` of the iterations, in seconds.
-        batch_size: samples of a full batch on one rank; None where nobody knows.
+        batch_size: samples of a full batch on one rank; None if it is unknown.
         world_size: number of ranks.
 
     Returns:
@@ -51,14 +54,14 @@ def throughput(times: Mapping[str, Any], batch_size: int | None, world_size: int
 
 
 class RunNumbers:
-    """What the scalars of a training tell beside losses: speed, memory, use of the device, norm of the gradients.
+    """Scalars of a training run besides its losses: throughput, memory, FLOPs utilization and gradient norm.
 
-    Between two log points it counts tokens and reads the clock; nothing waits for an accelerator.
+    Between two log points the object only counts tokens and iterations, so that no step waits for the accelerator.
 
     Args:
-        flops_per_iter: floating-point operations of an iteration over all ranks; None takes 6 for each trained parameter
-            and token, where a batch holds ``input_ids``.
-        peak_flops: operations per second of one device; None looks the device up in a table.
+        flops_per_iter: floating-point operations of one iteration over all ranks; None assumes 6 per trained parameter
+            and token if a batch has ``input_ids``.
+        peak_flops: peak operations per second of one device; None looks the device up in a table.
     """
 
     def __init__(self, flops_per_iter: float | None = None, peak_flops: float | None = None) -> None:
@@ -67,58 +70,62 @@ class RunNumbers:
         self._slow_rank: SlowRank | None = None
         self._stays_slow = False
         self.recompiles = Recompiles()
-        self._has_told: set[int] = set()
+        self._reported_ranks: set[int] = set()
         self._recompiled = ""
-        self._wrappers: list[Any] = []
+        self._wrappers: list[MeasuresGradNorm] = []
         self._peak: float | None = None
         self._parameters = self._tokens = self._iterations = 0
         self._since: list[float] = []
 
     def begin(self, runner: Any) -> None:
-        """Starts with a training."""
+        """Starts to measure a training run."""
         self.times = follow_parts(runner)
         self.recompiles.begin()
-        self._wrappers = [
-            wrapper
-            for wrapper in getattr(runner.optim_wrapper, "optim_wrappers", {"": runner.optim_wrapper}).values()
-            if hasattr(wrapper, "wants_grad_norm")
-        ]
+        wrappers = wrappers_by_name(runner.optim_wrapper).values()
+        self._wrappers = [wrapper for wrapper in wrappers if isinstance(wrapper, MeasuresGradNorm)]
         self._peak = self._given_peak or _peak_of(runner)
         self._parameters = 0
         self._begin_interval()
         self.want_grad_norm()
 
     def _begin_interval(self) -> None:
+        """Sets the counts to zero and stores the clock's seconds, from which the next log point measures."""
         self._tokens = self._iterations = 0
-        self._since = [] if self.times is None else list(self.times.seconds)
+        self._since = []
+        if self.times is not None:
+            self._since = list(self.times.seconds)
 
     def count(self, data_batch: Any) -> None:
-        """Counts an iteration with its tokens, padding included."""
+        """Counts an iteration and the tokens of its batch, padding included."""
         self._iterations += 1
         if type(data_batch) is dict or isinstance(data_batch, Mapping):
             tokens = data_batch.get(_TOKENS)
             if type(tokens) is torch.Tensor:
                 self._tokens += tokens.numel()
-            elif type(tokens) is list:  # samples side by side, as configs collate them by default
+            elif type(tokens) is list:
+                # The default collate function of configs, `pseudo_collate`, lists the samples instead of stacking them.
                 self._tokens += sum(item.numel() for item in tokens if type(item) is torch.Tensor)
 
     def want_grad_norm(self) -> None:
-        """Has the norm of the gradients measured in the next update."""
+        """Lets the optimizer wrappers measure the gradient norm in the next update."""
         for wrapper in self._wrappers:
             wrapper.wants_grad_norm = True
 
     def at_log_point(self, runner: Any, tag: Mapping[str, Any], *, is_shared: bool) -> dict[str, float]:
-        """The numbers since the last log point.
+        """Returns the scalars that were measured since the last log point, by name.
 
         Args:
             runner: the run.
-            tag: values of the log point, with ``time`` and ``data_time``.
-            is_shared: whether all ranks come to this log point.
+            tag: the other values of the log point, with ``time`` and ``data_time``.
+            is_shared: whether all ranks reach this log point, so that they can be compared with a collective call.
         """
-        size = batch_size_of(runner.train_dataloader)
+        size: Any = batch_size_of(runner.train_dataloader)
+        if not isinstance(size, int):
+            size = None
         world_size = getattr(runner, "world_size", 1)
-        shares = world_size // get_ranks_per_share()  # ranks of a tensor-parallel group have the same samples
-        numbers = throughput(tag, size if isinstance(size, int) else None, shares)
+        # The ranks of a tensor-parallel group read the same samples, so they count once.
+        shares = world_size // get_ranks_per_share()
+        numbers = throughput(tag, size, shares)
         numbers.update(self._by_clock(runner, world_size))
         if "grad_norm" not in tag:
             numbers.update(self._grad_norm())
@@ -137,19 +144,22 @@ class RunNumbers:
         return numbers
 
     def news(self) -> list[str]:
-        """What a user should hear of: what was compiled again, and a rank that was slow at two log points in a row, once."""
-        news = []
+        """Returns the warnings since the last log point: recompilations, and a rank that was the slowest twice in a row.
+
+        A slow rank is reported once per training.
+        """
+        warnings = []
         if self._recompiled:
-            news = [self._recompiled]
+            warnings = [self._recompiled]
         self._recompiled = ""
-        rank = self._slow_rank if self._stays_slow else None
-        if rank is not None and rank[0] not in self._has_told:
-            self._has_told.add(rank[0])
-            news.append(str(rank))
-        return news
+        slow_rank = self._slow_rank
+        if self._stays_slow and slow_rank is not None and slow_rank[0] not in self._reported_ranks:
+            self._reported_ranks.add(slow_rank[0])
+            warnings.append(str(slow_rank))
+        return warnings
 
     def _by_clock(self, runner: Any, world_size: int) -> dict[str, float]:
-        """Tokens per second and the use of the device; validation and saving do not count."""
+        """Computes tokens per second and FLOPs utilization from the time spent on training, without validation."""
         if self.times is None or not self._iterations:
             return {}
         self.times.switch(self.times.part)
@@ -166,7 +176,7 @@ class RunNumbers:
         return numbers
 
     def _flops(self, model: Any, shares: int) -> float:
-        """Operations since the last log point, over all ranks."""
+        """Returns the floating-point operations since the last log point, over all ranks; 0 if they are unknown."""
         if self._flops_per_iter is not None:
             return self._flops_per_iter * self._iterations
         if not self._tokens:
@@ -182,11 +192,13 @@ class RunNumbers:
 
 
 def _peak_of(runner: Any) -> float | None:
-    """Peak of the device that the model is on."""
+    """Returns the peak FLOPS of the model's device for the dtype of the forward pass; None on the CPU."""
     parameter = next(iter(runner.model.parameters()), None)
     if parameter is None or parameter.device.type == "cpu":
         return None
-    cast = getattr(runner.optim_wrapper, "cast_dtype", None)
-    dtype = cast or (torch.float16 if hasattr(runner.optim_wrapper, "cast_dtype") else parameter.dtype)
+    dtype = parameter.dtype
+    if isinstance(runner.optim_wrapper, CastsForward):
+        # Without a dtype of its own, autocast uses float16 on accelerators.
+        dtype = runner.optim_wrapper.cast_dtype or torch.float16
     allows = torch.backends.cuda.matmul.allow_tf32
     return peak_flops(device_name(parameter.device), dtype, allows_tf32=allows)

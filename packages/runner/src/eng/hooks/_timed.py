@@ -1,4 +1,4 @@
-"""Intervals of minutes, of which all ranks see the end at the same iteration."""
+"""Time intervals of a training run; all ranks agree on the iteration at which an interval ends."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["TimedInterval", "as_timed_interval"]
 
 
 class TimedInterval:
-    """Some time of training, after which something is due.
+    """A time interval of training, for example between two checkpoints.
 
-    Rank 0 decides. Ranks ask one another again only after half of the remaining time, by the speed so far, so that an
-    interval of minutes costs a few exchanges.
+    Rank 0 reads the clock and tells the other ranks. After each exchange the next one happens when about half of the
+    remaining time has passed, estimated from the speed so far, so that an interval of minutes needs only a few exchanges.
 
     Args:
         seconds: length of the interval.
-        clock: seconds that only grow.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,8 +32,8 @@ class TimedInterval:
         """Starts the interval.
 
         Args:
-            iteration: iterations of the run that are over.
-            elapsed: seconds of the interval that are over, as in a resumed run.
+            iteration: number of completed iterations.
+            elapsed: seconds of the interval that passed before, in an interrupted run.
         """
         self._first = self._next_look = iteration
         self._since = self._clock() - elapsed
@@ -46,9 +46,9 @@ class TimedInterval:
         return self._clock() - self._since
 
     def is_over(self, iteration: int) -> bool:
-        """Whether the time is over when `iteration` iterations are; the answer for one iteration stays the same.
+        """Whether the interval is over after ``iteration`` iterations; repeated calls for an iteration agree.
 
-        All ranks call it for the same iterations.
+        All ranks must call the method for the same iterations.
         """
         if iteration == self._decided[0]:
             return self._decided[1]
@@ -65,14 +65,14 @@ class TimedInterval:
 
 
 def as_timed_interval(name: str, value: Any) -> TimedInterval | None:
-    """The interval that ``dict(minutes=20)`` stands for; None where ``value`` is no mapping.
+    """Converts a setting such as ``dict(minutes=20)`` to an interval; None if ``value`` is not a mapping.
 
     Args:
-        name: of the setting, for messages.
-        value: what was given for it.
+        name: name of the setting, for messages.
+        value: value of the setting.
 
     Raises:
-        ValueError: the mapping holds something else than a positive number of minutes.
+        ValueError: the mapping is not a positive number of minutes.
     """
     if not isinstance(value, Mapping):
         return None

@@ -1,4 +1,4 @@
-"""CheckpointHook: saves the run at intervals, the best of it, and what is published of it."""
+"""CheckpointHook: saves checkpoints at intervals, the best checkpoint by each metric, and small copies to publish."""
 
 from __future__ import annotations
 
@@ -31,37 +31,40 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _TEMPLATES: dict[bool | None, str] = {True: "epoch_{}.pth", False: "iter_{}.pth"}
-# Where MMEngine and eng 1.0 kept a part of the hook's state; it is in `state_dict` now.
+# MMEngine and eng 1.0 stored these parts of the hook's state in the message hub. They are in the hook's `state_dict` now,
+# so the entries of an old checkpoint are removed from the hub after a resume.
 _OLD_FACTS = ("stale_ckpts", "interrupted_ckpt", "best_to_save")
 
 
 @HOOKS.register_module()
 class CheckpointHook(Hook):
-    """Saves checkpoints, from which ``resume=True`` goes on as if the run had not stopped.
+    """Saves checkpoints. A run that resumes from one ends with the same weights as a run that never stopped.
 
     Args:
-        interval: epochs or iterations between two checkpoints; -1 saves none but the last and the best. 1 by default.
-            ``dict(minutes=20)`` is time: such checkpoints are named by their iteration.
-        by_epoch: whether ``interval`` counts epochs or iterations. None (default) is as the training loop counts.
-        save_optimizer: whether the optimizer's state is saved, which resuming needs. True by default.
-        save_param_scheduler: the same for parameter schedulers.
-        out_dir: folder, of any storage that :mod:`eng.fileio` reaches, in which a folder named like ``work_dir``
-            takes the checkpoints. None (default) is ``work_dir`` itself.
-        max_keep_ckpts: how many of the latest to keep; -1 (default) keeps all.
-        save_last: whether to save at the end whatever ``interval`` says. True by default.
-        save_best: metrics whose best value is saved as ``best_<metric>_<epoch or iter>.pth``; ``"auto"`` takes the
-            first metric that a validation gives. None by default.
-        rule: ``"greater"`` or ``"less"`` for each of ``save_best``; None (default) infers it from the names.
-        greater_keys: names of metrics of which more is better; None takes the usual ones.
-        less_keys: names of metrics of which less is better; None takes the usual ones.
+        interval: epochs or iterations between two checkpoints; -1 saves only the last and the best one. 1 by default.
+            ``dict(minutes=20)`` sets the interval in minutes; the file names then contain the iteration.
+        by_epoch: whether ``interval`` counts epochs (True) or iterations (False). None (default) uses the unit that the
+            training loop counts.
+        save_optimizer: whether to save the optimizer state, which a resume needs. True by default.
+        save_param_scheduler: whether to save the state of the parameter schedulers, which a resume needs. True by default.
+        out_dir: folder on any storage that :mod:`eng.fileio` reaches. The checkpoints go into a subfolder with the name of
+            ``work_dir``. None (default) writes them into ``work_dir`` itself.
+        max_keep_ckpts: how many of the latest checkpoints to keep; -1 (default) keeps all.
+        save_last: whether to save a checkpoint at the end of training even if ``interval`` asks for none. True by default.
+        save_best: metrics whose best value is saved as ``best_<metric>_<epoch or iter>.pth``; ``"auto"`` uses the
+            first metric that a validation returns. None by default.
+        rule: ``"greater"`` or ``"less"`` for each metric of ``save_best``; None (default) infers it from the names.
+        greater_keys: names of metrics that are better when greater; None uses the built-in names.
+        less_keys: names of metrics that are better when less; None uses the built-in names.
         file_client_args: the old name of ``backend_args``.
-        filename_tmpl: names of checkpoints, such as the default ``"epoch_{}.pth"`` and ``"iter_{}.pth"``.
+        filename_tmpl: template of the file names. ``"epoch_{}.pth"`` or ``"iter_{}.pth"`` by default.
         backend_args: options of the storage behind ``out_dir``.
-        published_keys: keys that stay in a small copy for others, made at the end of the last and the best
-            checkpoints, whose name ends with a part of its SHA-256. None (default) makes none.
+        published_keys: entries to copy into a small file for publishing. At the end of training one such file is made of
+            the last checkpoint and of each best one; its name ends with a part of its SHA-256. None (default) makes none.
         save_begin: epochs or iterations before the first checkpoint. 0 by default.
-        async_save: whether files are written beside training: True in a thread; ``"process"`` in a process beside each
-            rank, for sharded checkpoints only, so that writing takes no time of the training's Python. False by default.
+        async_save: whether training continues while a checkpoint is written. True writes in a thread. ``"process"`` writes
+            in one process per rank, for sharded checkpoints only, so that writing does not hold Python's global
+            interpreter lock of the training process. False by default.
         **kwargs: further options of :func:`eng.checkpoint.save_checkpoint`.
 
     Raises:
@@ -136,7 +139,7 @@ class CheckpointHook(Hook):
         self._writer: CheckpointWriter | None = None
 
     def before_train(self, runner: RunnerView) -> None:
-        """Opens the folder, and takes up what a resumed run has kept so far."""
+        """Opens the checkpoint folder. In a resumed run, restores which checkpoints are kept and which are the best."""
         check_options(self, self.args, runner.save_checkpoint)
         if runner.is_resuming:
             state = self._state_to_resume(runner)
@@ -146,24 +149,26 @@ class CheckpointHook(Hook):
         if self._timer is not None:
             self._timer.begin(runner.iter)
         if self.async_save == "process":
-            self._writer_beside(runner)  # refuses what cannot be written so before the first step
+            # Raises before the first step if the strategy cannot write from another process.
+            self._writer_beside(runner)
         files = self._files = self._open_folder(runner)
         runner.logger.info("Checkpoints will be saved to %s.", files.folder, extra=DETAIL)
         self._retention.load_state_dict(state.get("retention", {}), files)
         self._best.load_state_dict(state.get("best", {}), files)
         self._publish_facts(runner)
-        waiting = list(self._best.waiting)  # the saved run was stopped between two best checkpoints
+        # The saved run may have stopped after a validation and before its best checkpoints were written.
+        waiting = list(self._best.waiting)
         for metric in waiting:
             self._save_best(runner, metric)
         if waiting:
             self._save_again(runner)
 
     def state_dict(self) -> dict[str, Any]:
-        """What is kept and what is best, for a run that goes on."""
+        """Returns the list of kept checkpoints and the best scores, which a resumed run needs."""
         return {"retention": self._retention.state_dict(), "best": self._best.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Takes the state of a saved run, which counts when training begins or goes back to that checkpoint."""
+        """Stores the hook's state of a saved run; ``before_train`` applies it once the checkpoint folder is known."""
         if isinstance(state, Mapping):
             self._resumed_state = {key: part for key, part in state.items() if isinstance(part, Mapping)}
 
@@ -179,22 +184,22 @@ class CheckpointHook(Hook):
 
     @property
     def key_indicators(self) -> list[str]:
-        """Metrics whose best checkpoint is kept; the first of a validation's in place of ``"auto"``."""
+        """Metrics whose best checkpoint is kept. ``"auto"`` is replaced by the first metric of the first validation."""
         return self._best.key_indicators
 
     @property
     def rules(self) -> list[str]:
-        """``"greater"`` or ``"less"`` for each of ``key_indicators``."""
+        """``"greater"`` or ``"less"`` for each metric of ``key_indicators``."""
         return list(self._best.rules.values())
 
     @property
     def best_ckpt_path(self) -> str | None:
-        """The best checkpoint by the only metric, or by the first of several."""
+        """Path of the best checkpoint by the first metric of ``save_best``; None before there is one."""
         return next(iter(self._best.paths.values()), None)
 
     @property
     def best_ckpt_path_dict(self) -> dict[str, str]:
-        """The best checkpoints by metric."""
+        """A copy of the paths of the best checkpoints, by metric."""
         return dict(self._best.paths)
 
     @property
@@ -206,16 +211,16 @@ class CheckpointHook(Hook):
 
     @property
     def file_client(self) -> Any:
-        """The same storage as a client of the old interface."""
+        """The storage of the checkpoints as a :class:`~eng.fileio.FileClient`, MMEngine's old interface."""
         from eng.fileio import FileClient
 
         return FileClient.infer_client(self.backend_args, str(self.out_dir or "."))
 
     def after_train_epoch(self, runner: RunnerView) -> None:
-        """Saves where an interval of epochs ends."""
+        """Saves a checkpoint when an interval of epochs ends, and at the last epoch with ``save_last``."""
         last = self.save_last and self.is_last_train_epoch(runner)
         if not self.by_epoch:
-            # The last iteration over a stream shows when the stream has ended.
+            # A dataset without a length has no known last iteration: `after_train_iter` cannot save the last checkpoint.
             if last and runner.max_iters == math.inf:
                 self._save(runner, runner.iter)
             return
@@ -230,8 +235,7 @@ class CheckpointHook(Hook):
         data_batch: DataBatch = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Saves where an interval of iterations ends."""
-        # A strategy that writes shards copies and writes them itself.
+        """Saves a checkpoint when an interval of iterations or minutes ends, and at the last iteration with ``save_last``."""
         if self.async_save and self._writer is None:
             self._prepare_writer(runner)
         if self.by_epoch:
@@ -245,7 +249,7 @@ class CheckpointHook(Hook):
             self._save(runner, runner.iter + 1)
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
-        """Saves the best so far, when every hook has seen the metrics."""
+        """Saves a best checkpoint for each metric that improved, after all other hooks have seen the metrics."""
         self._lacks_validation = self._training
         if not self.save_best or not self._training:
             return
@@ -261,9 +265,9 @@ class CheckpointHook(Hook):
             runner.after_this_point(partial(self._save_again, runner))
 
     def after_train(self, runner: RunnerView) -> None:
-        """Saves the last checkpoint again where a validation came behind it, and publishes it and the best ones.
+        """Saves the last checkpoint again if a validation ran after it, and publishes the last and the best checkpoints.
 
-        A longer run that goes on from it has that validation and need not repeat it.
+        The checkpoint then contains the validation's metrics, so a longer run that resumes from it does not repeat it.
         """
         if self._training and self._lacks_validation:
             self._save_again(runner)
@@ -275,20 +279,20 @@ class CheckpointHook(Hook):
         if self.save_last and self.last_ckpt:
             last = [self.last_ckpt]
         publisher = Publisher(self.published_keys, self.backend_args)
-        publisher.publish([*last, *self._best.paths.values()], self._opened(runner).folder, runner.logger)
+        publisher.publish([*last, *self._best.paths.values()], self._run_files(runner).folder, runner.logger)
 
     def after_run(self, runner: RunnerView) -> None:
-        """Waits for a checkpoint that is still being written."""
+        """Waits until the checkpoint that is still being written is complete."""
         self._training = False
         self._finish_writing()
 
     def save_now(self, runner: RunnerView, name: str) -> str:
-        """Saves the run as it stands under ``name`` and gives the path; the next regular checkpoint replaces it.
+        """Saves the run's current state under ``name`` and returns the path; the next regular checkpoint replaces the file.
 
-        The checkpoint is complete, whatever regular checkpoints leave out, and is written at once: an earlier write
-        that failed is logged and must not cost this one too.
+        The checkpoint contains optimizer and scheduler state even with ``save_optimizer=False``, and the call returns when
+        the file is written. If an earlier asynchronous write failed, its error is logged, so that this one is still made.
         """
-        files = self._opened(runner)
+        files = self._run_files(runner)
         path = files.path(name)
         self._retention.add_interrupted(name, files, self._best.names(files))
         try:
@@ -303,25 +307,29 @@ class CheckpointHook(Hook):
         self._save_checkpoint_with_step(runner, number, None)
 
     def _save_again(self, runner: RunnerView) -> None:
-        """Replaces the regular checkpoint of a validation by one that knows this validation and its best checkpoint."""
-        if self.by_epoch and batches_into_epoch(runner):  # the last one was saved at the end of an epoch
+        """Saves the latest regular checkpoint again after a validation, so that it contains the validation's results."""
+        if self.by_epoch and batches_into_epoch(runner):
+            # The latest regular checkpoint belongs to the end of an earlier epoch, not to this iteration.
             return
-        number = runner.epoch if self.by_epoch else runner.iter
-        is_last = self._retention.last_name == self._opened(runner).regular(number)
-        # A folder of shards is not replaced in one step, so that a kill would cost an intact checkpoint.
+        if self.by_epoch:
+            number = runner.epoch
+        else:
+            number = runner.iter
+        is_last = self._retention.last_name == self._run_files(runner).regular(number)
+        # A folder of shards cannot be replaced atomically: a kill during the write would destroy an intact checkpoint.
         if is_last and not runner.strategy.sharded:
             self._lacks_validation = False
             self._save_checkpoint_with_step(runner, number, None)
 
     def _save_checkpoint_with_step(self, runner: RunnerView, step: int, meta: dict[str, Any] | None) -> None:
-        """Saves the regular checkpoint of an epoch or iteration; libraries call and override it by this name.
+        """Saves the regular checkpoint of an epoch or iteration. Libraries call and override this method by its name.
 
         Args:
             runner: the run.
             step: number of the epoch or iteration.
             meta: further facts for the checkpoint's ``meta``.
         """
-        files = self._opened(runner)
+        files = self._run_files(runner)
         name = self._retention.add_regular(step, files, self._best.names(files))
         path = self.last_ckpt = files.path(name)
         runner.message_hub.update_info("last_ckpt", path)
@@ -329,9 +337,9 @@ class CheckpointHook(Hook):
         self._write(runner, name, self._replacing(runner, path), meta=meta)
 
     def _replacing(self, runner: RunnerView, path: str) -> Callable[[], None]:
-        """What is done when the checkpoint at ``path`` is intact: the pointer moves, and older files are removed."""
+        """Returns the action for the time when the file at ``path`` is intact: move the pointer, remove older files."""
         return partial(
-            self._retention.replace, list(self._retention.stale), self._opened(runner), path, runner.work_dir
+            self._retention.replace, list(self._retention.stale), self._run_files(runner), path, runner.work_dir
         )
 
     def _write(
@@ -342,24 +350,28 @@ class CheckpointHook(Hook):
         in_full: bool = False,
         meta: dict[str, Any] | None = None,
     ) -> None:
-        """Has the runner write a checkpoint, beside training where ``async_save`` says so and the run is not about to end."""
+        """Lets the runner write a checkpoint, asynchronously with ``async_save`` unless the run is about to end (`in_full`)."""
+        writer = None
+        if self.async_save and not in_full:
+            writer = self._writer_beside(runner)
         runner.save_checkpoint(
-            self._opened(runner).folder,
+            self._run_files(runner).folder,
             name,
             save_optimizer=self.save_optimizer or in_full,
             save_param_scheduler=self.save_param_scheduler or in_full,
             meta=meta,
             by_epoch=self.by_epoch,
             backend_args=self.backend_args,
-            writer=self._writer_beside(runner) if self.async_save and not in_full else None,
+            writer=writer,
             on_intact=on_intact,
             **self.args,
         )
 
     def _prepare_writer(self, runner: RunnerView) -> None:
-        """Gets the memory for copies beside training, once the first step has created the optimizer's state."""
+        """Allocates the host memory for copies of the state, once the first step has created the optimizer state."""
         writer = self._writer_beside(runner)
-        if not runner.strategy.sharded:  # torch copies shards itself
+        if not runner.strategy.sharded:
+            # For sharded checkpoints `torch.distributed.checkpoint` allocates and copies on its own.
             writer.prepare(runner.collect_checkpoint(self.save_optimizer, self.save_param_scheduler))
 
     def _writer_beside(self, runner: RunnerView) -> CheckpointWriter:
@@ -373,8 +385,8 @@ class CheckpointHook(Hook):
             writer.close()
 
     def _save_best(self, runner: RunnerView, metric: str) -> None:
-        """Saves the best checkpoint by a metric."""
-        files = self._opened(runner)
+        """Saves the current state as the best checkpoint by ``metric``, and removes the previous best one."""
+        files = self._run_files(runner)
         within_epoch = bool(self.by_epoch and batches_into_epoch(runner))
         unit, number = "iteration", runner.iter
         if self.by_epoch and not within_epoch:
@@ -392,20 +404,21 @@ class CheckpointHook(Hook):
         )
 
     def _state_to_resume(self, runner: RunnerView) -> Mapping[str, Any]:
-        """The state of the saved run: of its hook, or of its message hub where the hook had none."""
+        """Returns the hook's state of the saved run; checkpoints of MMEngine and eng 1.0 have it in the message hub."""
         if self._resumed_state is not None:
             return self._resumed_state
-        if self._has_trained:  # a second train() of this process
+        if self._has_trained:
+            # `train()` is called a second time in this process: this hook object has the newest state.
             return self.state_dict()
         info = runner.message_hub.runtime_info
         return {"retention": retention_of_message_hub(info), "best": self._best.state_of_message_hub(info)}
 
     def _state_of_a_new_run(self) -> Mapping[str, Any]:
-        """Nothing but the checkpoint of the beginning, which ``nan_policy="rollback"`` has saved already."""
+        """Returns an empty state, except for the initial checkpoint that ``nan_policy="rollback"`` has already saved."""
         return {"retention": {"interrupted": self._retention.interrupted}}
 
     def _publish_facts(self, runner: RunnerView) -> None:
-        """Puts the paths of the best checkpoints into the message hub, as a moved run has them in another folder."""
+        """Writes the paths of the best checkpoints into the message hub: a moved run has its files in another folder."""
         hub = runner.message_hub
         for metric, path in self._best.paths.items():
             hub.update_info(f"best_ckpt{self._best.suffix(metric)}", path)
@@ -413,8 +426,8 @@ class CheckpointHook(Hook):
             if name in hub.runtime_info:
                 hub.pop_info(name)
 
-    def _opened(self, runner: RunnerView) -> RunFiles:
-        """The run's files; a stop before the training opens their folder too."""
+    def _run_files(self, runner: RunnerView) -> RunFiles:
+        """Returns the run's checkpoint files. The first call may come before ``before_train``, from ``save_now``."""
         if self._files is None:
             self._files = self._open_folder(runner)
         return self._files

@@ -1,4 +1,4 @@
-"""CompileCacheHook: what torch.compile made in one start of a run is there at the next."""
+"""CompileCacheHook: saves compiled programs of torch.compile, so that the next start of a run need not compile again."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from .view import RunnerView
 
 logger = logging.getLogger(__name__)
 _FILE = "compile_cache.bin"
-# The second iteration has the backward pass of the first behind it.
+# After the second iteration, forward and backward are compiled: the backward pass is compiled at its first execution.
 _FIRST_SAVE = 2
 
 
 @HOOKS.register_module()
 class CompileCacheHook(Hook):
-    """Keeps the artifacts of ``torch.compile`` in ``work_dir/compile_cache.bin``, and loads them before training.
+    """Saves the cache artifacts of ``torch.compile`` in ``work_dir/compile_cache.bin``, and loads them before training.
 
-    Artifacts are compiled programs, so that loading them is running them. The file is signed with a key of the user
-    (``~/.config/eng/compile_cache.key``), and one that this user did not write with this torch is left alone, with a line in the
-    log. ``compile=dict(cache=True)`` adds the hook. Rank 0 writes, all ranks read.
+    Artifacts contain executable code. The file is therefore signed with a key of the user
+    (``~/.config/eng/compile_cache.key``). A file that was written by another user or with another version of torch is not
+    loaded, with a warning. ``compile=dict(cache=True)`` adds the hook. Rank 0 writes the file, all ranks read it.
 
     Raises:
-        UsageError: this torch cannot save artifacts (it can from 2.7 on).
+        UsageError: this version of torch cannot save artifacts, which needs torch 2.7.
     """
 
     priority = "LOW"
@@ -48,7 +48,7 @@ class CompileCacheHook(Hook):
         self._since = time.time()
 
     def before_train(self, runner: RunnerView) -> None:
-        """Loads the artifacts of an earlier start."""
+        """Loads the artifacts that an earlier start of the run saved."""
         path = _path(runner)
         try:
             content = read_signed(path, _purpose())
@@ -72,18 +72,18 @@ class CompileCacheHook(Hook):
         data_batch: DataBatch = None,
         outputs: dict[str, Any] | Sequence[Any] | None = None,
     ) -> None:
-        """Saves them as soon as forward and backward are compiled."""
+        """Saves the artifacts after the second iteration, when forward and backward are compiled."""
         self._iterations += 1
         if self._iterations == _FIRST_SAVE:
             self._save(runner)
 
     def after_run(self, runner: RunnerView) -> None:
-        """Saves what was compiled later, as for the last batch."""
+        """Saves the artifacts again, because functions may have been compiled later, for example for a smaller last batch."""
         if self._iterations:
             self._save(runner)
 
     def _save(self, runner: RunnerView) -> None:
-        """Writes what the compiler has made, on rank 0, where it is not what was written before."""
+        """Writes the artifacts on rank 0, unless they are unchanged since the last save."""
         if get_rank() != 0:
             return
         path = _path(runner)
@@ -102,5 +102,8 @@ def _path(runner: RunnerView) -> Path:
 
 
 def _purpose() -> bytes:
-    """What artifacts are for: another torch or processor has others, as AVX512 computes wrong numbers on one with AVX2."""
+    """Returns the purpose for the signature: torch's version, the machine type and the CPU's vector instructions.
+
+    Code that was compiled for AVX512 computes wrong numbers on a CPU with AVX2 only, so such a file must not be loaded.
+    """
     return f"torch.compile {torch.__version__} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}".encode()

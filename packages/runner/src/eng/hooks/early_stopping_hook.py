@@ -1,4 +1,4 @@
-"""EarlyStoppingHook: ends training when a metric no longer improves."""
+"""EarlyStoppingHook: ends training when a validation metric no longer improves."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from .view import RunnerView
 
 @HOOKS.register_module()
 class EarlyStoppingHook(Hook):
-    """Stops training after ``patience`` validations in which a metric did not get better.
+    """Ends training after ``patience`` consecutive validations in which a metric did not improve.
 
     Args:
         monitor: name of the metric, such as ``"coco/bbox_mAP"``.
         rule: ``"greater"`` or ``"less"``; None (default) infers it from the name.
-        min_delta: least change that counts as better, in units of the metric. 0.1 by default.
-        strict: raise where the metric is missing (True) or warn once (False, the default).
-        check_finite: stop at once when the metric is NaN or infinite. True by default.
+        min_delta: smallest change that counts as an improvement, in units of the metric. 0.1 by default.
+        strict: whether to raise if the metric is missing (True) or to warn once (False, the default).
+        check_finite: whether to stop at once when the metric is NaN or infinite. True by default.
         patience: validations without improvement after which training stops. 5 by default.
-        stopping_threshold: stop as soon as the metric is this good. None (default) has no such limit.
+        stopping_threshold: training stops as soon as the metric is better than this value. None (default) sets no limit.
 
     Attributes:
-        settings_changed: whether a resumed run has other settings than the saved one, whose stop then does not count.
+        settings_changed: whether a resumed run has other settings than the saved run. If the saved run was stopped by this
+            hook, the resumed run then trains on.
 
     Raises:
         ValueError: ``rule`` is unknown, or cannot be inferred from ``monitor``.
@@ -73,7 +74,7 @@ class EarlyStoppingHook(Hook):
         self._reader = MetricReader(type(self).__name__)
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
-        """Looks at the metric and asks the train loop to stop where it is time.
+        """Compares the metric with the best value so far, and asks the training loop to stop if the criteria are met.
 
         Raises:
             RuntimeError: the metric is missing or None and ``strict`` is set.
@@ -90,11 +91,14 @@ class EarlyStoppingHook(Hook):
             runner.logger.info("Training stops early: %s", reason)
 
     def state_dict(self) -> dict[str, Any]:
-        """Counts and best value so far, and the settings that they were counted with."""
+        """Returns the count of validations without improvement, the best value, and the settings of the hook."""
         return {"wait_count": self.wait_count, "best_score": self.best_score, "settings": self._settings()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from ``state``; with other settings than those of the saved run it counts anew."""
+        """Restores the state of a saved run. With other settings the count restarts at 0.
+
+        The best value is restored only if the hook monitors the same metric as in the saved run.
+        """
         self.settings_changed = state.get("settings", self._settings()) != self._settings()
         if state.get("settings", {}).get("monitor", self.monitor) == self.monitor:
             self.best_score = state["best_score"]
@@ -108,12 +112,12 @@ class EarlyStoppingHook(Hook):
         return {name: getattr(self, name) for name in names}
 
     def _check_stop_condition(self, current_score: float) -> tuple[bool, str]:
-        """Whether to stop, and why; subclasses of libraries extend it."""
+        """Returns whether to stop, and the reason. Subclasses in other libraries override this method."""
         reason = self._reason_to_stop(current_score)
         return reason is not None, reason or ""
 
     def _reason_to_stop(self, score: float) -> str | None:
-        """Counts a validation; why training stops there, or None."""
+        """Updates the best value and the count with a validation's score; returns the reason to stop, or None."""
         if self.check_finite and not math.isfinite(score):
             return f"{self.monitor} is {score}"
         if self.stopping_threshold is not None and is_better(score, self.stopping_threshold, self.rule):

@@ -1,4 +1,4 @@
-"""EMAHook: an averaged copy of the weights, used to validate and test."""
+"""EMAHook: maintains an averaged copy of the weights, which is used for validation, test and checkpoints."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ logger = logging.getLogger(__name__)
 
 @HOOKS.register_module()
 class EMAHook(Hook):
-    """Averages the weights over training and validates, tests and publishes with the average.
+    """Averages the weights over training; validation and test run with the averaged weights.
 
-    In a checkpoint ``state_dict`` holds the averaged weights, which is what inference wants, and ``ema_state_dict``
-    the trained ones beside the count of averaging steps; a resumed run puts both back in their place.
+    In a checkpoint, ``state_dict`` contains the averaged weights, because inference should use them, and
+    ``ema_state_dict`` contains the trained weights and the number of averaging steps. A resume exchanges them back.
 
     Args:
         ema_type: name of the averaging model: ``"ExponentialMovingAverage"`` (default), ``"StochasticWeightAverage"``,
-            ``"MomentumAnnealingEMA"`` or another one in ``MODELS``.
+            ``"MomentumAnnealingEMA"`` or another class that is registered in ``MODELS``.
         strict_load: whether the averaged weights of a checkpoint must match exactly. False by default.
-        begin_iter: iteration at which averaging begins, from 1. 0 (default) is the first.
-        begin_epoch: epoch at which averaging begins, from 1. Excludes ``begin_iter``.
-        bn_batches: batches of the training data, evenly spread over it, from which the BatchNorm statistics of the average
-            are computed before it is validated or saved, as ``torch.optim.swa_utils.update_bn`` does; 0 (default) leaves
-            them.
+        begin_iter: iteration, counted from 1, at which averaging begins. 0 (default) begins with the first one.
+        begin_epoch: epoch, counted from 1, at which averaging begins. Cannot be combined with ``begin_iter``.
+        bn_batches: number of training batches, evenly spread over the dataset, from which the BatchNorm statistics of the
+            averaged model are recomputed before it is validated or saved, as ``torch.optim.swa_utils.update_bn`` does.
+            0 (default) does not recompute them.
         **kwargs: options of the averaging model, such as ``momentum=0.0002``.
 
     Raises:
@@ -70,7 +70,7 @@ class EMAHook(Hook):
         self._statistics_at = -1
 
     def before_run(self, runner: RunnerView) -> None:
-        """Builds the averaged copy of the model, once per model, so that a later ``val()`` or ``test()`` finds it."""
+        """Builds the averaged copy of the model, once per model: ``test()`` after ``train()`` needs the same average."""
         model = runner.model
         source: nn.Module = unwrap(model)
         if getattr(self, "src_model", None) is source:
@@ -80,10 +80,10 @@ class EMAHook(Hook):
         self._swapped = self._stale = False
 
     def before_train(self, runner: RunnerView) -> None:
-        """Checks that averaging begins within the run.
+        """Checks that averaging begins before training ends.
 
         Raises:
-            ValueError: it would begin after the end.
+            ValueError: ``begin_epoch`` or ``begin_iter`` is after the end of training.
         """
         for name, begin, end in (
             ("begin_epoch", self.begin_epoch, runner.max_epochs),
@@ -99,7 +99,7 @@ class EMAHook(Hook):
         data_batch: DataBatch = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Takes the new weights into the average; before it has begun, the average follows them."""
+        """Updates the average with the new weights. Before averaging begins, the average equals the trained weights."""
         if self._ema_started(runner):
             self._catch_up()
             self.ema_model.update_parameters(self.src_model)
@@ -107,29 +107,32 @@ class EMAHook(Hook):
             self._stale = True
 
     def before_val_epoch(self, runner: RunnerView) -> None:
-        """Puts the averaged weights into the model."""
+        """Swaps the averaged weights into the model for the validation."""
         self._update_statistics(runner)
         self._swap_ema_parameters()
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
-        """Puts the trained weights back."""
+        """Swaps the trained weights back into the model after the validation."""
         self._swap_ema_parameters()
 
     def before_test_epoch(self, runner: RunnerView) -> None:
-        """Puts the averaged weights into the model."""
+        """Swaps the averaged weights into the model for the test."""
         self._swap_ema_parameters()
 
     def after_test_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
-        """Puts the trained weights back."""
+        """Swaps the trained weights back into the model after the test."""
         self._swap_ema_parameters()
 
     def after_run(self, runner: RunnerView) -> None:
-        """Leaves the trained weights in the model when a validation or test was cut short."""
+        """Swaps the trained weights back if a validation or test ended early."""
         if self._swapped:
             self._swap_ema_parameters()
 
     def before_save_checkpoint(self, runner: RunnerView, checkpoint: dict[str, Any]) -> None:
-        """Adds the average; inside a validation the two are in each other's place already."""
+        """Adds ``ema_state_dict`` to the checkpoint, and exchanges it with ``state_dict``.
+
+        During a validation the model has the averaged weights already, so that nothing is exchanged.
+        """
         self._catch_up()
         self._update_statistics(runner)
         checkpoint["ema_state_dict"] = self.ema_model.state_dict()
@@ -137,7 +140,7 @@ class EMAHook(Hook):
             self._swap_ema_state_dict(checkpoint)
 
     def after_load_checkpoint(self, runner: RunnerView, checkpoint: dict[str, Any]) -> None:
-        """Loads the average of a run that goes on, or starts the average at the loaded weights."""
+        """Restores the average of a resumed run; a run that only loads weights starts its average with these weights."""
         if runner.is_resuming and "ema_state_dict" in checkpoint:
             self._swap_ema_state_dict(checkpoint)
             self.ema_model.load_state_dict(checkpoint["ema_state_dict"], strict=self.strict_load)
@@ -149,11 +152,11 @@ class EMAHook(Hook):
         load_state_dict(self.ema_model.module, copy.copy(checkpoint["state_dict"]), strict=self.strict_load)
 
     def _update_statistics(self, runner: RunnerView) -> None:
-        """Computes the BatchNorm statistics of the average, once for each of its states."""
+        """Recomputes the BatchNorm statistics of the averaged model, unless it has not changed since the last time."""
         steps = int(self.ema_model.steps)
         if not self.bn_batches or self._swapped or steps in (0, self._statistics_at):
             return
-        # In the trained model's place: the copy of a sharded model has no code that gathers its weights.
+        # The averaged weights are swapped into the trained model: under FSDP only that one can gather its shards.
         self._swap_ema_parameters()
         update_bn(self.src_model, spread_batches(runner.train_dataloader, self.bn_batches))
         self._swap_ema_parameters()
@@ -165,7 +168,10 @@ class EMAHook(Hook):
         return runner.iter + 1 >= self.begin_iter
 
     def _catch_up(self) -> None:
-        """Copies the weights where the average has not begun; done only when somebody looks."""
+        """Copies the trained weights into the averaged model, if averaging has not begun.
+
+        The copy is made only when the averaged model is used, instead of in each iteration.
+        """
         if self._stale and not self._swapped:
             for ours, theirs in zip(_tensors(self.ema_model.module), _tensors(self.src_model), strict=True):
                 ours.data.copy_(theirs.data)
@@ -175,6 +181,7 @@ class EMAHook(Hook):
         exchange_average(checkpoint)
 
     def _swap_ema_parameters(self) -> None:
+        """Exchanges the parameters and buffers of the trained and the averaged model."""
         self._catch_up()
         for ours, theirs in zip(_tensors(self.ema_model.module), _tensors(self.src_model), strict=True):
             model_weights = ours.data.clone()
@@ -188,10 +195,10 @@ def _tensors(model: nn.Module) -> Iterator[torch.Tensor]:
 
 
 def exchange_average(checkpoint: dict[str, Any]) -> None:
-    """Exchanges the weights under ``state_dict`` with those of the averaging model's ``module``.
+    """Exchanges the trained and the averaged weights of a checkpoint, between ``state_dict`` and ``ema_state_dict``.
 
     Args:
-        checkpoint: changed in place; it has ``state_dict`` and ``ema_state_dict``.
+        checkpoint: a dict with both entries; it is changed in place.
     """
     model_state, ema_state = checkpoint["state_dict"], checkpoint["ema_state_dict"]
     for key in ema_state:

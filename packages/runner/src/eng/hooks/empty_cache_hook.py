@@ -1,4 +1,4 @@
-"""EmptyCacheHook: gives cached device memory back."""
+"""EmptyCacheHook: releases cached memory of the accelerator."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .view import RunnerView
 
 @HOOKS.register_module()
 class EmptyCacheHook(Hook):
-    """Calls :func:`eng.device.empty_cache`, which does nothing where no accelerator was used.
+    """Releases cached memory with :func:`eng.device.empty_cache`, which does nothing if no accelerator was used.
 
     Args:
-        before_epoch: before each epoch. False by default.
-        after_epoch: after each epoch. True by default.
-        after_iter: after each iteration, which is slow. False by default.
+        before_epoch: whether to release memory before each epoch. False by default.
+        after_epoch: whether to release memory after each epoch. True by default.
+        after_iter: whether to release memory after each iteration, which is slow. False by default.
     """
 
     priority = "NORMAL"

@@ -1,6 +1,6 @@
-"""How a hook ends a run early.
+"""Errors with which a hook ends a run early.
 
-The first argument alone is the whole message: pickle, copy and torch's loader workers rebuild an error from its text.
+Each error can be created from its message alone, because pickle, copy and torch's loader workers rebuild errors that way.
 """
 
 from __future__ import annotations
@@ -13,35 +13,33 @@ class NonFiniteLossError(ArithmeticError):
     """A loss became NaN or infinite and ``nan_policy`` is ``"stop"``.
 
     Attributes:
-        iteration: the first iteration (counted from 0) with such a loss; -1 where only the message is known.
+        iteration: the first iteration (counted from 0) with such a loss; -1 if the error was rebuilt from its message.
         losses: the names of the losses.
     """
 
     def __init__(self, iteration: int | str, losses: Sequence[str] = ()) -> None:
         self.iteration = _number(iteration)
         self.losses = list(losses)
-        super().__init__(
-            iteration
-            if isinstance(iteration, str)
-            else f"iteration {iteration + 1} gave a non-finite {listed(self.losses)}"
-        )
+        message = iteration
+        if not isinstance(message, str):
+            message = f"iteration {message + 1} gave a non-finite {listed(self.losses)}"
+        super().__init__(message)
 
 
 class LossSpikeError(NonFiniteLossError):
-    """A loss jumped and ``loss_spike``'s action is ``"stop"``, or ``"rollback"`` where there is nothing to go back to.
+    """A loss jumped and ``loss_spike``'s action is ``"stop"``, or ``"rollback"`` without a checkpoint to return to.
 
     Attributes:
-        iteration: the iteration (counted from 0) of the first such loss; -1 where only the message is known.
-        loss: its value.
-        median: of the losses before.
+        iteration: the first iteration (counted from 0) with such a loss; -1 if the error was rebuilt from its message.
+        loss: value of the loss.
+        median: median of the losses before.
     """
 
     def __init__(self, iteration: int | str, loss: float = 0.0, median: float = 0.0) -> None:
-        super().__init__(
-            iteration
-            if isinstance(iteration, str)
-            else f"iteration {iteration + 1} gave a loss of {loss:.4g}, {loss / median:.1f} times the median before"
-        )
+        message = iteration
+        if not isinstance(message, str):
+            message = f"iteration {message + 1} gave a loss of {loss:.4g}, {loss / median:.1f} times the median before"
+        super().__init__(message)
         self.iteration = _number(iteration)
         self.loss, self.median = loss, median
 
@@ -49,14 +47,14 @@ class LossSpikeError(NonFiniteLossError):
 class RunInterrupted(SystemExit):
     """A signal or the time budget ended the run after its state was saved.
 
-    As a SystemExit it ends the process with ``code``: 143 for SIGTERM, 138 for SIGUSR1, 130 for SIGINT, 75 for the
-    time budget.
+    The error is a SystemExit, which ends the process with exit status ``code``: 143 for SIGTERM, 138 for SIGUSR1, 130 for
+    SIGINT, 75 for the time budget.
 
     Attributes:
-        reason: such as ``"SIGTERM"`` or ``"time budget"``.
-        checkpoint: file that the run goes on from; None outside training.
-        position: where the run stopped, in words.
-        iterations: number of iterations that were over; None where the error is rebuilt from its reason alone.
+        reason: cause of the stop, such as ``"SIGTERM"`` or ``"time budget"``.
+        checkpoint: file from which the run can resume; None outside training.
+        position: epoch and iteration at which the run stopped, or the validation in which it stopped, as text.
+        iterations: number of completed iterations; None if the error was created with its reason alone.
     """
 
     def __init__(
@@ -72,7 +70,7 @@ class RunInterrupted(SystemExit):
 
     @property
     def location(self) -> str:
-        """Where the run stopped, with its preposition: ``at epoch 3, iteration 40`` or ``in the validation after ...``."""
+        """The position with its preposition: ``at epoch 3, iteration 40`` or ``in the validation after ...``."""
         preposition = "at"
         if str(self.position).startswith("the "):
             preposition = "in"
@@ -91,14 +89,14 @@ class RunInterrupted(SystemExit):
 
 
 def _number(iteration: int | str) -> int:
-    """The number of an iteration; -1 where its error is rebuilt from the message alone."""
+    """Returns the number of an iteration; -1 for a text, from which an error is rebuilt."""
     if isinstance(iteration, str):
         return -1
     return iteration
 
 
 def listed(names: Sequence[object]) -> str:
-    """Names as words of a sentence: ``a, b and c``."""
+    """Joins names for a sentence: ``a, b and c``."""
     texts = [str(name) for name in names]
     if len(texts) == 1:
         return texts[0]

@@ -1,4 +1,4 @@
-"""FreezeHook: parts of a model that are not trained for a while."""
+"""FreezeHook: excludes some parameters of a model from training for a range of epochs or iterations."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import nn
 from eng.checkpoint.unwrap import name_in_checkpoint, unwrap
 from eng.logging.errors import UsageError
 from eng.logging.words import counted
+from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 from eng.registry import HOOKS
 
 from .hook import DataBatch, Hook
@@ -22,24 +23,24 @@ logger = logging.getLogger(__name__)
 
 
 class FreezeHook(Hook):
-    r"""Freezes parameters whose names fit a pattern, from one epoch to another.
+    r"""Freezes the parameters whose names match a pattern, from epoch ``begin`` to epoch ``end``.
 
-    A frozen parameter gets no update, no weight decay and no change of its optimizer state. What is frozen follows from the
-    epoch alone, so a resumed run freezes the same. The optimizer has all parameters from the beginning; leave
-    ``requires_grad`` as it is. Several hooks freeze several parts.
+    A frozen parameter gets no update, no weight decay and no change of its optimizer state. Whether it is frozen depends on
+    the epoch alone, so a resumed run freezes the same parameters. The optimizer has all parameters from the beginning; do
+    not change ``requires_grad`` yourself. Use several hooks to freeze parts of the model for different ranges.
 
     Args:
         patterns: regular expressions, matched from the start of a parameter's name: ``"backbone"``, ``r"layers\\.[0-3]\\."``.
-        begin: epoch, from 0, at whose start the parameters are frozen.
-        end: epoch, from 0, at whose start they are trained again; None (default) never.
-        by_epoch: False counts ``begin`` and ``end`` in iterations.
-        lr_mult: factor for their learning rates when they are trained again. It needs groups of these parameters alone, as
-            any ``paramwise_cfg`` makes.
-        norm_eval: keep BatchNorm layers whose parameters are frozen in evaluation mode, so that their running statistics
-            stay. True by default.
+        begin: epoch, counted from 0, at whose start the parameters are frozen.
+        end: epoch, counted from 0, from which on the parameters are trained again; None (default) never trains them.
+        by_epoch: whether ``begin`` and ``end`` count epochs (True, the default) or iterations (False).
+        lr_mult: factor for the learning rates of these parameters when they are trained again. It requires parameter groups
+            that contain no other parameters, which any ``paramwise_cfg`` creates.
+        norm_eval: whether to keep BatchNorm layers with frozen parameters in evaluation mode, so that their running
+            statistics do not change. True by default.
 
     Raises:
-        ValueError: there is no pattern, ``end`` is not behind ``begin``, or one is negative.
+        ValueError: there is no pattern, ``end`` is not after ``begin``, or one of them is negative.
     """
 
     priority = "VERY_HIGH"
@@ -72,10 +73,11 @@ class FreezeHook(Hook):
         self._handles: list[Any] = []
 
     def before_train(self, runner: RunnerView) -> None:
-        """Looks the parameters up.
+        """Finds the parameters that match the patterns, and freezes them if training starts within the range.
 
         Raises:
-            ValueError: no parameter fits a pattern, all parameters do, or ``lr_mult`` has no groups to act on.
+            ValueError: a pattern matches no parameter, the patterns match all parameters, or the parameters share a group
+                with others although ``lr_mult`` is set.
         """
         self._look_up(runner.model)
         if self.lr_mult is not None and not self.has_scaled_lr:
@@ -83,11 +85,11 @@ class FreezeHook(Hook):
         self._follow(runner)
 
     def before_train_epoch(self, runner: RunnerView) -> None:
-        """Freezes or trains what is due."""
+        """Freezes or unfreezes the parameters if the range begins or ends with this epoch."""
         self._follow(runner)
 
     def before_train_iter(self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None) -> None:
-        """Freezes or trains what is due by iterations, and keeps frozen BatchNorm layers in evaluation mode."""
+        """Applies a range of iterations, and keeps frozen BatchNorm layers in evaluation mode after ``model.train()``."""
         if not self.by_epoch:
             self._follow(runner)
         if self._frozen and self.norm_eval:
@@ -96,20 +98,20 @@ class FreezeHook(Hook):
                     module.eval()
 
     def after_run(self, runner: RunnerView) -> None:
-        """Leaves the parameters trainable, as they were."""
+        """Makes the parameters trainable again, as they were before the run."""
         if self._frozen:
             self._set(runner, frozen=False)
 
     def state_dict(self) -> dict[str, Any]:
-        """Whether ``lr_mult`` has acted."""
+        """Returns whether the learning rates are multiplied with ``lr_mult`` already, which must happen only once."""
         return {"has_scaled_lr": self.has_scaled_lr}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over the state of a saved run."""
+        """Restores whether the saved run had multiplied the learning rates with ``lr_mult``."""
         self.has_scaled_lr = bool(state_dict["has_scaled_lr"])
 
     def _look_up(self, model: nn.Module) -> None:
-        """Finds the parameters and norm layers that the patterns fit, once for each model."""
+        """Finds the parameters and BatchNorm layers that match the patterns, once per model."""
         bare = unwrap(model)
         if self._model is bare:
             return
@@ -134,7 +136,7 @@ class FreezeHook(Hook):
         self._norms = [
             module
             for name, module in bare.named_modules()
-            if isinstance(module, nn.modules.batchnorm._BatchNorm)  # noqa: SLF001  # torch's base of all of them
+            if isinstance(module, nn.modules.batchnorm._BatchNorm)  # noqa: SLF001  # The base class of all BatchNorm layers.
             and (
                 any(id(parameter) in mine for parameter in module.parameters(recurse=False))
                 or any(re.match(pattern, f"{name_in_checkpoint(bare, name)}.") for pattern in self.patterns)
@@ -143,24 +145,27 @@ class FreezeHook(Hook):
         self._model = bare
 
     def _follow(self, runner: RunnerView) -> None:
-        """Freezes or trains the parameters as the epoch or iteration says, and scales learning rates once after the end."""
-        now = runner.epoch if self.by_epoch else runner.iter
-        frozen = self.begin <= now and (self.end is None or now < self.end)
-        if frozen != self._frozen and not (self._frozen is None and not frozen and now < self.begin):
+        """Freezes or unfreezes the parameters for the current epoch or iteration; scales learning rates once after the end."""
+        now = runner.iter
+        if self.by_epoch:
+            now = runner.epoch
+        is_over = self.end is not None and now >= self.end
+        frozen = self.begin <= now and not is_over
+        is_untouched = self._frozen is None and now < self.begin
+        if frozen != self._frozen and not is_untouched:
             self._set(runner, frozen=frozen)
-        if (
-            not frozen
-            and self.end is not None
-            and now >= self.end
-            and self.lr_mult is not None
-            and not self.has_scaled_lr
-        ):
+        if is_over and self.lr_mult is not None and not self.has_scaled_lr:
             self._scale_learning_rates(runner)
 
     def _set(self, runner: RunnerView, *, frozen: bool) -> None:
-        """Freezes the parameters, or trains them again; under DistributedDataParallel their gradients are dropped instead."""
+        """Freezes or unfreezes the parameters.
+
+        DistributedDataParallel needs the gradients of all its parameters, so there they are dropped before each step.
+        """
         if self._frozen is not None or frozen:
-            state = "frozen" if frozen else "trained again"
+            state = "trained again"
+            if frozen:
+                state = "frozen"
             logger.info("FreezeHook: %s of %s %s", counted(len(self._parameters), "parameter"), self.patterns, state)
         self._frozen = frozen
         for handle in self._handles:
@@ -171,14 +176,18 @@ class FreezeHook(Hook):
         else:
             for parameter in self._parameters.values():
                 parameter.requires_grad_(not frozen)
-        for parameter in self._parameters.values() if frozen else ():
-            parameter.grad = None
-        if not frozen and runner.model.training:
+        if frozen:
+            for parameter in self._parameters.values():
+                parameter.grad = None
+        elif runner.model.training:
             for module in self._norms:
                 module.train()
 
     def _drop_gradients(self, runner: RunnerView) -> None:
-        """Takes the gradients away before each step: DistributedDataParallel waits for all that it knew when it was made."""
+        """Removes the gradients before each optimizer step, because ``requires_grad`` must stay True.
+
+        DistributedDataParallel waits in each backward pass for all parameters that required gradients when it was created.
+        """
         parameters = list(self._parameters.values())
         self._handles = [parameter.register_hook(torch.zeros_like) for parameter in parameters]
 
@@ -190,7 +199,7 @@ class FreezeHook(Hook):
             self._handles.append(optimizer.register_step_pre_hook(drop))
 
     def _groups(self, runner: RunnerView) -> list[dict[str, Any]]:
-        """The optimizer's groups of the frozen parameters, which must have no other parameters."""
+        """Returns the optimizer's parameter groups of the frozen parameters; they must not contain other parameters."""
         mine = {id(parameter) for parameter in self._parameters.values()}
         groups = [group for optimizer in _optimizers(runner.optim_wrapper) for group in optimizer.param_groups]
         touched = [group for group in groups if any(id(parameter) in mine for parameter in group["params"])]
@@ -210,9 +219,8 @@ class FreezeHook(Hook):
 
 
 def _optimizers(optim_wrapper: Any) -> list[Any]:
-    wrappers = getattr(optim_wrapper, "optim_wrappers", None)
-    return [wrapper.optimizer for wrapper in (wrappers.values() if wrappers is not None else [optim_wrapper])]
+    return [wrapper.optimizer for wrapper in wrappers_by_name(optim_wrapper).values()]
 
 
-# The name gives way to a user's own class of the same name.
+# Registered as a fallback: a user's own class with the name FreezeHook replaces this one without an error.
 HOOKS.register_fallback("FreezeHook", FreezeHook)

@@ -1,4 +1,4 @@
-"""GarbageCollectionHook: Python's garbage collection at fixed iterations."""
+"""GarbageCollectionHook: runs Python's garbage collection at fixed iterations, the same on all ranks."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from .view import RunnerView
 
 @HOOKS.register_module()
 class GarbageCollectionHook(Hook):
-    """Collects garbage every ``interval`` training iterations, and never in between.
+    """Runs Python's garbage collection every ``interval`` training iterations, and never in between.
 
-    Automatic collection stops a rank at a moment of its own, and all others wait for it in the next collective; with the hook
-    all ranks collect in the same iteration. What exists when training begins is left out of the searches (``gc.freeze``).
-    ``env_cfg=dict(gc_interval=N)`` adds the hook.
+    Automatic collection pauses each rank in a different iteration, and in the next collective operation all other ranks
+    wait for it. With the hook all ranks collect in the same iteration. Objects that exist when training begins are excluded
+    from collections (``gc.freeze``). ``env_cfg=dict(gc_interval=N)`` adds the hook.
 
     Args:
-        interval: training iterations from one collection to the next.
+        interval: training iterations between two collections.
 
     Raises:
-        UsageError: ``interval`` is no whole number above 0.
+        UsageError: ``interval`` is not an integer above 0.
     """
 
     priority = "VERY_LOW"
@@ -39,7 +39,7 @@ class GarbageCollectionHook(Hook):
         self._holds_collection = False
 
     def before_train(self, runner: RunnerView) -> None:
-        """Collects all garbage, and turns automatic collection off where it is on."""
+        """Collects all garbage and disables automatic collection; does nothing if the user has disabled it already."""
         if not gc.isenabled() or self._holds_collection:
             return
         gc.collect()
@@ -47,6 +47,7 @@ class GarbageCollectionHook(Hook):
         gc.disable()
         self._holds_collection = True
         if hasattr(os, "register_at_fork"):
+            # Python cannot unregister the function: a weak reference lets the hook be freed after the run.
             method = weakref.WeakMethod(self._enable_in_worker)
             os.register_at_fork(after_in_child=lambda: _call(method))
 
@@ -57,19 +58,19 @@ class GarbageCollectionHook(Hook):
         data_batch: DataBatch = None,
         outputs: dict[str, Any] | Sequence[Any] | None = None,
     ) -> None:
-        """Collects where an interval ends."""
+        """Collects garbage when an interval ends."""
         if self._holds_collection and (runner.iter + 1) % self.interval == 0:
             gc.collect()
 
     def after_run(self, runner: RunnerView) -> None:
-        """Turns automatic collection on again, where the hook turned it off."""
+        """Enables automatic collection again, if the hook disabled it."""
         if self._holds_collection:
             self._holds_collection = False
             gc.unfreeze()
             gc.enable()
 
     def _enable_in_worker(self) -> None:
-        # A loader's worker that is forked has no iterations at which it would collect.
+        # A forked worker of a dataloader runs no training iterations, so it would never collect garbage.
         if self._holds_collection:
             gc.enable()
 

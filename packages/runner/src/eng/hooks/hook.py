@@ -1,4 +1,4 @@
-"""The base of every hook: 22 points of a run at which it may act, and the questions it may ask there."""
+"""Hook, the base class of all hooks, with one method for each of the 22 points of a run at which hooks are called."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .view import RunnerView
 
 DataBatch = dict[str, Any] | tuple[Any, ...] | list[Any] | None
 
-# Each point, and the method that it falls back to when a hook does not override the point itself.
+# Each point of a run, with the method that the base class calls there: `_before_epoch` serves train, val and test.
 POINTS: dict[str, str | None] = {
     "before_run": None,
     "after_load_checkpoint": None,
@@ -40,17 +40,18 @@ POINTS: dict[str, str | None] = {
 
 @HOOKS.register_module()
 class Hook:
-    """Acts at points of a run without being part of the loop.
+    """Base class of hooks, whose methods the runner calls at fixed points of a run.
 
-    A subclass overrides the points it needs; the runner calls a hook only where it overrides something. The
-    ``_before_epoch``, ``_after_epoch``, ``_before_iter`` and ``_after_iter`` methods stand behind the train, val and
-    test points of that name and get ``mode`` (``"train"``, ``"val"`` or ``"test"``).
+    A subclass overrides the methods of the points that it needs, and the runner calls only overridden methods. A hook that
+    does the same in training, validation and test overrides ``_before_epoch``, ``_after_epoch``, ``_before_iter`` or
+    ``_after_iter``, which get ``mode`` (``"train"``, ``"val"`` or ``"test"``).
 
-    A hook that remembers something a resumed run needs overrides ``state_dict()`` and ``load_state_dict(state)``.
+    A hook with state that a resumed run needs overrides ``state_dict()`` and ``load_state_dict(state)``.
 
     Attributes:
-        needs_validation: whether the hook acts on the metrics of validations, so that it does nothing without them.
-        settings_changed: of a hook that may stop a run: whether a resumed run has other settings for it; None for others.
+        needs_validation: whether the hook works with validation metrics, so that it has no effect without a validation.
+        settings_changed: whether a resumed run has changed the settings of a hook that may stop the run; None for hooks
+            that never stop a run.
         priority: order among the hooks of a run, a name of :class:`eng.runner.Priority` or an int from 0 (first) to
             100 (last). ``"NORMAL"`` (50) by default.
 
@@ -69,76 +70,76 @@ class Hook:
     stages: tuple[str, ...] = tuple(POINTS)
 
     def state_dict(self) -> dict[str, Any] | None:
-        """What a resumed run needs of this hook, as plain data and tensors; None where it remembers nothing."""
+        """Returns the hook's state for the checkpoint, as plain data and tensors; None for a hook without state."""
         return None
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes what :meth:`state_dict` of the saved run gave."""
+        """Restores the state that :meth:`state_dict` returned in the saved run."""
 
     def before_run(self, runner: RunnerView) -> None:
-        """Before anything runs, when every part is built and no weight is loaded yet."""
+        """Called once at the start of a run, when all its parts are built and no weights are loaded yet."""
 
     def after_run(self, runner: RunnerView) -> None:
-        """At the very end of a run that reached ``before_run``, also when the run failed or was interrupted."""
+        """Called at the very end of a run that reached ``before_run``, also after a failure or an interruption."""
 
     def before_train(self, runner: RunnerView) -> None:
-        """Before the first epoch or iteration of training, with weights and state loaded."""
+        """Called before the first training epoch or iteration, when weights and state are loaded."""
 
     def after_train(self, runner: RunnerView) -> None:
-        """After the last epoch or iteration of training."""
+        """Called after the last training epoch or iteration."""
 
     def before_val(self, runner: RunnerView) -> None:
-        """Before a validation."""
+        """Called before a validation."""
 
     def after_val(self, runner: RunnerView) -> None:
-        """After a validation."""
+        """Called after a validation."""
 
     def before_test(self, runner: RunnerView) -> None:
-        """Before a test."""
+        """Called before a test."""
 
     def after_test(self, runner: RunnerView) -> None:
-        """After a test."""
+        """Called after a test."""
 
     def before_save_checkpoint(self, runner: RunnerView, checkpoint: dict[str, Any]) -> None:
-        """Before ``checkpoint`` is written; what is put into it is saved with it."""
+        """Called before ``checkpoint`` is written; entries that a hook adds to the dict are saved with it."""
 
     def after_load_checkpoint(self, runner: RunnerView, checkpoint: dict[str, Any]) -> None:
-        """After ``checkpoint`` was read and before its weights go into the model."""
+        """Called after ``checkpoint`` is read and before its weights are loaded into the model."""
 
     def before_train_epoch(self, runner: RunnerView) -> None:
-        """Before each training epoch."""
+        """Called before each training epoch."""
         self._before_epoch(runner, mode="train")
 
     def before_val_epoch(self, runner: RunnerView) -> None:
-        """Before the pass over the validation data."""
+        """Called before the pass over the validation data."""
         self._before_epoch(runner, mode="val")
 
     def before_test_epoch(self, runner: RunnerView) -> None:
-        """Before the pass over the test data."""
+        """Called before the pass over the test data."""
         self._before_epoch(runner, mode="test")
 
     def after_train_epoch(self, runner: RunnerView) -> None:
-        """After each training epoch, before the epoch counter moves on."""
+        """Called after each training epoch, before ``runner.epoch`` is increased."""
         self._after_epoch(runner, mode="train")
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
-        """After the pass over the validation data, with its ``metrics`` by name."""
+        """Called after the pass over the validation data, with its ``metrics`` by name."""
         self._after_epoch(runner, mode="val")
 
     def after_test_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
-        """After the pass over the test data, with its ``metrics`` by name."""
+        """Called after the pass over the test data, with its ``metrics`` by name."""
         self._after_epoch(runner, mode="test")
 
     def before_train_iter(self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None) -> None:
-        """Before each training step; ``batch_idx`` counts within the epoch."""
+        """Called before each training step; ``batch_idx`` counts from 0 within the epoch."""
         self._before_iter(runner, batch_idx=batch_idx, data_batch=data_batch, mode="train")
 
     def before_val_iter(self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None) -> None:
-        """Before each validation batch."""
+        """Called before each validation batch."""
         self._before_iter(runner, batch_idx=batch_idx, data_batch=data_batch, mode="val")
 
     def before_test_iter(self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None) -> None:
-        """Before each test batch."""
+        """Called before each test batch."""
         self._before_iter(runner, batch_idx=batch_idx, data_batch=data_batch, mode="test")
 
     def after_train_iter(
@@ -148,7 +149,7 @@ class Hook:
         data_batch: DataBatch = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """After each training step, before the iteration counter moves on; ``outputs`` are the logged losses."""
+        """Called after each training step, before ``runner.iter`` is increased; ``outputs`` are the logged losses."""
         self._after_iter(runner, batch_idx=batch_idx, data_batch=data_batch, outputs=outputs, mode="train")
 
     def after_val_iter(
@@ -158,7 +159,7 @@ class Hook:
         data_batch: DataBatch = None,
         outputs: Sequence[Any] | None = None,
     ) -> None:
-        """After each validation batch, with the model's predictions."""
+        """Called after each validation batch, with the model's predictions in ``outputs``."""
         self._after_iter(runner, batch_idx=batch_idx, data_batch=data_batch, outputs=outputs, mode="val")
 
     def after_test_iter(
@@ -168,19 +169,19 @@ class Hook:
         data_batch: DataBatch = None,
         outputs: Sequence[Any] | None = None,
     ) -> None:
-        """After each test batch, with the model's predictions."""
+        """Called after each test batch, with the model's predictions in ``outputs``."""
         self._after_iter(runner, batch_idx=batch_idx, data_batch=data_batch, outputs=outputs, mode="test")
 
     def _before_epoch(self, runner: RunnerView, mode: str = "train") -> None:
-        """Before an epoch of any mode."""
+        """Called before an epoch of training, validation or test, as ``mode`` tells."""
 
     def _after_epoch(self, runner: RunnerView, mode: str = "train") -> None:
-        """After an epoch of any mode."""
+        """Called after an epoch of training, validation or test, as ``mode`` tells."""
 
     def _before_iter(
         self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None, mode: str = "train"
     ) -> None:
-        """Before an iteration of any mode."""
+        """Called before an iteration of training, validation or test, as ``mode`` tells."""
 
     def _after_iter(
         self,
@@ -190,10 +191,10 @@ class Hook:
         outputs: Sequence[Any] | dict[str, Any] | None = None,
         mode: str = "train",
     ) -> None:
-        """After an iteration of any mode."""
+        """Called after an iteration of training, validation or test, as ``mode`` tells."""
 
     def every_n_epochs(self, runner: RunnerView, n: int, start: int = 0) -> bool:
-        """Whether the current epoch is the ``n``-th, 2 n-th ... after ``start`` epochs; never for ``n <= 0``."""
+        """Whether the current epoch is a multiple of ``n``, counted from ``start`` epochs on; never for ``n <= 0``."""
         done = runner.epoch + 1 - start
         return n > 0 and done >= 0 and done % n == 0
 
@@ -202,7 +203,7 @@ class Hook:
         return n > 0 and (batch_idx + 1) % n == 0
 
     def every_n_train_iters(self, runner: RunnerView, n: int, start: int = 0) -> bool:
-        """Whether the current iteration is the ``n``-th, 2 n-th ... after ``start``; never for ``n <= 0``."""
+        """Whether the current iteration is a multiple of ``n``, counted from iteration ``start`` on; never for ``n <= 0``."""
         done = runner.iter + 1 - start
         return n > 0 and done >= 0 and done % n == 0
 
@@ -211,24 +212,24 @@ class Hook:
         return bool(batch_idx + 1 == len(dataloader))
 
     def is_last_train_epoch(self, runner: RunnerView) -> bool:
-        """Whether the run ends with this epoch."""
+        """Whether training ends with this epoch."""
         return runner.epoch + 1 == runner.max_epochs
 
     def is_last_train_iter(self, runner: RunnerView) -> bool:
-        """Whether the run ends with this iteration."""
+        """Whether training ends with this iteration."""
         return runner.iter + 1 == runner.max_iters
 
     def get_triggered_stages(self) -> list[str]:
-        """The points at which this hook acts, in the order of a run."""
+        """Returns the points whose methods this hook overrides, in the order of a run."""
         return [point for point in Hook.stages if overrides(self, point)]
 
 
 def overrides(hook: Hook, point: str) -> bool:
-    """Whether calling ``hook`` at ``point`` runs code of its own: the point's method or the one behind it."""
-    behind = POINTS.get(point)
-    return any(is_own(hook, name) for name in (point, behind) if name)
+    """Whether ``hook`` overrides the method of ``point`` or the common method that the base class calls there."""
+    common = POINTS.get(point)
+    return any(is_own(hook, name) for name in (point, common) if name)
 
 
 def is_own(hook: Hook, name: str) -> bool:
-    """Whether ``hook`` has a method ``name`` of its own, not the base's."""
+    """Whether ``hook`` or its class overrides the method ``name`` of the base class."""
     return name in vars(hook) or getattr(type(hook), name, None) is not getattr(Hook, name, None)

@@ -1,4 +1,4 @@
-"""IterTimerHook: how long data and iterations take, and when the run will be over."""
+"""IterTimerHook: measures the time of data loading and of iterations, and estimates the remaining time of the run."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .view import RunnerView
 
 @HOOKS.register_module()
 class IterTimerHook(Hook):
-    """Records ``data_time`` and ``time`` (seconds per iteration) and the remaining ``eta`` (seconds).
+    """Records ``data_time`` and ``time`` (seconds per iteration) and ``eta``, the remaining time (seconds).
 
-    ``data_time`` is the time for which the loop waits for a batch, without the hooks before and behind. ``time`` runs from the
-    end of one iteration to the end of the next, with all hooks and without a validation in between.
+    ``data_time`` is the time for which the loop waits for a batch, without the time of any hooks. ``time`` is measured from
+    the end of one iteration to the end of the next, including all hooks and excluding a validation in between.
     """
 
     priority = "NORMAL"
@@ -37,7 +37,10 @@ class IterTimerHook(Hook):
 
     @property
     def t(self) -> float:
-        """When the last iteration ended, as ``time.time()``; subclasses read and set it. The clock inside never jumps."""
+        """Time at which the last iteration ended, in seconds since 1970; subclasses read and set it.
+
+        The hook itself measures with ``time.perf_counter``, because the system clock may be adjusted during a run.
+        """
         return time.time() - (time.perf_counter() - self._last)
 
     @t.setter
@@ -45,7 +48,7 @@ class IterTimerHook(Hook):
         self._last = time.perf_counter() - (time.time() - now)
 
     def before_train(self, runner: RunnerView) -> None:
-        """Starts the clock of the whole training."""
+        """Starts the measurement for the estimate of the remaining time."""
         self._follow(runner, "train")
         self.start_iter = runner.iter
         self.time_sec_tot = 0.0
@@ -58,7 +61,7 @@ class IterTimerHook(Hook):
             self.time_sec_test_val = 0.0
 
     def _follow(self, runner: RunnerView, mode: str) -> None:
-        """Has the clock read ahead of and behind all hooks; runners of libraries cannot tell these points."""
+        """Lets the clock be read before and after all hooks of a point; impossible with a runner without ``hook_list``."""
         hooks = getattr(runner, "hook_list", None)
         if hooks is None:
             return
@@ -79,6 +82,7 @@ class IterTimerHook(Hook):
         self._waits_since = time.perf_counter()
 
     def _leave_training(self, _: RunnerView) -> None:
+        """Stores the time of the current iteration before a validation, so that the validation is not counted."""
         self._before_validation = time.perf_counter() - self._last
 
     def _return_to_training(self, _: RunnerView) -> None:
@@ -88,6 +92,7 @@ class IterTimerHook(Hook):
     def _before_iter(
         self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None, mode: str = "train"
     ) -> None:
+        """Records the time for which the loop waited for this batch."""
         since = max(self._waits_since, self._last)
         if self._got_batch >= since:
             until = self._got_batch
@@ -103,7 +108,7 @@ class IterTimerHook(Hook):
         outputs: Sequence[Any] | dict[str, Any] | None = None,
         mode: str = "train",
     ) -> None:
-        """Logs the time of an iteration and, in training, how long the rest will take."""
+        """Records the time of the iteration and the estimate of the remaining time."""
         now = time.perf_counter()
         elapsed = now - self._last
         self._last = now
@@ -115,7 +120,8 @@ class IterTimerHook(Hook):
             self.time_sec_tot += elapsed
             self._done += 1
             self._left -= 1
-            if self._left == math.inf:  # the end of a stream is not known
+            if self._left == math.inf:
+                # A run without a known number of iterations has no estimate.
                 hub.runtime_info.pop("eta", None)
             else:
                 hub.runtime_info["eta"] = self.time_sec_tot / self._done * self._left

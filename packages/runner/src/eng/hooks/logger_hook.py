@@ -32,25 +32,26 @@ logger = logging.getLogger(__name__)
 class LoggerHook(Hook):
     """Prints a line every ``interval`` iterations and sends its scalars to the visualizer.
 
-    Before the first iteration it prints the parts of the run: device, model, data, optimizer, schedule.
+    Before the first iteration the hook prints a report of the run: device, model, data, optimizer and schedule.
 
     Args:
-        interval: iterations between two lines, counted within the epoch. 10 by default.
-        ignore_last: whether the last iterations of an epoch, fewer than ``interval``, go without a line. True by
-            default; an epoch shorter than ``interval`` always gets one.
-        interval_exp_name: iterations between two lines with the experiment's name, which the end of an epoch has too.
-            1000 by default.
-        out_dir: folder, of any storage that :mod:`eng.fileio` reaches, into which the log files are copied at the end.
-        out_suffix: endings of the files to copy.
-        keep_local: whether to keep the local files that were copied. True by default.
+        interval: iterations between two log lines, counted within the epoch. 10 by default.
+        ignore_last: whether to print no line for the last iterations of an epoch if they are fewer than ``interval``. True
+            by default; an epoch shorter than ``interval`` always gets a line.
+        interval_exp_name: iterations between two lines with the experiment's name, which is also printed at the end of each
+            epoch. 1000 by default.
+        out_dir: folder on any storage that :mod:`eng.fileio` reaches; the log files are copied there when the run ends.
+        out_suffix: suffixes of the files to copy.
+        keep_local: whether to keep the local files after they are copied. True by default.
         file_client_args: the old name of ``backend_args``.
-        log_metric_by_epoch: whether metrics are shown over epochs or over iterations. None (default) is as the training
-            loop counts.
+        log_metric_by_epoch: whether the x axis of validation metrics is the epoch (True) or the iteration (False). None
+            (default) uses the unit that the training loop counts.
         backend_args: options of the storage behind ``out_dir``.
-        flops_per_iter: floating-point operations of an iteration over all ranks, as ``eng flops`` counts them, for the share
-            of the device's peak that a run uses (``mfu``). None (default) takes 6 for each trained parameter and token, where
-            a batch holds ``input_ids``.
-        peak_flops: operations per second of one device. None (default) looks an accelerator up in a table.
+        flops_per_iter: floating-point operations of one iteration over all ranks, as ``eng flops`` counts them. They give
+            the model FLOPs utilization (``mfu``). None (default) assumes 6 operations per trained parameter and token if a
+            batch has ``input_ids``, and otherwise logs no ``mfu``.
+        peak_flops: peak floating-point operations per second of one device. None (default) looks the accelerator up in a
+            built-in table.
 
     Raises:
         ValueError: ``interval`` or ``interval_exp_name`` is below 1, or both ``file_client_args`` and
@@ -106,7 +107,10 @@ class LoggerHook(Hook):
         self._evaluated = 0
 
     def before_run(self, runner: RunnerView) -> None:
-        """Names the file for metrics and the folder for copies."""
+        """Sets the name of the metrics file and the folder for copies of the logs, and prints the report of a new run.
+
+        A resumed run prints its report in ``before_train``, when the values from the checkpoint are restored.
+        """
         self.json_log_path = f"{runner.timestamp}.json"
         self.log_metric_by_epoch = follow_loop(
             self._given_by_epoch, runner, "LoggerHook's log_metric_by_epoch", "all metrics are shown at step 0"
@@ -122,7 +126,7 @@ class LoggerHook(Hook):
             self._report(runner)
 
     def _report(self, runner: RunnerView) -> None:
-        """Writes what the run begins with, once."""
+        """Logs the report of the run's parts, on rank 0 and once per hook object."""
         if self._has_reported or runner.rank != 0:
             return
         self._has_reported = True
@@ -130,16 +134,18 @@ class LoggerHook(Hook):
 
         try:
             runner.logger.info(start_report(runner))
-        except Exception:  # parts of libraries lack what eng's parts have, and the run goes on without it
+        except Exception:
+            # A loop, model or wrapper of another library may lack an attribute that the report reads. A report is not worth
+            # a failed run.
             runner.logger.debug("There is no report of the run's parts", exc_info=True)
 
     def before_train(self, runner: RunnerView) -> None:
-        """Starts to measure; a resumed run is reported with what it took from its checkpoint."""
+        """Starts to measure throughput, and prints the report of a resumed run, with the values from its checkpoint."""
         self._report(runner)
         self._numbers.begin(runner)
 
     def before_train_epoch(self, runner: RunnerView) -> None:
-        """Notes how long an epoch is; endless data has no end to log."""
+        """Stores the number of batches of the epoch; -1 for a dataset without a length."""
         loader = runner.train_dataloader
         length = length_of(loader)
         if length is None:
@@ -158,16 +164,18 @@ class LoggerHook(Hook):
         data_batch: DataBatch = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Writes a line where one is due."""
+        """Logs a line and its scalars when an interval ends."""
         done = batch_idx + 1
         self._numbers.count(data_batch)
-        if batch_idx != self._next_batch:  # the first one of an epoch, or behind a gap
+        if batch_idx != self._next_batch:
+            # This is the first iteration of an epoch, or iterations before it were left out.
             self._begin = runner.iter - batch_idx
         self._next_batch = done
         ends_epoch = done == self._epoch_length
         if ends_epoch or (self._begin + done) % self.interval_exp_name == 0:
             runner.logger.info("Exp name: %s", runner.experiment_name, extra=DETAIL)
         is_regular = done % self.interval == 0
+        # The next iteration logs a line: its update must measure the gradient norm.
         if (done + 1) % self.interval == 0 or (self._logs_end and done + 1 == self._epoch_length):
             self._numbers.want_grad_norm()
         if not is_regular and not (ends_epoch and self._logs_end):
@@ -182,11 +190,11 @@ class LoggerHook(Hook):
             runner.visualizer.add_scalars(tag, step=runner.iter + 1, file_path=self.json_log_path)
 
     def before_val_epoch(self, runner: RunnerView) -> None:
-        """Begins to count the batches of a validation."""
+        """Resets the count of evaluated batches before a validation."""
         self._begin_pass(runner, "val")
 
     def before_test_epoch(self, runner: RunnerView) -> None:
-        """Begins to count the batches of a test."""
+        """Resets the count of evaluated batches before a test."""
         self._begin_pass(runner, "test")
 
     def _begin_pass(self, runner: RunnerView, mode: str) -> None:
@@ -201,7 +209,7 @@ class LoggerHook(Hook):
         data_batch: DataBatch = None,
         outputs: Sequence[Any] | None = None,
     ) -> None:
-        """Writes a line where one is due."""
+        """Logs the progress of the validation every ``interval`` batches."""
         self._evaluated += 1
         if (batch_idx + 1) % self.interval == 0:
             runner.logger.info(runner.log_processor.get_log_after_iter(runner, batch_idx, "val")[1])
@@ -213,22 +221,24 @@ class LoggerHook(Hook):
         data_batch: DataBatch = None,
         outputs: Sequence[Any] | None = None,
     ) -> None:
-        """Writes a line where one is due."""
+        """Logs the progress of the test every ``interval`` batches."""
         self._evaluated += 1
         if (batch_idx + 1) % self.interval == 0:
             runner.logger.info(runner.log_processor.get_log_after_iter(runner, batch_idx, "test")[1])
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
-        """Writes the line with the validation metrics."""
+        """Logs the metrics of the validation, and sends them to the visualizer."""
         batches = loader_length(runner, "val") or self._evaluated
         tag, line = runner.log_processor.get_log_after_epoch(runner, batches, "val")
         runner.logger.info(line)
-        axis = "epoch" if self.log_metric_by_epoch and not validates_within_epochs(runner) else "iter"
+        axis, step = "iter", runner.iter
+        if self.log_metric_by_epoch and not validates_within_epochs(runner):
+            axis, step = "epoch", runner.epoch
         with step_counts(axis):
-            runner.visualizer.add_scalars(tag, step=getattr(runner, axis), file_path=self.json_log_path)
+            runner.visualizer.add_scalars(tag, step=step, file_path=self.json_log_path)
 
     def after_test_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
-        """Writes the line with the test metrics, and all of them to ``<log_dir>/<timestamp>.json``."""
+        """Logs the metrics of the test, and writes them to ``<log_dir>/<timestamp>.json``, non-scalar values included."""
         batches = loader_length(runner, "test") or self._evaluated
         tag, line = runner.log_processor.get_log_after_epoch(runner, batches, "test", with_non_scalar=True)
         runner.logger.info(line)
@@ -237,17 +247,19 @@ class LoggerHook(Hook):
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps(_plain(tag)), encoding="utf-8")
-            except OSError as error:  # the metrics are in the log and are returned
+            except OSError as error:
+                # The log line has the metrics and `test()` returns them: a full disk must not end the run.
                 logger.warning("The metrics of the test are not written to %s: %s", path, error)
 
     def after_run(self, runner: RunnerView) -> None:
-        """Writes where the time went, closes the visualizer and copies the log files."""
+        """Logs how the training time divides into parts, closes the visualizer and copies the log files."""
         self._report_parts(runner)
         runner.visualizer.close()
         if self.out_dir is not None and runner.rank == 0:
             self._copy_logs(runner)
 
     def _report_parts(self, runner: RunnerView) -> None:
+        """Logs a table of the seconds spent on data, forward, backward, step and hooks, if there was training."""
         times = self._numbers.times
         if times is not None and times.seconds[parts.FORWARD] and runner.rank == 0:
             times.switch(parts.HOOKS)
@@ -255,7 +267,7 @@ class LoggerHook(Hook):
         self._numbers.times = None
 
     def _copy_logs(self, runner: RunnerView) -> None:
-        """Copies the log files to ``out_dir``; a file that cannot be copied is only warned about."""
+        """Copies the log files to ``out_dir``. A file that cannot be copied gives a warning and stays local."""
         from eng.fileio import copyfile_from_local, join_path
 
         root = Path(str(runner.log_dir))
@@ -265,7 +277,7 @@ class LoggerHook(Hook):
                 target = join_path(str(self.out_dir), relative, backend_args=self.backend_args)
                 try:
                     copyfile_from_local(str(path), target, backend_args=self.backend_args)
-                except Exception as error:  # noqa: BLE001  # storages raise what they like, and the run is over and saved
+                except Exception as error:  # noqa: BLE001  # Storage backends raise errors of any class; the run is over and saved.
                     logger.warning("%s is not copied to %s: %r", path, target, error)
                     continue
                 runner.logger.info("Copied %s to %s", path, target)
@@ -274,7 +286,7 @@ class LoggerHook(Hook):
 
 
 def _plain(value: Any) -> Any:
-    """``value`` with tensors and arrays as numbers and lists, so that JSON can hold it."""
+    """Converts ``value`` for JSON: tensors and arrays become numbers or lists, unknown objects become text."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""NaiveVisualizationHook: draws the first image of test batches."""
+"""NaiveVisualizationHook: draws the images of test batches with their predictions."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .view import RunnerView
 
 @HOOKS.register_module()
 class NaiveVisualizationHook(Hook):
-    """Shows predictions of the test through the run's visualizer.
+    """Sends test images with ground truth and predictions to the run's visualizer.
 
     Args:
-        interval: every how many batches. 1 by default.
-        draw_gt: whether to draw the truth.
-        draw_pred: whether to draw the prediction.
+        interval: draws the images of every ``interval``-th batch. 1 by default.
+        draw_gt: whether to draw the ground truth. True by default.
+        draw_pred: whether to draw the prediction. True by default.
     """
 
     priority = "NORMAL"
@@ -34,7 +34,7 @@ class NaiveVisualizationHook(Hook):
         self._interval = interval
 
     def before_train(self, runner: RunnerView) -> None:
-        """Sends the model's graph where the visualizer's backends can show one."""
+        """Sends the model's graph to the visualizer; backends that cannot show a graph ignore it."""
         runner.visualizer.add_graph(runner.model, None)
 
     def after_test_iter(
@@ -44,7 +44,7 @@ class NaiveVisualizationHook(Hook):
         data_batch: DataBatch = None,
         outputs: Sequence[Any] | None = None,
     ) -> None:
-        """Draws each sample of the batch into its own image, without the padding and at the original size."""
+        """Draws one image per sample of the batch, without padding and at the original size of the image."""
         if not self.every_n_inner_iters(batch_idx, self._interval):
             return
         for sample, output in zip(_samples(data_batch), outputs or (), strict=False):
@@ -56,6 +56,7 @@ class NaiveVisualizationHook(Hook):
 
 
 def _samples(data_batch: Any) -> list[dict[str, Any]]:
+    """Splits a batch into samples with the keys ``inputs`` and ``data_sample``; a list of samples is returned as it is."""
     if isinstance(data_batch, dict):
         truths = data_batch.get("data_samples", data_batch.get("data_sample")) or ()
         return [
@@ -65,7 +66,10 @@ def _samples(data_batch: Any) -> list[dict[str, Any]]:
 
 
 def _original_image(inputs: Any, sample: Any) -> np.ndarray:
-    """The image behind an input, (C, H, W) or (1, C, H, W): its normalisation undone, without padding, at its own size."""
+    """Restores the original image of a model input (C, H, W) or (1, C, H, W).
+
+    Undoes the normalization, removes the padding and resizes to the original height and width.
+    """
     pixels_CHW = inputs.detach().cpu().float()
     if pixels_CHW.dim() == 4:
         pixels_CHW = pixels_CHW[0]
@@ -82,6 +86,7 @@ def _original_image(inputs: Any, sample: Any) -> np.ndarray:
 
 
 def _denormalized(image_HWC: np.ndarray, sample: Any) -> np.ndarray:
+    """Undoes the normalization of an image, by the mean and standard deviation in the sample's ``img_norm_cfg``."""
     cfg = sample.get("img_norm_cfg") or {}
     mean, std = np.asarray(cfg.get("mean", 0.0)), np.asarray(cfg.get("std", 1.0))
     image: np.ndarray = image_HWC * std + mean
@@ -91,7 +96,7 @@ def _denormalized(image_HWC: np.ndarray, sample: Any) -> np.ndarray:
 
 
 def _unpadded_size(sample: Any) -> tuple[int, int] | None:
-    """Height and width of the image in its padding; ``scale`` of old pipelines is width and height."""
+    """Returns height and width of the image without padding; None if it has none. ``scale`` is (width, height)."""
     if "pad_shape" not in sample:
         return None
     if "img_shape" in sample:
@@ -102,6 +107,7 @@ def _unpadded_size(sample: Any) -> tuple[int, int] | None:
 
 
 def _original_size(sample: Any) -> tuple[int, int] | None:
+    """Returns height and width of the image before any resizing; None if the sample does not know them."""
     if "ori_shape" in sample:
         return int(sample.ori_shape[0]), int(sample.ori_shape[1])
     if "ori_height" in sample and "ori_width" in sample:

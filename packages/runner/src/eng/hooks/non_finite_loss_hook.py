@@ -1,4 +1,4 @@
-"""NonFiniteLossHook: losses that become NaN or infinite, noticed without stopping the device between two log points."""
+"""NonFiniteLossHook: detects losses that are NaN or infinite, with one device synchronization per log point."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ NAN_POLICIES = ("warn", "stop", "skip", "rollback")
 
 @HOOKS.register_module()
 class NonFiniteLossHook(Hook):
-    """Collects the losses of each iteration as they are and reads all of them at once.
+    """Collects the loss tensors of each iteration and checks all of them at once for NaN and infinity.
 
-    It reads them every ``interval`` iterations, before each checkpoint, so that none is written of a run that broke, and
-    at the end of training.
+    The check runs every ``interval`` iterations, at the end of training, and before each checkpoint, so that no checkpoint
+    of a broken run is written. Checking every iteration would make the CPU wait for the device each time.
 
     Args:
-        policy: ``"warn"`` logs; ``"stop"`` ends the run with NonFiniteLossError; ``"skip"`` undoes the updates whose
-            gradients are not finite; ``"rollback"`` goes back to the newest checkpoint and leaves the iteration out that
-            broke. ``"warn"`` by default.
-        interval: iterations between two looks, counted over the ends of epochs; None (default) takes LoggerHook's.
-        spike: options of :class:`~eng.hooks.spike.LossSpike`, for losses that jump; None (default) does not look for them.
+        policy: what to do about a non-finite loss. ``"warn"`` (default) logs a warning. ``"stop"`` ends the run with
+            NonFiniteLossError. ``"skip"`` undoes the updates whose gradients are not finite. ``"rollback"`` returns to the
+            newest checkpoint and trains on without the iteration that gave the loss.
+        interval: iterations between two checks, counted across epochs; None (default) uses LoggerHook's interval.
+        spike: options of :class:`~eng.hooks.spike.LossSpike`, to detect losses that jump too; None (default) does not.
 
     Raises:
-        ValueError: ``policy`` is unknown, or an option in ``spike`` is.
+        ValueError: ``policy`` is unknown, or ``spike`` has an unknown option.
 
     Example:
         >>> hook = NonFiniteLossHook("stop", interval=1)
@@ -65,13 +65,16 @@ class NonFiniteLossHook(Hook):
             self.spikes = SpikeDetector(spikes)
         self._has_begun = False
         self._seen: list[tuple[int, str, torch.Tensor]] = []
-        # Where consecutive iterations begin, and the number of the first of them.
+        # Pairs (position in `_seen`, iteration of the run) at each point where the iterations are not consecutive.
         self._marks: list[tuple[int, int]] = []
         self._iterations = 0
         self._next_batch = -1
 
     def before_train(self, runner: RunnerView) -> None:
-        """Takes LoggerHook's interval, guards the optimizers and saves the beginning, as the policy needs it; once."""
+        """Prepares the policy before the first training: reads LoggerHook's interval, and for ``"skip"`` guards the optimizers.
+
+        ``"rollback"`` saves a checkpoint of the initial state, to have one to return to.
+        """
         if self._has_begun:
             return
         self._has_begun = True
@@ -91,10 +94,14 @@ class NonFiniteLossHook(Hook):
         data_batch: DataBatch = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Takes in the losses of an iteration."""
+        """Stores the losses of an iteration, and checks the stored losses when the interval ends."""
         position = self._iterations
-        if batch_idx != self._next_batch:  # an epoch began, or iterations were left out
-            self._marks.append((position, 0 if runner is None else runner.iter))
+        if batch_idx != self._next_batch:
+            # A new epoch began, or iterations were left out.
+            iteration = 0
+            if runner is not None:
+                iteration = runner.iter
+            self._marks.append((position, iteration))
         self._next_batch = batch_idx + 1
         if isinstance(outputs, dict):
             loss = outputs.get("loss")
@@ -107,15 +114,15 @@ class NonFiniteLossHook(Hook):
             self.look(runner)
 
     def before_save_checkpoint(self, runner: RunnerView, checkpoint: dict[str, Any]) -> None:
-        """Reads the losses, so that no checkpoint of a broken run is written."""
+        """Checks the stored losses, so that no checkpoint of a broken run is written."""
         self.look(runner)
 
     def after_train(self, runner: RunnerView) -> None:
-        """Reads the last losses."""
+        """Checks the losses since the last check."""
         self.look(runner)
 
     def forget(self) -> None:
-        """Forgets what was collected."""
+        """Discards the stored losses without checking them."""
         self._seen, self._marks = [], []
         self._iterations, self._next_batch = 0, -1
 
@@ -126,10 +133,10 @@ class NonFiniteLossHook(Hook):
         return None
 
     def look(self, runner: RunnerView) -> None:
-        """Reads what was collected, with one transfer from the device, and forgets it.
+        """Checks the stored losses, with one transfer from the device, and discards them.
 
         Args:
-            runner: the run, whose loop names the samples of a batch.
+            runner: the run; its training loop names the samples of a batch for the message.
 
         Raises:
             NonFiniteLossError: a loss is not finite and the policy is ``"stop"`` or ``"rollback"``.
@@ -166,10 +173,10 @@ class NonFiniteLossHook(Hook):
         )
 
     def _act_on_spikes(self, runner: RunnerView, detector: SpikeDetector, totals: list[tuple[int, float]]) -> None:
-        """Acts on losses that jump; what one rank sees, all act upon.
+        """Warns about loss spikes or ends the run because of them; a spike on one rank counts on all ranks.
 
         Raises:
-            LossSpikeError: there is one and the action is not ``"warn"``.
+            LossSpikeError: there is a spike and the action is not ``"warn"``.
         """
         spikes = detector.find(totals)
         if get_world_size() > 1:
@@ -184,15 +191,15 @@ class NonFiniteLossHook(Hook):
             logger.warning(message, iteration + 1, loss, loss / median, samples)
 
     def go_back(self, runner: RunnerView, error: Exception, origin: str | None) -> bool:
-        """Returns to the newest checkpoint and leaves the iteration out that broke, where the policy says so.
+        """Resumes from the newest checkpoint and leaves out the broken iteration, if the policy is ``"rollback"``.
 
         Args:
             runner: the run, whose training ended with ``error``.
-            error: names the iteration where it is a NonFiniteLossError; from another one no run goes back.
-            origin: the checkpoint that the run was resumed from.
+            error: the error that ended the training; only a NonFiniteLossError, which names the iteration, is handled.
+            origin: the checkpoint that the run was resumed from; None for a new run.
 
         Returns:
-            Whether training can go on from there.
+            Whether the run is restored and training can continue.
         """
         loop = runner.train_loop
         if not isinstance(error, NonFiniteLossError) or not isinstance(loop, SkipsIterations):
@@ -224,7 +231,7 @@ class NonFiniteLossHook(Hook):
 
 
 def options_of(policy: str | Mapping[str, Any]) -> dict[str, Any]:
-    """The hook's arguments in the setting ``nan_policy``: ``"stop"`` or ``dict(type="stop", interval=20)``."""
+    """Converts the setting ``nan_policy``, ``"stop"`` or ``dict(type="stop", interval=20)``, to arguments of the hook."""
     if not isinstance(policy, Mapping):
         return {"policy": policy}
     options = {"policy": policy.get("type", "warn")}
@@ -234,10 +241,13 @@ def options_of(policy: str | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _newest_checkpoint(runner: RunnerView) -> str | None:
-    """The newest intact checkpoint that this run wrote: rank 0 writes, so it knows."""
+    """Returns the path of the newest intact checkpoint of this run. Only rank 0 writes checkpoints, so it tells the others."""
     saver = saver_of(runner.hooks)
-    written: list[str | None] = all_gather_object(saver.newest_whole if saver is not None else None)
-    return written[0]
+    newest = None
+    if saver is not None:
+        newest = saver.newest_whole
+    newest_of_ranks: list[str | None] = all_gather_object(newest)
+    return newest_of_ranks[0]
 
 
 def _loop_of(runner: RunnerView | None) -> object:
@@ -251,21 +261,23 @@ def _is_loss(name: str, value: object) -> bool:
 
 
 def _not_finite(losses: torch.Tensor) -> list[int]:
-    """Indices of the losses that are NaN or infinite."""
-    # One number tells whether all are finite; a sum that only became too large is looked at more closely.
+    """Returns the indices of the losses that are NaN or infinite."""
+    # A finite sum proves that all losses are finite, with one number read from the device. An infinite sum may also be an
+    # overflow of finite losses, so the losses are then checked one by one.
     if math.isfinite(losses.sum().item()):
         return []
     return [index for index, is_finite in enumerate(torch.isfinite(losses).tolist()) if not is_finite]
 
 
 def _of_all_ranks(losses: list[tuple[int, str]]) -> list[tuple[int, str]]:
-    """Iterations and names of losses, those of all ranks together: all ranks act upon what one rank sees."""
+    """Gathers ``(iteration, name)`` of non-finite losses from all ranks, so that all ranks take the same action."""
     if get_world_size() == 1:
         return losses
     return sorted({loss for of_rank in all_gather_object(losses) for loss in of_rank})
 
 
 def _iteration(position: int, marks: list[tuple[int, int]]) -> int:
+    """Returns the iteration of the run for a position among the stored losses."""
     begin, iteration = next(mark for mark in reversed(marks) if mark[0] <= position)
     return iteration + position - begin
 
@@ -274,24 +286,25 @@ def _iteration(position: int, marks: list[tuple[int, int]]) -> int:
 def _stacked(losses: list[torch.Tensor]) -> torch.Tensor:
     try:
         return torch.stack(losses)
-    except RuntimeError:  # not all alike
+    except RuntimeError:
+        # The losses differ in shape, dtype or device.
         device = losses[0].device
         return torch.stack([loss.to(device, torch.float32).mean() for loss in losses])
 
 
 def probable_causes(iteration: int, left_out: Collection[int], patience: int = 4) -> set[int]:
-    """The iterations to leave out when ``iteration`` gave a loss that is not finite.
+    """Returns the iterations to leave out when ``iteration`` gave a loss that is not finite.
 
-    A loss that breaks right behind iterations that were left out may come of its own batch, or of the update before
-    them: both go.
+    A loss that breaks directly after iterations that were left out may be caused by its own batch, or by the update before
+    the gap. Both iterations are then left out.
 
     Args:
-        iteration: the first one with such a loss.
+        iteration: the first iteration with a non-finite loss.
         left_out: iterations that were left out before.
-        patience: neighbours to leave out before giving up.
+        patience: adjacent iterations to leave out before giving up.
 
     Returns:
-        The iterations; none where it is time to give up.
+        The iterations to leave out; an empty set means that the run cannot be saved this way.
 
     Example:
         >>> probable_causes(9, set()), probable_causes(9, {8}), probable_causes(9, {5, 6, 7, 8})

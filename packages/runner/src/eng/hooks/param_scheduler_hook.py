@@ -1,4 +1,4 @@
-"""ParamSchedulerHook: moves the learning rate and its like on."""
+"""ParamSchedulerHook: steps the parameter schedulers, which change the learning rate and other hyperparameters."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from eng.optim.scheduler._groups import follows_metric, groups_of
 from eng.registry import HOOKS
 
 from .hook import DataBatch, Hook
-from .view import RunnerView
+from .view import CountsUnits, RunnerView
 
 
 @HOOKS.register_module()
 class ParamSchedulerHook(Hook):
-    """Steps each parameter scheduler after the unit that it counts: an iteration, an epoch or an optimizer update.
+    """Steps each parameter scheduler after each iteration, epoch or optimizer update, depending on the unit it counts.
 
-    Schedulers that follow a metric (``need_val_args``) step after each validation instead.
+    Schedulers that follow a metric (``need_val_args``) are stepped after each validation instead.
     """
 
     priority = "LOW"
@@ -28,11 +28,12 @@ class ParamSchedulerHook(Hook):
         self._readers: dict[int, MetricReader] = {}
 
     def before_train(self, runner: RunnerView) -> None:
-        """Sorts the schedulers by what they count, so that an iteration touches only those that it moves."""
+        """Selects the schedulers that are stepped in iterations, so that an iteration need not check all of them."""
         self._per_iter = [
             s for s in _built_schedulers(runner.param_schedulers) if not s.by_epoch and not follows_metric(s)
         ]
-        self._seen_updates = {id(s): _updates(s, runner) for s in self._per_iter if getattr(s, "by", None) == "update"}
+        by_update = [s for s in self._per_iter if isinstance(s, CountsUnits) and s.by == "update"]
+        self._seen_updates = {id(s): _updates(s, runner) for s in by_update}
 
     def after_train_iter(
         self,
@@ -41,7 +42,7 @@ class ParamSchedulerHook(Hook):
         data_batch: DataBatch = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Steps the schedulers that count iterations, and those that count updates where one was made."""
+        """Steps the schedulers that count iterations, and those that count updates if the optimizer made one."""
         if self._per_iter is None:
             self.before_train(runner)
         for scheduler in self._per_iter or ():
@@ -63,9 +64,10 @@ class ParamSchedulerHook(Hook):
                 scheduler.step(self._monitored(scheduler, metrics))
 
     def _monitored(self, scheduler: Any, metrics: dict[str, float]) -> dict[str, Any] | None:
-        """The metrics with the scheduler's own as a number; None, with one warning, where the validation did not give it."""
+        """Returns the metrics with the monitored one converted to a number; None, with one warning, if it is missing."""
         name = getattr(scheduler, "monitor", None)
-        if name is None:  # a scheduler of a library, which knows what it reads
+        if name is None:
+            # A scheduler of another library reads the metrics in its own way.
             return metrics
         reader = self._readers.setdefault(id(scheduler), MetricReader(type(scheduler).__name__))
         value = reader.read(metrics, name)
@@ -74,13 +76,14 @@ class ParamSchedulerHook(Hook):
         return {**metrics, name: value}
 
     def _made_update(self, scheduler: Any, runner: RunnerView) -> bool:
+        """Whether the scheduler's optimizer made an update since the last call; gradient accumulation makes none."""
         before, now = self._seen_updates[id(scheduler)], _updates(scheduler, runner)
         self._seen_updates[id(scheduler)] = now
         return now > before
 
 
 def _updates(scheduler: Any, runner: RunnerView) -> int:
-    """Updates that the scheduler's own wrapper has made; the run's, for a scheduler of a bare optimizer."""
+    """Returns the update count of the scheduler's optimizer wrapper; of the run's, if the scheduler has a bare optimizer."""
     if hasattr(scheduler.optimizer, "update_count"):
         wrapper = scheduler.optimizer
     else:
@@ -89,6 +92,6 @@ def _updates(scheduler: Any, runner: RunnerView) -> int:
 
 
 def _built_schedulers(schedulers: Any) -> Iterator[Any]:
-    """The schedulers; none while they are configs, as in a run that only validates."""
+    """Yields the schedulers; none while they are configs, as in a run that only validates."""
     for group in groups_of(schedulers):
         yield from (scheduler for scheduler in group if not isinstance(scheduler, dict))

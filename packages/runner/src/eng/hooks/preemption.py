@@ -1,4 +1,4 @@
-"""Ending a run when the machine is taken away: signals and a time budget, asked for at safe points."""
+"""Preemption: records signals and the end of a time budget, so that a run can save its state and stop in time."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ import torch
 from eng.dist import all_reduce
 from eng.logging.progress import print_in_signal_handler
 
-TIME_BUDGET_EXIT_CODE = 75  # EX_TEMPFAIL: try again later
+TIME_BUDGET_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, the caller should try again.
 
 
 class Preemption:
-    """Notes that a run should end; the loops ask at their safe points.
+    """Records that a run should end. The loops ask for the record at safe points, at which the state can be saved.
 
-    Used as a context manager it installs its signal handlers and, at the end, puts the earlier ones back. An earlier
-    handler that is a function is called as well. A second signal to this process acts as if this class were not there;
-    the first one does not, whatever else ends the run already: signals reach the ranks one after another, and may come
-    while the state is being saved. In a process that was forked meanwhile the handlers act as if they were not there
-    either.
+    As a context manager the object installs its signal handlers and restores the earlier handlers at the end. If an
+    earlier handler is a function, it is called too. The first signal to this process only requests the end of the run, even
+    if the run is ending already: signals reach the ranks one after another, and may arrive while the state is being saved.
+    A second signal has its default effect. In a forked child process every signal has its default effect.
 
     Args:
-        signals: names of signals that end the run.
-        time_budget_s: seconds after which the run ends; None (default) reads ``SLURM_JOB_END_TIME`` (seconds since
-            1970) and otherwise sets no limit.
+        signals: names of the signals that end the run.
+        time_budget_s: seconds after which the run ends; None (default) uses ``SLURM_JOB_END_TIME`` (seconds since
+            1970) if it is set, and otherwise sets no limit.
         margin_s: seconds before the end of a Slurm job at which to stop. 120 by default.
-        agree_every: safe points between two agreements over the ranks. 10 by default; one process asks at each.
+        agree_every: number of safe points after which the ranks exchange their records again, in a collective call. 10 by
+            default; a single process checks at each safe point.
 
     Attributes:
-        reason: name of the first signal, or ``"time budget"``; None while the run may go on.
+        reason: name of the first signal, or ``"time budget"``; None while the run should continue.
 
     Example:
         >>> with Preemption(time_budget_s=0.0) as preemption:
@@ -60,7 +60,7 @@ class Preemption:
 
     @property
     def exit_code(self) -> int:
-        """128 and the signal's number, or 75 for the time budget."""
+        """Exit status of the process: 128 plus the signal's number, or 75 for the time budget."""
         if self.reason == "time budget" or self.reason is None:
             return TIME_BUDGET_EXIT_CODE
         return 128 + int(getattr(signal, self.reason))
@@ -73,7 +73,7 @@ class Preemption:
         self.uninstall()
 
     def install(self) -> None:
-        """Installs the signal handlers, in the main thread."""
+        """Installs the signal handlers. Python allows this only in the main thread, so other threads install none."""
         self.uninstall()
         self._pid = os.getpid()
         if threading.current_thread() is threading.main_thread():
@@ -81,17 +81,21 @@ class Preemption:
                 self._previous[number] = signal.signal(number, self._note)
 
     def uninstall(self) -> None:
-        """Puts the earlier signal handlers back."""
-        for number, handler in self._previous.items():
+        """Restores the earlier signal handlers, except for those that someone has replaced meanwhile."""
+        for number, earlier in self._previous.items():
             if signal.getsignal(number) == self._note:
-                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+                # Python returns None for a handler that was not installed by Python code.
+                handler = signal.SIG_DFL
+                if earlier is not None:
+                    handler = earlier
+                signal.signal(number, handler)
         self._previous.clear()
 
     def poll(self, step: int, world_size: int = 1) -> str | None:
-        """Why the run should end now, the same on all ranks; None where it should not.
+        """Returns the reason to end the run now, the same on all ranks; None if the run should continue.
 
         Args:
-            step: number of this safe point, the same on all ranks.
+            step: number of this safe point, which must be the same on all ranks.
             world_size: number of ranks.
         """
         if self._deadline is not None and self.reason is None and time.time() >= self._deadline:
@@ -99,20 +103,22 @@ class Preemption:
         if world_size == 1:
             return self.reason
         if step % self.agree_every == 0:
-            return self._agreed()
+            return self._agree()
         return None
 
-    def _agreed(self) -> str | None:
-        codes = {name: i + 1 for i, name in enumerate(["time budget", *(s.name for s in self.signals)])}
-        code = torch.tensor(codes.get(self.reason or "", 0))
-        all_reduce(code, op="max")
-        exit_code = int(code.item())
-        if exit_code:
-            self.reason = {number: name for name, number in codes.items()}[exit_code]
-        return self.reason if exit_code else None
+    def _agree(self) -> str | None:
+        """Exchanges the reasons of all ranks, as numbers, and returns the common one: the one with the highest number."""
+        reasons = [None, "time budget", *(s.name for s in self.signals)]
+        numbers = {reason: number for number, reason in enumerate(reasons)}
+        highest = torch.tensor(numbers.get(self.reason, 0))
+        all_reduce(highest, op="max")
+        agreed = reasons[int(highest.item())]
+        if agreed is not None:
+            self.reason = agreed
+        return agreed
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        """Handles the first signal: notes it and calls the earlier handler; a second signal ends the process."""
+        """Handles a signal: records the first one and calls the earlier handler; a second signal has its default effect."""
         if os.getpid() != self._pid or self._was_signalled:
             self._act_as_before(number)
             return
@@ -125,7 +131,7 @@ class Preemption:
             _call(earlier, number, frame)
 
     def _act_as_before(self, number: int) -> None:
-        """Gives the signal its default meaning and sends it again, to this process alone."""
+        """Restores the default handler of a signal and sends the signal to this process again."""
         if number == signal.SIGINT:
             signal.signal(number, signal.default_int_handler)
         else:
@@ -134,7 +140,7 @@ class Preemption:
 
 
 def _acknowledge() -> None:
-    """Answers Ctrl-C at once: the end of the iteration may be far."""
+    """Prints an answer to Ctrl-C on rank 0 at once, because the current iteration may still take long."""
     if os.environ.get("RANK", "0") == "0":
         print_in_signal_handler("Ctrl-C: the run ends after this iteration; a second Ctrl-C stops it at once")
 
@@ -144,6 +150,7 @@ def _call(handler: Callable[..., Any], number: int, frame: FrameType | None) -> 
 
 
 def _deadline(budget_s: float | None, margin_s: float) -> float | None:
+    """Returns the time (seconds since 1970) at which the run should end; None for no limit."""
     if budget_s is not None:
         return time.time() + budget_s
     end = os.environ.get("SLURM_JOB_END_TIME", "")

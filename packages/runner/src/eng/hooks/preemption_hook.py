@@ -21,18 +21,19 @@ from .view import RunnerView, saver_of
 
 @HOOKS.register_module()
 class PreemptionHook(Hook):
-    """Asks after each iteration whether the run should end, saves the state of a training run and ends it.
+    """Ends a run after an iteration if a signal arrived or the time budget is over; a training run saves its state first.
 
-    The state is saved when every hook of the iteration has run, whatever its priority. The Runner enters the hook, which
-    is a context manager, for the time of ``train()``, ``val()`` or ``test()``: so long signals are noted.
+    The state is saved after all hooks of the iteration have been called, whatever their priorities. The hook is a context
+    manager: the Runner enters it for the duration of ``train()``, ``val()`` or ``test()``, and signals are recorded only
+    during that time.
 
     Args:
-        requeue: ask Slurm to run the job again once the state is saved (``scontrol requeue``), unless Ctrl-C ended the
-            run. False by default. A job that Slurm runs again goes on from its newest checkpoint either way.
-        **options: of :class:`~eng.hooks.preemption.Preemption`, such as ``time_budget_s=3600``.
+        requeue: whether to ask Slurm to run the job again after the state is saved (``scontrol requeue``), unless Ctrl-C
+            ended the run. False by default. A job that is requeued by anyone resumes from its newest checkpoint.
+        **options: options of :class:`~eng.hooks.preemption.Preemption`, such as ``time_budget_s=3600``.
 
     Attributes:
-        preemption: notes the signals and the time budget.
+        preemption: the record of signals and the time budget.
 
     Example:
         >>> PreemptionHook(signals=("SIGTERM",)).preemption.reason is None
@@ -55,11 +56,11 @@ class PreemptionHook(Hook):
         self.preemption.uninstall()
 
     def before_run(self, runner: RunnerView) -> None:
-        """Notes how many ranks have to agree."""
+        """Stores the number of ranks, which must agree on the end of the run."""
         self._ranks = get_world_size()
 
     def before_train(self, runner: RunnerView) -> None:
-        """Notes that there is a state to save from now on."""
+        """Records that the run trains, so that it has a state to save from now on."""
         self._has_trained = True
 
     def _after_iter(
@@ -77,7 +78,7 @@ class PreemptionHook(Hook):
             runner.after_this_point(partial(self._stop, runner, reason, mode))
 
     def _stop(self, runner: RunnerView, reason: str, mode: str) -> None:
-        """Saves the run and ends it.
+        """Saves the state of a training run, requeues the Slurm job if the user asked for it, and ends the run.
 
         Raises:
             RunInterrupted: always.
@@ -90,15 +91,16 @@ class PreemptionHook(Hook):
         position = f"epoch {runner.epoch + 1}, iteration {done}"
         if mode == "val":
             position = validation_position(runner)
-        # Without a checkpoint the job would begin anew for ever.
+        # Without a checkpoint a requeued job would start from the beginning each time and never finish.
         if self.requeue and path is not None and reason != "SIGINT":
-            barrier()  # Slurm ends the job at once: other ranks may still be writing
+            # Slurm kills the job as soon as it is requeued, so all ranks must have written their files before.
+            barrier()
             if get_rank() == 0:
                 requeue_job()
         raise RunInterrupted(reason, self.preemption.exit_code, path, position, done)
 
     def _all_ranks_pass(self, runner: RunnerView, batch_idx: int, mode: str) -> bool:
-        """Whether every rank comes to this safe point: an evaluation may be a batch shorter on some."""
+        """Whether every rank reaches this safe point: in an evaluation some ranks may have one batch less than others."""
         if mode == "train":
             return True
         if mode == "val":
@@ -106,16 +108,17 @@ class PreemptionHook(Hook):
         else:
             loader = runner.test_dataloader
         samples = length_of(dataset_of(loader))
-        if samples is None:  # a stream may end on any rank
+        if samples is None:
+            # A dataset without a length may end at a different batch on each rank.
             return False
         return batch_idx < samples // (self._ranks * (batch_size_of(loader) or 1))
 
 
 def validation_position(runner: Any) -> str:
-    """Which validation of a training runs, in words: that after an epoch, or one within it.
+    """Describes the validation that is running, such as ``the validation after epoch 3, iteration 300``.
 
     Args:
-        runner: the run, or what a hook sees of it.
+        runner: the run.
     """
     epoch = f"after epoch {runner.epoch},"
     if batches_into_epoch(runner):
@@ -124,5 +127,5 @@ def validation_position(runner: Any) -> str:
 
 
 def preemption_of(hooks: Sequence[object]) -> Preemption | None:
-    """What notes the signals of a run; None where no PreemptionHook is among its hooks."""
+    """Returns the record of signals of the run's PreemptionHook; None if the run has no such hook."""
     return next((hook.preemption for hook in hooks if isinstance(hook, PreemptionHook)), None)

@@ -1,4 +1,4 @@
-"""PrepareTTAHook: wraps the model for test-time augmentation before the test."""
+"""PrepareTTAHook: wraps the model for test-time augmentation (TTA) before the test."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .view import RunnerView
 
 @HOOKS.register_module()
 class PrepareTTAHook(Hook):
-    """Replaces the model by one that merges the predictions for several views of a sample.
+    """Wraps the model before a test, so that it merges the predictions for several augmented views of a sample.
 
     Args:
         tta_cfg: config of a :class:`eng.model.BaseTTAModel`, whose ``module`` becomes the runner's model.
@@ -23,7 +23,7 @@ class PrepareTTAHook(Hook):
         self.tta_cfg = tta_cfg
 
     def before_test(self, runner: RunnerView) -> None:
-        """Builds the wrapper around the current model."""
+        """Builds the TTA model around the current model, and makes it the runner's model."""
         model = runner.model
         wrapped = MODELS.build(dict(self.tta_cfg, module=unwrap(model)))
         wrapped.to(next(iter(model.parameters())).device)
@@ -31,11 +31,11 @@ class PrepareTTAHook(Hook):
 
 
 def use_pipeline(dataloader: Any, pipeline: Any) -> None:
-    """Gives a pipeline to the dataset in the config of a dataloader, or to the innermost dataset of wrappers.
+    """Sets the pipeline of the dataset in a dataloader's config; of nested dataset wrappers, the innermost dataset's.
 
     Args:
-        dataloader: the config; changed in place.
-        pipeline: transforms.
+        dataloader: config of the dataloader; it is changed in place.
+        pipeline: configs of the transforms.
     """
     dataset = dataloader["dataset"]
     while "dataset" in dataset:
@@ -44,14 +44,14 @@ def use_pipeline(dataloader: Any, pipeline: Any) -> None:
 
 
 def build_runner_with_tta(cfg: Any) -> Any:
-    """A runner for ``cfg`` that tests with augmentation, from its ``tta_model`` and ``tta_pipeline``.
+    """Builds a runner that tests with test-time augmentation, from ``tta_model`` and ``tta_pipeline`` of a config.
 
     Args:
-        cfg: a config with ``tta_model``, ``tta_pipeline`` and a ``test_dataloader`` given as a dict: one loader, or those
-            of several sets by their names.
+        cfg: a config with ``tta_model``, ``tta_pipeline`` and ``test_dataloader``. The dataloader is a dict: the config of
+            one dataloader, or configs of several by name.
 
     Raises:
-        ValueError: one of these is missing.
+        ValueError: ``tta_model`` or ``tta_pipeline`` is missing.
     """
     from eng.registry import RUNNERS
 
@@ -59,7 +59,11 @@ def build_runner_with_tta(cfg: Any) -> Any:
         if key not in cfg:
             raise ValueError(f"test-time augmentation needs {key!r} in the config")
     dataloader = cfg["test_dataloader"]
-    for loader in [dataloader] if "dataset" in dataloader else dataloader.values():
+    if "dataset" in dataloader:
+        loaders = [dataloader]
+    else:
+        loaders = list(dataloader.values())
+    for loader in loaders:
         use_pipeline(loader, cfg["tta_pipeline"])
     if "runner_type" in cfg:
         runner = RUNNERS.build(cfg)

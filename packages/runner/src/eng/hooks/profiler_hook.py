@@ -1,4 +1,4 @@
-"""ProfilerHook: torch.profiler over some epochs or iterations."""
+"""ProfilerHook runs ``torch.profiler`` for the first epochs or iterations; NPUProfilerHook profiles an Ascend NPU."""
 
 from __future__ import annotations
 
@@ -22,11 +22,12 @@ class ProfilerHook(Hook):
     """Profiles the first ``profile_times`` epochs or iterations of training and writes a trace.
 
     Args:
-        by_epoch: whether ``profile_times`` counts epochs or iterations. None (default) is as the training loop counts.
-        profile_times: how long to profile. 1 by default.
+        by_epoch: whether ``profile_times`` counts epochs (True) or iterations (False). None (default) uses the unit that
+            the training loop counts.
+        profile_times: epochs or iterations to profile. 1 by default.
         activity_with_cpu: record the CPU. True by default.
         activity_with_cuda: record CUDA. False by default.
-        schedule: keywords of :func:`torch.profiler.schedule`; None (default) records always.
+        schedule: keywords of :func:`torch.profiler.schedule`; None (default) records every step.
         on_trace_ready: what happens to a trace: a callable, ``dict(type="log_trace")`` for a table in the log,
             ``dict(type="tb_trace", dir_name=...)`` for TensorBoard files, or None (default) for nothing.
         record_shapes: record the shapes of inputs.
@@ -79,7 +80,7 @@ class ProfilerHook(Hook):
         self._seen = 0
 
     def before_run(self, runner: RunnerView) -> None:
-        """Starts the profiler.
+        """Creates and starts the profiler.
 
         Raises:
             ValueError: the run is shorter than ``profile_times``.
@@ -87,10 +88,11 @@ class ProfilerHook(Hook):
         self.by_epoch = follow_loop(
             self._given_by_epoch, runner, "ProfilerHook's by_epoch", "the whole run is one epoch and is profiled"
         )
-        longest = runner.max_epochs if self.by_epoch else runner.max_iters
-        if longest < self.profile_times:
-            unit = "epochs" if self.by_epoch else "iterations"
-            raise UsageError(f"profile_times is {self.profile_times}, but the run has only {longest} {unit}")
+        length, unit = runner.max_iters, "iterations"
+        if self.by_epoch:
+            length, unit = runner.max_epochs, "epochs"
+        if length < self.profile_times:
+            raise UsageError(f"profile_times is {self.profile_times}, but the run has only {length} {unit}")
         self._seen = 0
         self.profiler = torch.profiler.profile(
             activities=self.activities,
@@ -102,7 +104,7 @@ class ProfilerHook(Hook):
         runner.logger.info("The profiler is recording")
 
     def after_train_epoch(self, runner: RunnerView) -> None:
-        """Counts an epoch."""
+        """Counts a profiled epoch, and stops the profiler after the last one."""
         if self.by_epoch:
             self._count(runner)
 
@@ -113,14 +115,14 @@ class ProfilerHook(Hook):
         data_batch: DataBatch = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Tells the profiler that a step is over."""
+        """Advances the profiler's schedule by one step, and stops the profiler after the last profiled iteration."""
         if self.profiler is not None and self.schedule is not None:
             self.profiler.step()
         if not self.by_epoch:
             self._count(runner)
 
     def after_run(self, runner: RunnerView) -> None:
-        """Closes the profiler of a run that ended early."""
+        """Stops the profiler if the run ended before all its epochs or iterations were profiled."""
         if self.profiler is not None:
             self._close(runner)
 
@@ -147,7 +149,7 @@ def _activities(cpu: bool, cuda: bool) -> list[Any]:
 
 
 def _trace_handler(setting: Any, runner: RunnerView) -> Callable[[Any], None] | None:
-    """What is called with each trace: the user's function, a table in the log, or files for TensorBoard."""
+    """Returns the function that gets each trace: the user's own, a table in the log, or TensorBoard files."""
     handler: Callable[[Any], None] | None = setting
     if setting is None or callable(setting):
         return handler
@@ -176,11 +178,11 @@ class NPUProfilerHook(Hook):
 
     Args:
         begin: first iteration to profile. 0 by default.
-        end: iteration after the last one. 1 by default.
+        end: iteration at which profiling ends; it is not profiled itself. 1 by default.
         result_path: folder for the results.
-        exit_after_profiling: end the process when the results are written. True by default.
-        use_e2e_profiler: record end to end.
-        ge_profiling_to_std_out: let the graph engine print its part.
+        exit_after_profiling: whether to end the process when the results are written. True by default.
+        use_e2e_profiler: CANN's end-to-end profiling, which covers host and device.
+        ge_profiling_to_std_out: whether CANN's graph engine prints its profile to standard output.
 
     Raises:
         ModuleNotFoundError: ``torch_npu`` is not installed.
@@ -215,7 +217,7 @@ class NPUProfilerHook(Hook):
         self._record: Any = None
 
     def before_run(self, runner: RunnerView) -> None:
-        """Makes the folder for the results.
+        """Creates the folder for the results.
 
         Raises:
             ValueError: the run is shorter than ``end``.
@@ -225,7 +227,7 @@ class NPUProfilerHook(Hook):
         self.result_path.mkdir(parents=True, exist_ok=True)
 
     def before_train_iter(self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None) -> None:
-        """Starts recording at ``begin``."""
+        """Starts recording at iteration ``begin``."""
         if runner.iter == self.begin:
             self._record = self._npu.profile(
                 profiler_result_path=str(self.result_path), use_e2e_profiler=self.use_e2e_profiler
@@ -239,10 +241,10 @@ class NPUProfilerHook(Hook):
         data_batch: DataBatch = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Ends recording before ``end``.
+        """Stops recording after iteration ``end - 1`` and writes the results.
 
         Raises:
-            SystemExit: everything is written and ``exit_after_profiling`` is set.
+            SystemExit: the results are written and ``exit_after_profiling`` is True.
         """
         if self._record is not None and runner.iter == self.end - 1:
             self._record.__exit__(None, None, None)

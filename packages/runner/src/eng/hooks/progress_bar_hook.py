@@ -1,4 +1,4 @@
-"""ProgressBarHook: on a terminal, a bar with rate, remaining time and loss."""
+"""ProgressBarHook: shows a progress bar with rate, remaining time and loss on a terminal."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from .view import RunnerView
 
 @HOOKS.register_module()
 class ProgressBarHook(Hook):
-    """Shows training, validation and test as bars below the log lines, where standard output is a terminal.
+    """Shows progress bars for training, validation and test below the log lines, if standard output is a terminal.
 
-    Does nothing elsewhere. A run on a terminal has this hook by default; ``default_hooks=dict(progress_bar=None)`` leaves it out.
-    The loss is the one of the last log line where reading it would make the accelerator wait.
+    A run on a terminal has this hook by default; ``default_hooks=dict(progress_bar=None)`` removes it. Without a terminal
+    the hook does nothing. If the loss is on an accelerator, the bar shows the loss of the last log line, because reading
+    the current one would make the program wait for the device.
 
     Args:
-        refresh_seconds: time between two drawings; between them a step costs one look at the clock.
+        refresh_seconds: seconds between two updates of the bar. An iteration in between only reads the clock.
     """
 
     priority = "LOWEST"
@@ -37,7 +38,7 @@ class ProgressBarHook(Hook):
         self._logger_hooks: list[Any] = []
 
     def before_train(self, runner: RunnerView) -> None:
-        """Opens the bar."""
+        """Opens the bar of the training."""
         total = None
         if runner.max_iters != math.inf:
             total = runner.max_iters
@@ -51,16 +52,16 @@ class ProgressBarHook(Hook):
         data_batch: DataBatch = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Moves the bar, when it is time to."""
+        """Updates the bar if ``refresh_seconds`` have passed since the last update."""
         if self._bar is not None and self._bar.is_due:
             self._bar.update(runner.iter + 1, self._loss(outputs))
 
     def after_train(self, runner: RunnerView) -> None:
-        """Takes the bar away."""
+        """Removes the bar of the training."""
         self._close()
 
     def before_val(self, runner: RunnerView) -> None:
-        """Opens the bar of a validation, below that of the training at its latest iteration."""
+        """Opens the bar of a validation, below the bar of the training."""
         if self._bar is not None:
             self._bar.done = runner.iter
         self._open_evaluation("val", runner.val_dataloader)
@@ -68,11 +69,11 @@ class ProgressBarHook(Hook):
     def after_val_iter(
         self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None, outputs: Sequence[Any] | None = None
     ) -> None:
-        """Moves the bar of the validation."""
+        """Counts a batch in the bar of the validation."""
         self._move_evaluation(runner, "val")
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
-        """Takes the bar of the validation away."""
+        """Removes the bar of the validation."""
         self._close_evaluation()
 
     def before_test(self, runner: RunnerView) -> None:
@@ -82,15 +83,15 @@ class ProgressBarHook(Hook):
     def after_test_iter(
         self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None, outputs: Sequence[Any] | None = None
     ) -> None:
-        """Moves the bar of the test."""
+        """Counts a batch in the bar of the test."""
         self._move_evaluation(runner, "test")
 
     def after_test_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
-        """Takes the bar of the test away."""
+        """Removes the bar of the test."""
         self._close_evaluation()
 
     def after_run(self, runner: RunnerView) -> None:
-        """Takes the bars of a run away that ended early."""
+        """Removes the bars that a run left open when it ended early."""
         self._close()
 
     def _open_evaluation(self, title: str, dataloader: Any) -> None:
@@ -98,7 +99,7 @@ class ProgressBarHook(Hook):
         self._evaluation = open_bar(title, length_of(dataloader), refresh_seconds=self.refresh_seconds)
 
     def _move_evaluation(self, runner: RunnerView, mode: str) -> None:
-        """Counts the batch; with several sets, whose batches are numbered from 0 each, the bar goes through all of them."""
+        """Counts a batch. With several datasets one bar covers all of them, so ``batch_idx``, which restarts, is not used."""
         bar = self._evaluation
         if bar is None:
             return
@@ -119,7 +120,7 @@ class ProgressBarHook(Hook):
             self._bar = None
 
     def _loss(self, outputs: Any) -> str | None:
-        """The loss of this iteration where it lies on the CPU, otherwise that of the last log line."""
+        """Returns the text of the current loss if it is on the CPU, otherwise of the loss in the last log line."""
         value = None
         if isinstance(outputs, dict):
             value = outputs.get("loss")

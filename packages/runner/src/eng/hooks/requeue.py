@@ -1,4 +1,4 @@
-"""Putting a Slurm job back into its queue, so that a run that ran out of time goes on."""
+"""Requeues a Slurm job, so that a run that reached its time limit is started again and resumes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ANSWER_CHARACTERS = 300
 
 
 def slurm_job() -> str | None:
-    """The job that this process belongs to, as ``scontrol`` names it; None outside Slurm.
+    """Returns the id of this process's Slurm job in the form that ``scontrol`` accepts; None outside Slurm.
 
     Example:
         >>> slurm_job() is None or slurm_job().replace("_", "").isdigit()
@@ -26,10 +26,10 @@ def slurm_job() -> str | None:
 
 
 def requeue_job() -> bool:
-    """Asks Slurm to run this job again; one process of a job calls it, when the state of the run is saved.
+    """Asks Slurm to run this job again. Only one process of a job may call the function, after the run's state is saved.
 
     Returns:
-        Whether Slurm accepted it. The log says what to do where it did not.
+        Whether Slurm accepted the request. If not, an error in the log says what to do.
     """
     job = slurm_job()
     if job is None:
@@ -37,7 +37,7 @@ def requeue_job() -> bool:
         return False
     try:
         command = ["scontrol", "requeue", job]
-        answer = subprocess.run(  # noqa: S603  # Slurm's own name of the job
+        answer = subprocess.run(  # noqa: S603  # The job id comes from Slurm's environment variables.
             command, capture_output=True, encoding="utf-8", errors="replace", timeout=_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -1,4 +1,4 @@
-"""RuntimeInfoHook: what a run is doing, put where parts that cannot see the runner read it."""
+"""RuntimeInfoHook: writes the state of a run into the message hub, for components without access to the runner."""
 
 from __future__ import annotations
 
@@ -27,17 +27,21 @@ def is_scalar(value: Any) -> bool:
 
 @HOOKS.register_module()
 class RuntimeInfoHook(Hook):
-    """Keeps epoch, iteration, learning rate, losses and metrics in the message hub.
+    """Stores epoch, iteration, learning rate, losses and metrics in the message hub.
 
-    Losses go in as the detached tensors that the model returned: nothing is read from the device here.
+    Losses are stored as the detached tensors that the model returned, so that the hook does not wait for the device.
     """
 
     priority = "VERY_HIGH"
 
     def before_run(self, runner: RunnerView) -> None:
-        """Stores the config, the seed and the versions that the run started with."""
+        """Stores the config's text, the seed, the name of the experiment and the version of eng."""
         hub = runner.message_hub
-        hub.update_info("cfg", runner.cfg.pretty_text if hasattr(runner.cfg, "pretty_text") else str(runner.cfg))
+        if hasattr(runner.cfg, "pretty_text"):
+            text = runner.cfg.pretty_text
+        else:
+            text = str(runner.cfg)
+        hub.update_info("cfg", text)
         hub.update_info("seed", runner.seed)
         hub.update_info("experiment_name", runner.experiment_name)
         hub.update_info("mmengine_version", self._engine_version())
@@ -47,7 +51,7 @@ class RuntimeInfoHook(Hook):
         return version("eng-runner")
 
     def before_train(self, runner: RunnerView) -> None:
-        """Stores where training starts and how far it goes."""
+        """Stores the epoch and iteration at which training starts, and those at which it ends."""
         hub = runner.message_hub
         hub.update_info("loop_stage", "train")
         for name in ("epoch", "iter", "max_epochs", "max_iters"):
@@ -55,23 +59,25 @@ class RuntimeInfoHook(Hook):
         self._update_dataset_meta(runner, "train_dataloader")
 
     def after_train(self, runner: RunnerView) -> None:
-        """Leaves the train stage."""
+        """Removes the stage ``"train"`` from the message hub."""
         runner.message_hub.pop_info("loop_stage")
 
     def before_train_epoch(self, runner: RunnerView) -> None:
-        """Stores the epoch."""
+        """Stores the number of the epoch."""
         runner.message_hub.update_info("epoch", runner.epoch)
         runner.message_hub.pack()
 
     def before_train_iter(self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None) -> None:
-        """Stores the iteration and the learning rates: those of each optimizer's first group, and its base rate."""
+        """Stores the iteration, and the learning rates of the first parameter group of each optimizer."""
         hub = runner.message_hub
         hub.runtime_info["iter"] = runner.iter
         if batch_idx % PACK_EVERY == PACK_EVERY - 1:
             hub.pack()
         for name, rates in runner.optim_wrapper.get_lr().items():
             rate = rates[0]
-            hub.recorders["train/" + name](rate if type(rate) is float else float(rate))
+            if type(rate) is not float:
+                rate = float(rate)
+            hub.recorders["train/" + name](rate)
 
     def after_train_iter(
         self,
@@ -89,22 +95,22 @@ class RuntimeInfoHook(Hook):
                 hub.update_scalar("train/" + name, value)
 
     def before_val(self, runner: RunnerView) -> None:
-        """Enters the validation stage."""
+        """Stores the stage ``"val"``, and remembers the stage that the validation interrupts."""
         self._last_stage = runner.message_hub.get_info("loop_stage")
         runner.message_hub.update_info("loop_stage", "val")
         self._update_dataset_meta(runner, "val_dataloader")
 
     def after_val(self, runner: RunnerView) -> None:
-        """Returns to the stage that the validation interrupted."""
+        """Restores the stage that the validation interrupted."""
         runner.message_hub.update_info("loop_stage", self._last_stage)
 
     def before_test(self, runner: RunnerView) -> None:
-        """Enters the test stage."""
+        """Stores the stage ``"test"``."""
         runner.message_hub.update_info("loop_stage", "test")
         self._update_dataset_meta(runner, "test_dataloader")
 
     def after_test(self, runner: RunnerView) -> None:
-        """Leaves the test stage."""
+        """Removes the stage ``"test"`` from the message hub."""
         runner.message_hub.pop_info("loop_stage")
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
@@ -123,6 +129,7 @@ class RuntimeInfoHook(Hook):
                 runner.message_hub.update_info(f"{mode}/{name}", value)
 
     def _update_dataset_meta(self, runner: RunnerView, name: str) -> None:
-        metainfo = metainfo_of(getattr(runner, name, None))  # a loop of a library need not have a dataloader
+        # The loop of another library may have no dataloader.
+        metainfo = metainfo_of(getattr(runner, name, None))
         if metainfo is not None:
             runner.message_hub.update_info("dataset_meta", metainfo)

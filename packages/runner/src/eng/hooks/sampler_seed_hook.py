@@ -1,4 +1,4 @@
-"""DistSamplerSeedHook: a new shuffle in every epoch."""
+"""DistSamplerSeedHook: gives each epoch its own shuffling order."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from .view import RunnerView
 
 @HOOKS.register_module()
 class DistSamplerSeedHook(Hook):
-    """Passes the epoch to the sampler, and to the dataset where it is a stream, before they are iterated."""
+    """Passes the epoch to the sampler, or to an iterable-style dataset, before each epoch, so that each is shuffled anew."""
 
     priority = "NORMAL"
 
     def before_train_epoch(self, runner: RunnerView) -> None:
-        """Calls ``set_epoch(runner.epoch)`` on the training sampler, or on the stream, where they have it."""
+        """Calls ``set_epoch(runner.epoch)`` on the training sampler or the iterable-style dataset, if they have it."""
         set_epoch(runner.train_dataloader, runner.epoch)

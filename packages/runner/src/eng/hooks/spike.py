@@ -1,4 +1,4 @@
-"""Losses that jump: held against the median of the iterations before, at the same moments as losses that are not finite."""
+"""Detects loss spikes: losses far above the median of the losses before."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ ACTIONS = ("warn", "stop", "rollback")
 
 @dataclass(frozen=True, kw_only=True)
 class LossSpike:
-    """When a loss counts as a spike, and what happens then.
+    """Settings of the detection of loss spikes: when a loss counts as a spike, and what to do about it.
 
     Raises:
         ValueError: a value is out of its range.
     """
 
     factor: float = 10.0
-    """How many times the median of the losses before a loss may be."""
+    """A loss above this multiple of the median of the losses before is a spike."""
     window: int = 100
-    """Iterations that the median is over; a tenth of them must have been seen."""
+    """Number of losses of which the median is taken. Detection starts after a tenth of them."""
     action: str = "warn"
-    """``"warn"``, ``"stop"`` or ``"rollback"``: back to the newest checkpoint, and the iteration is left out."""
+    """``"warn"``, ``"stop"`` or ``"rollback"``, which resumes from the newest checkpoint and leaves out the iteration."""
 
     def __post_init__(self) -> None:
-        """Makes sure that the values make sense."""
+        """Checks the values."""
         if self.action not in ACTIONS:
             raise ValueError(f"loss_spike's action must be one of {', '.join(ACTIONS)}, got {self.action!r}")
         if not self.factor > 1 or self.window < 1:
@@ -36,7 +36,7 @@ class LossSpike:
 
     @classmethod
     def of(cls, setting: Mapping[str, Any] | None) -> LossSpike | None:
-        """The policy of a setting; None where there is none.
+        """Creates the settings from the mapping in a config; None for None.
 
         Raises:
             ValueError: a key is unknown.
@@ -51,10 +51,10 @@ class LossSpike:
 
 
 class SpikeDetector:
-    """Finds the losses that are too far above the median of those before.
+    """Finds losses that are far above the median of the losses before.
 
     Args:
-        policy: when a loss counts as a spike.
+        policy: settings that say when a loss counts as a spike.
     """
 
     def __init__(self, policy: LossSpike) -> None:
@@ -62,13 +62,13 @@ class SpikeDetector:
         self._before: deque[float] = deque(maxlen=policy.window)
 
     def forget(self) -> None:
-        """Forgets the losses so far, as after going back to a checkpoint."""
+        """Discards the stored losses, for example after a resume from a checkpoint."""
         self._before.clear()
 
     def find(self, losses: Iterable[tuple[int, float]]) -> list[tuple[int, float, float]]:
-        """Takes in losses in their order, and gives the spikes as ``(iteration, loss, median before)``.
+        """Returns the spikes among ``(iteration, loss)`` pairs, as ``(iteration, loss, median of the losses before)``.
 
-        A spike does not enter the median, and neither does a loss that is not finite.
+        The pairs must be in the order of the iterations. Spikes and non-finite losses are left out of the median.
         """
         spikes = []
         for iteration, loss in losses:

@@ -1,4 +1,4 @@
-"""What a run begins with, on one screen: the log file holds the rest."""
+"""The report at the start of a run: device, model, data, optimizer and schedule on one screen."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from eng.dataset._loader_parts import batch_size_of, dataset_of, sampler_of
 from eng.dataset.utils import length_of
 from eng.device import device_name
 from eng.logging.words import counted
+from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 
 from ._loops import counts_epochs
+from .view import CastsForward
 
 __all__ = ["start_report"]
 
@@ -27,11 +29,15 @@ _COMMAND_LINE = "command line"
 
 
 def start_report(runner: Any) -> str:
-    """The facts of a run that is about to train, validate or test, a line each.
+    """Returns the report of a run that is about to train, validate or test, with one line per part of the run.
 
     Args:
         runner: the run; its loops, model and optimizer are built.
     """
+    optimizer, schedule = "", ""
+    if _trains(runner):
+        optimizer = "; ".join(_optimizer_lines(runner.optim_wrapper))
+        schedule = "; ".join(_schedule_lines(runner.param_schedulers))
     facts = {
         "run": runner.experiment_name,
         "work dir": short_path(runner.work_dir),
@@ -40,9 +46,9 @@ def start_report(runner: Any) -> str:
         "model": model_facts(runner.model, runner.model_name),
         "data": "; ".join(_data_lines(runner)),
         "length": _length(runner),
-        "optimizer": "; ".join(_optimizer_lines(runner.optim_wrapper)) if _trains(runner) else "",
+        "optimizer": optimizer,
         "resumed": _kept_values(runner),
-        "schedule": "; ".join(_schedule_lines(runner.param_schedulers)) if _trains(runner) else "",
+        "schedule": schedule,
         "config": config_facts(runner.cfg),
         "report": f"{_log_file(runner)} (environment, config, hooks)",
     }
@@ -50,7 +56,7 @@ def start_report(runner: Any) -> str:
 
 
 def short_path(path: str | Path) -> str:
-    """A path as seen from the working directory, where that is shorter.
+    """Returns a path relative to the working directory if it lies below it, otherwise the path unchanged.
 
     Example:
         >>> short_path("relative/config.py")
@@ -66,7 +72,7 @@ def short_path(path: str | Path) -> str:
 
 
 def device_facts(model: nn.Module, world_size: int) -> str:
-    """Where the model lives, such as ``cpu (2 threads)`` or ``cuda:0 (NVIDIA H100), 4 processes``."""
+    """Describes the device of the model, such as ``cpu (2 threads)`` or ``cuda:0 (NVIDIA H100), 4 processes``."""
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     if device.type == "cpu":
         text = f"cpu ({counted(torch.get_num_threads(), 'thread')})"
@@ -78,18 +84,20 @@ def device_facts(model: nn.Module, world_size: int) -> str:
 
 
 def precision_facts(model: nn.Module, optim_wrapper: Any) -> str:
-    """The type of the parameters, and that of the forward pass where it is another."""
+    """Describes the dtype of the parameters, and the dtype of the forward pass under autocast."""
     types = {str(parameter.dtype).removeprefix("torch.") for parameter in model.parameters()}
     text = " and ".join(sorted(types)) or "no parameters"
     for wrapper in _wrappers(optim_wrapper).values():
-        if hasattr(wrapper, "cast_dtype"):
-            cast = wrapper.cast_dtype
-            return f"{text}, forward in {str(cast).removeprefix('torch.') if cast else 'the autocast type'} (autocast)"
+        if isinstance(wrapper, CastsForward):
+            forward_type = "the autocast type"
+            if wrapper.cast_dtype:
+                forward_type = str(wrapper.cast_dtype).removeprefix("torch.")
+            return f"{text}, forward in {forward_type} (autocast)"
     return text
 
 
 def model_facts(model: nn.Module, name: str) -> str:
-    """Name, parameters and how many of them are trained."""
+    """Describes the model: its name, the number of its parameters and how many of them are trainable."""
     parameters = list(model.parameters())
     if any(nn.parameter.is_lazy(parameter) for parameter in parameters):
         return f"{name}, parameters of unknown size (lazy modules)"
@@ -103,7 +111,7 @@ def model_facts(model: nn.Module, name: str) -> str:
 
 
 def config_facts(cfg: Any) -> str:
-    """The config's file and what the command line changed in it."""
+    """Returns the config's file name and the keys that the command line changed; empty for a config without a file."""
     file = getattr(cfg, "filename", None)
     if not file:
         return ""
@@ -111,12 +119,14 @@ def config_facts(cfg: Any) -> str:
     more = []
     if len(changes) > _MOST_OVERRIDES:
         more = [f"and {len(changes) - _MOST_OVERRIDES} more"]
-    shown = ", ".join([*changes[:_MOST_OVERRIDES], *more])
-    return f"{short_path(file)}{f', changed by {shown}' if shown else ''}"
+    text = short_path(file)
+    if changes:
+        text += f", changed by {', '.join([*changes[:_MOST_OVERRIDES], *more])}"
+    return text
 
 
 def _overrides(cfg: Any) -> Iterator[tuple[str, Any]]:
-    """Keys that the command line set, with their values."""
+    """Yields the config keys that the command line set, with their values."""
     for key, value in _leaves(cfg):
         steps = cfg.explain(key)
         if steps and steps[-1].layer == _COMMAND_LINE:
@@ -124,7 +134,7 @@ def _overrides(cfg: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of a nested config with their dotted keys; keys that hold a dot are left out."""
+    """Yields the leaves of a nested config with their dotted keys. Keys that contain a dot themselves are left out."""
     children: Any = ()
     if hasattr(node, "items") and len(node):
         children = node.items()
@@ -134,8 +144,11 @@ def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, node
     for key, value in children:
         name = str(key)
-        if "." not in name:
-            yield from _leaves(value, f"{path}.{name}" if path else name)
+        if "." in name:
+            continue
+        if path:
+            name = f"{path}.{name}"
+        yield from _leaves(value, name)
 
 
 def _trains(runner: Any) -> bool:
@@ -143,7 +156,7 @@ def _trains(runner: Any) -> bool:
 
 
 def _data_lines(runner: Any) -> Iterator[str]:
-    """A line about the data of each mode, or of each of a few sets."""
+    """Yields a line about the data of each mode, or of each dataset if a mode has up to four."""
     for mode, loop in runner.built_loops.items():
         dataloader = getattr(loop, "dataloader", None)
         if dataloader is None:
@@ -158,6 +171,7 @@ def _data_lines(runner: Any) -> Iterator[str]:
 
 
 def _total_samples(dataloaders: Iterable[Any]) -> int | None:
+    """Returns the number of samples over all dataloaders; None if one of the datasets has no length."""
     sizes = [length_of(dataset_of(dataloader)) for dataloader in dataloaders]
     if None in sizes:
         return None
@@ -165,15 +179,17 @@ def _total_samples(dataloaders: Iterable[Any]) -> int | None:
 
 
 def data_facts(dataloader: Any) -> str:
-    """How much a dataloader reads, such as ``1,437 samples in 23 batches of 64, shuffled``.
+    """Describes what a dataloader reads, such as ``1,437 samples in 23 batches of 64, shuffled``.
 
     Args:
-        dataloader: of one set of data.
+        dataloader: the dataloader of one dataset.
     """
     samples, batches = length_of(dataset_of(dataloader)), length_of(dataloader)
     text, size = _sizes(samples, batches), batch_size_of(dataloader)
-    if size:
-        text += f" of {size}" if batches is not None else f" in batches of {size}"
+    if size and batches is not None:
+        text += f" of {size}"
+    elif size:
+        text += f" in batches of {size}"
     order = _order(sampler_of(dataloader))
     if order and samples is not None:
         return f"{text}, {order}"
@@ -192,17 +208,19 @@ def _sizes(samples: int | None, batches: int | None) -> str:
 
 
 def _order(sampler: Any) -> str:
-    """Whether samples are shuffled, where the sampler is one of which that is known."""
+    """Returns ``"shuffled"`` or ``"in order"``; empty for a sampler that does not say whether it shuffles."""
     shuffles = getattr(sampler, "shuffle", None)
     if isinstance(sampler, (RandomSampler, SequentialSampler)):
         shuffles = isinstance(sampler, RandomSampler)
     if not isinstance(shuffles, bool):
         return ""
-    return "shuffled" if shuffles else "in order"
+    if shuffles:
+        return "shuffled"
+    return "in order"
 
 
 def _length(runner: Any) -> str:
-    """How long the training is: epochs and iterations, as far as they are known."""
+    """Describes the length of the training in epochs and iterations, as far as they are known before it starts."""
     if not _trains(runner):
         return ""
     iterations, epochs = runner.max_iters, runner.max_epochs
@@ -217,26 +235,30 @@ def _length(runner: Any) -> str:
 
 
 def _wrappers(optim_wrapper: Any) -> Mapping[str, Any]:
-    """Built wrappers by name; the only one has none."""
-    if hasattr(optim_wrapper, "optim_wrappers"):
-        return dict(optim_wrapper.optim_wrappers)
-    if hasattr(optim_wrapper, "optimizer"):
-        return {"": optim_wrapper}
-    return {}
+    """Returns the built optimizer wrappers by name, ``""`` for a single one; empty while ``optim_wrapper`` is a config."""
+    return {name: wrapper for name, wrapper in wrappers_by_name(optim_wrapper).items() if hasattr(wrapper, "optimizer")}
 
 
 def _optimizer_lines(optim_wrapper: Any) -> Iterator[str]:
+    """Yields a description of each optimizer wrapper, with its name if there are several."""
     for name, wrapper in _wrappers(optim_wrapper).items():
         parts = getattr(wrapper.optimizer, "optimizers", None) or [wrapper.optimizer]
         text = ", with ".join(map(_optimizer_facts, parts))
         counts = getattr(wrapper, "_accumulative_counts", 1)
         if isinstance(counts, int) and counts > 1:
             text += f", each update over {counts} batches"
-        yield f"{name}: {text}" if name else text
+        yield _named(name, text)
+
+
+def _named(name: str, text: str) -> str:
+    """Puts a name in front of a description; a single optimizer or schedule has no name."""
+    if not name:
+        return text
+    return f"{name}: {text}"
 
 
 def _kept_values(runner: Any) -> str:
-    """Settings that a resumed run has from its checkpoint and not from its config, and how to change that."""
+    """Lists the settings that a resumed run restored from its checkpoint instead of its config, and how to change that."""
     by_key = getattr(getattr(runner, "state", None), "kept", None)
     if not by_key or not _trains(runner):
         return ""
@@ -255,7 +277,10 @@ def _rates(optimizer: Any) -> str:
 
 
 def _values(optimizer: Any, key: str, *, even_zero: bool = False) -> str:
-    """A hyperparameter as the groups have it before any schedule; empty where none has it."""
+    """Returns a hyperparameter of the parameter groups before any schedule, as one value or a range; empty if absent.
+
+    A value of 0 counts as absent unless ``even_zero`` is set.
+    """
     values = [group.get(f"initial_{key}", group.get(key)) for group in optimizer.param_groups]
     numbers = sorted({float(value) for value in values if isinstance(value, (int, float, torch.Tensor))})
     if not numbers or not (any(numbers) or even_zero):
@@ -273,11 +298,11 @@ def _schedule_lines(schedulers: Any) -> Iterator[str]:
         if isinstance(group, Sequence):
             text = ", then ".join(_schedule(scheduler) for scheduler in group)
         if text:
-            yield f"{name}: {text}" if name else text
+            yield _named(name, text)
 
 
 def _schedule(scheduler: Any) -> str:
-    """A schedule with the span in which it acts."""
+    """Describes a parameter scheduler: its class and the range of epochs or iterations in which it acts."""
     begin, end = getattr(scheduler, "begin", 0), getattr(scheduler, "end", None)
     name = type(scheduler).__name__
     unit = "iteration"

@@ -1,4 +1,4 @@
-"""StragglerHook: names the rank that all others wait for."""
+"""StragglerHook: warns about the slowest rank of a distributed training, which all other ranks wait for."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from .view import RunnerView
 
 _LOGGER = logging.getLogger(__name__)
 _SAMPLE_EVERY_S = 0.01
-# Packages whose code a user of eng does not change.
+# Packages whose lines are skipped: the warning should name a line of the user's own code, which the user can change.
 _FOREIGN = frozenset({"torch", "eng", *sys.stdlib_module_names})
 
 
 @dataclass(frozen=True)
 class RankTimes:
-    """Seconds per iteration of a rank in the parts in which it waits for no other rank."""
+    """A rank's seconds per iteration for loading data and the forward pass, in which it does not wait for other ranks."""
 
     host: str
     data_s: float
@@ -42,7 +42,7 @@ class RankTimes:
 
 @dataclass(frozen=True)
 class Straggler:
-    """A rank that all others wait for: in which part, its seconds per iteration there, and the median of the others."""
+    """The slowest rank, the part of the iteration that is slow, its seconds there and the median of the other ranks."""
 
     rank: int
     part: str
@@ -57,17 +57,18 @@ class Straggler:
 
 @HOOKS.register_module()
 class StragglerHook(Hook):
-    """Warns of a rank that holds up the others, with its host, the part of the iteration and the line of its code.
+    """Warns about the rank that slows down the others, with its host, the slow part of the iteration and a line of code.
 
-    In a synchronous training all ranks take the same time for an iteration, as they wait for the slowest one. The hook compares
-    the parts that do not wait: loading data, and loading data with the forward. Once per ``interval`` it gathers three times, the host
-    name and at most one line of code from each rank. This line is the one that the rank's main thread executed most often; the search
-    for it begins with the first warning of a rank, so that the second warning shows it. Work that a GPU does after the forward has
-    returned is not measured. A forward that gathers shards (FSDP2) waits for other ranks, so that only slow data is seen there.
+    In synchronous training all ranks take equally long for an iteration, because they wait for the slowest rank. The hook
+    therefore compares the parts in which a rank does not wait: loading data, and loading data plus the forward pass. Once
+    per ``interval`` each rank sends three durations, its host name and at most one line of code, the one that its main
+    thread executed most often. Lines are sampled only after a rank's first warning, so its second warning shows the line.
+    GPU work that continues after the forward pass returns is not measured. With FSDP2 the forward pass gathers shards and
+    waits for other ranks, so only slow data loading is detected.
 
     Args:
-        interval: training iterations from one comparison to the next. 50 by default.
-        share: part of an iteration's time that a rank must lose to be named. 0.2 by default.
+        interval: training iterations between two comparisons. 50 by default.
+        share: share of the iteration time that a rank must lose against the others to be reported. 0.2 by default.
 
     Raises:
         UsageError: ``interval`` is below 1, or ``share`` is not between 0 and 1.
@@ -86,7 +87,7 @@ class StragglerHook(Hook):
         self._done = 0
 
     def before_train(self, runner: RunnerView) -> None:
-        """Begins to measure, in a run of several ranks."""
+        """Starts to measure, if the run has several ranks."""
         if runner.world_size > 1:
             hooks = getattr(runner, "hook_list", None)
             self._times = getattr(hooks, "part_clock", None) or follow_parts(runner)
@@ -99,50 +100,56 @@ class StragglerHook(Hook):
         data_batch: DataBatch = None,
         outputs: dict[str, Any] | Sequence[Any] | None = None,
     ) -> None:
-        """Compares the ranks where an interval ends."""
+        """Compares the ranks when an interval ends, and logs a warning about a slow one on rank 0."""
         if self._times is None:
             return
         self._done += 1
         if self._done < self.interval:
             return
-        ranks = all_gather_object(self._own_times())
+        ranks = all_gather_object(self._times_of_this_rank())
         self._end_sampling()
         straggler = find_straggler(ranks, self.share)
         if straggler is not None:
             if runner.rank == 0:
                 _LOGGER.warning(_warning(straggler, ranks[straggler.rank]))
             if runner.rank == straggler.rank:
-                self._sampler = LineSampler(self._is_at_own_work)
+                self._sampler = LineSampler(self._is_working)
         self._begin()
 
     def after_train(self, runner: RunnerView) -> None:
-        """Ends measuring."""
+        """Stops to measure and to sample lines."""
         self._end_sampling()
         self._times = None
 
     def after_run(self, runner: RunnerView) -> None:
-        """Ends what a failed training has left."""
+        """Stops the sampler thread after a training that failed before ``after_train``."""
         self.after_train(runner)
 
     def _begin(self) -> None:
+        """Starts an interval: stores the clock's seconds, from which the next comparison measures."""
         assert self._times is not None
         self._done = 0
         self._times.switch(self._times.part)
         self._before = list(self._times.seconds)
 
-    def _own_times(self) -> RankTimes:
+    def _times_of_this_rank(self) -> RankTimes:
+        """Returns this rank's seconds per iteration since the interval began."""
         assert self._times is not None
         self._times.switch(self._times.part)
         spent = [now - before for now, before in zip(self._times.seconds, self._before, strict=True)]
+        line = None
+        if self._sampler is not None:
+            line = self._sampler.line()
         return RankTimes(
             host=socket.gethostname(),
             data_s=spent[DATA] / self._done,
             forward_s=spent[FORWARD] / self._done,
             iteration_s=sum(spent) / self._done,
-            line=None if self._sampler is None else self._sampler.line(),
+            line=line,
         )
 
-    def _is_at_own_work(self) -> bool:
+    def _is_working(self) -> bool:
+        """Whether this rank is in a part of the iteration in which it does not wait for other ranks."""
         return self._times is not None and self._times.part in (DATA, FORWARD)
 
     def _end_sampling(self) -> None:
@@ -152,10 +159,10 @@ class StragglerHook(Hook):
 
 
 class LineSampler:
-    """Reads the current line of the main thread a hundred times a second and counts the lines.
+    """A thread that reads the current line of the main thread a hundred times per second and counts the lines.
 
     Args:
-        is_on: whether the current moment counts; called in the sampler's thread.
+        is_on: tells whether to count the line of the current moment; called in the sampler's thread.
     """
 
     def __init__(self, is_on: Callable[[], bool]) -> None:
@@ -166,26 +173,26 @@ class LineSampler:
         self._thread.start()
 
     def line(self) -> str | None:
-        """The most frequent line, as ``file.py:12 in function``; None where none was counted."""
+        """Returns the most frequent line, as ``file.py:12 in function``; None if no line was counted."""
         if not self._lines:
             return None
         return self._lines.most_common(1)[0][0]
 
     def close(self) -> None:
-        """Ends the thread."""
+        """Stops the thread and waits until it has ended."""
         self._stop.set()
         self._thread.join()
 
     def _run(self) -> None:
         main = threading.main_thread().ident
         while not self._stop.wait(_SAMPLE_EVERY_S):
-            frame = sys._current_frames().get(main or 0)  # noqa: SLF001  # documented; other Pythons may lack it
+            frame = sys._current_frames().get(main or 0)  # noqa: SLF001  # Documented by Python despite its name.
             if frame is not None and self._is_on():
                 self._lines[line_of(frame)] += 1
 
 
 def line_of(frame: FrameType) -> str:
-    """The innermost line of a stack that is in code of the user; the innermost of all where the stack has no such code."""
+    """Returns the innermost line of a stack that is user code; the innermost line if the stack has no user code."""
     current: FrameType | None = frame
     while current is not None and str(current.f_globals.get("__name__", "")).partition(".")[0] in _FOREIGN:
         current = current.f_back
@@ -194,11 +201,11 @@ def line_of(frame: FrameType) -> str:
 
 
 def find_straggler(ranks: Sequence[RankTimes], share: float) -> Straggler | None:
-    """The rank that loses most against the median of the others; None where none loses enough.
+    """Returns the rank that loses most time against the median of the others; None if no rank loses enough.
 
     Args:
-        ranks: times of each rank.
-        share: part of the longest iteration that it must lose.
+        ranks: times of each rank, in the order of the ranks.
+        share: share of the longest iteration time that a rank must lose.
 
     Example:
         >>> times = [RankTimes("a", 0.0, 0.1, 1.0), RankTimes("b", 0.8, 0.1, 1.0)]
@@ -208,20 +215,25 @@ def find_straggler(ranks: Sequence[RankTimes], share: float) -> Straggler | None
     least = share * max(times.iteration_s for times in ranks)
     data = _slowest("data", [times.data_s for times in ranks])
     both = _slowest("data and forward", [times.data_s + times.forward_s for times in ranks])
-    # The data alone explain a loss of which they are the larger part.
+    # If data loading causes more than half of the lag, the warning names data loading alone.
     if data.lag_s > max(least, both.lag_s / 2):
         return data
-    return both if both.lag_s > least else None
+    if both.lag_s > least:
+        return both
+    return None
 
 
 def _slowest(part: str, seconds: list[float]) -> Straggler:
+    """Returns the rank whose seconds exceed the median of the other ranks most."""
     others = [statistics.median(seconds[:rank] + seconds[rank + 1 :]) for rank in range(len(seconds))]
     rank = max(range(len(seconds)), key=lambda rank: seconds[rank] - others[rank])
     return Straggler(rank, part, seconds[rank], others[rank])
 
 
 def _warning(straggler: Straggler, times: RankTimes) -> str:
-    line = f", most often at {times.line}" if times.line else ""
+    line = ""
+    if times.line:
+        line = f", most often at {times.line}"
     return (
         f"Rank {straggler.rank} on {times.host} holds up the others: it takes {straggler.own_s:.3g} s per iteration for "
         f"{straggler.part}, the others {straggler.others_s:.3g} s (median), of {times.iteration_s:.3g} s in all{line}"

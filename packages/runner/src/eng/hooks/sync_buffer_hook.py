@@ -1,4 +1,4 @@
-"""SyncBuffersHook: the same buffers, such as BatchNorm's statistics, on every rank."""
+"""SyncBuffersHook: averages the model's buffers, such as BatchNorm's running statistics, over all ranks."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .view import RunnerView
 
 @HOOKS.register_module()
 class SyncBuffersHook(Hook):
-    """Averages the model's buffers over the ranks after each training epoch, or before a validation within one.
+    """Averages the model's buffers over all ranks after each training epoch, and before a validation inside an epoch.
 
-    Does nothing outside a process group.
+    Without a process group the hook does nothing.
     """
 
     priority = "NORMAL"
@@ -23,14 +23,14 @@ class SyncBuffersHook(Hook):
         self.called_in_train = False
 
     def before_val_epoch(self, runner: RunnerView) -> None:
-        """Averages, unless the epoch that just ended did so already."""
+        """Averages the buffers, unless they were averaged at the end of the epoch directly before."""
         if self.distributed:
             if not self.called_in_train:
                 all_reduce_params(runner.model.buffers(), op="mean")
             self.called_in_train = False
 
     def after_train_epoch(self, runner: RunnerView) -> None:
-        """Averages at the end of a training epoch."""
+        """Averages the buffers at the end of a training epoch."""
         if self.distributed:
             all_reduce_params(runner.model.buffers(), op="mean")
             self.called_in_train = True

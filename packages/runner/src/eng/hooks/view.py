@@ -1,4 +1,4 @@
-"""What hooks and loops may read of a runner."""
+"""Protocols of what hooks and loops read of a runner, of other hooks and of optimizer wrappers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import nn
 
 from eng.checkpoint import CheckpointWriter
@@ -18,34 +19,56 @@ class SavesNow(Protocol):
     newest_whole: str | None
 
     def save_now(self, runner: RunnerView, name: str) -> str:
-        """Saves the run as it stands under ``name`` and gives the path."""
+        """Saves the run's current state under ``name`` and returns the path."""
 
 
 def saver_of(hooks: Sequence[object]) -> SavesNow | None:
-    """The first hook that can save the run at any point; None where there is none."""
+    """Returns the first hook that can save the run at any point; None if no hook can."""
     return next((hook for hook in hooks if isinstance(hook, SavesNow)), None)
 
 
 @runtime_checkable
 class SkipsIterations(Protocol):
-    """A training loop that can leave iterations out and enter its data anew."""
+    """A training loop that can leave out iterations and start a new pass over its data."""
 
     left_out: set[int]
 
     def forget_pass(self) -> None:
-        """Gives up the current pass over the data."""
+        """Ends the current pass over the data, so that the next iteration opens the dataloader again."""
 
 
 @runtime_checkable
 class NamesSamples(Protocol):
-    """A training loop that knows which samples of the dataset a batch has."""
+    """A training loop that knows which samples of the dataset are in a batch."""
 
     def sample_numbers(self, iteration: int | None = None) -> list[int] | None:
-        """The numbers of the samples in the batch of an iteration; None where nobody can tell."""
+        """Returns the dataset indices of the samples in an iteration's batch; None if they are unknown."""
+
+
+@runtime_checkable
+class CountsUnits(Protocol):
+    """A parameter scheduler that knows its unit: ``"iter"``, ``"epoch"`` or ``"update"``."""
+
+    by: str
+
+
+@runtime_checkable
+class CastsForward(Protocol):
+    """An optimizer wrapper that runs the forward pass under autocast; None is autocast's own dtype."""
+
+    cast_dtype: torch.dtype | None
+
+
+@runtime_checkable
+class MeasuresGradNorm(Protocol):
+    """An optimizer wrapper that measures the gradient norm of the next update when it is asked to."""
+
+    wants_grad_norm: bool
+    grad_norm: Any
 
 
 class RunnerView(Protocol):
-    """A runner as its hooks see it: the parts, the counters and a few services."""
+    """A runner as hooks see it: its parts, its counters and a few methods."""
 
     model: nn.Module
     optim_wrapper: Any
@@ -58,35 +81,35 @@ class RunnerView(Protocol):
 
     @property
     def strategy(self) -> Any:
-        """How the model lives on its devices, and how its checkpoints are written."""
+        """The strategy, which places the model on its devices and writes its checkpoints."""
 
     @property
     def hooks(self) -> Sequence[object]:
-        """The hooks of the run, in their order."""
+        """The hooks of the run, in the order in which they are called."""
 
     @property
     def is_resuming(self) -> bool:
-        """Whether the run goes on from a checkpoint."""
+        """Whether the run resumes from a checkpoint."""
 
     @property
     def epoch(self) -> int:
-        """Epochs that are over."""
+        """Number of completed training epochs."""
 
     @property
     def iter(self) -> int:
-        """Iterations that are over."""
+        """Number of completed training iterations."""
 
     @property
     def max_epochs(self) -> int:
-        """Epochs of the whole run."""
+        """Number of epochs at which training ends."""
 
     @property
     def max_iters(self) -> int:
-        """Iterations of the whole run."""
+        """Number of iterations at which training ends."""
 
     @property
     def built_loops(self) -> Mapping[str, Any]:
-        """The loops that are built, by mode: ``train``, ``val`` and ``test``."""
+        """The loops that are built already, by mode: ``train``, ``val`` and ``test``."""
 
     @property
     def train_loop(self) -> Any:
@@ -94,19 +117,19 @@ class RunnerView(Protocol):
 
     @property
     def train_dataloader(self) -> Any:
-        """Batches to train on."""
+        """The dataloader of the training."""
 
     @property
     def val_dataloader(self) -> Any:
-        """Batches to validate on."""
+        """The dataloader of the validation."""
 
     @property
     def test_dataloader(self) -> Any:
-        """Batches to test on."""
+        """The dataloader of the test."""
 
     @property
     def work_dir(self) -> str:
-        """Folder of checkpoints and of one folder per start."""
+        """Folder of the run's checkpoints, with one subfolder of logs for each start of the run."""
 
     @property
     def log_dir(self) -> str:
@@ -114,29 +137,29 @@ class RunnerView(Protocol):
 
     @property
     def timestamp(self) -> str:
-        """When the run started: ``YYYYmmdd_HHMMSS``, the same on all ranks."""
+        """Time at which the run started, as ``YYYYmmdd_HHMMSS``; the same on all ranks."""
 
     @property
     def experiment_name(self) -> str:
-        """Name under which logger, message hub and visualizer are known."""
+        """Name of the run, which its logger, message hub and visualizer are registered under."""
 
     @property
     def seed(self) -> int | None:
-        """Seed of the run."""
+        """Random seed of the run; None if it is not fixed."""
 
     @property
     def rank(self) -> int:
-        """Number of this process."""
+        """Rank of this process in the process group; 0 without one."""
 
     @property
     def world_size(self) -> int:
-        """Number of processes."""
+        """Number of processes that train together."""
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
-        """Calls every hook that acts at a point."""
+        """Calls all hooks that override the method ``fn_name``."""
 
     def collect_checkpoint(self, save_optimizer: bool = True, save_param_scheduler: bool = True) -> dict[str, Any]:
-        """The run's state as a checkpoint holds it."""
+        """Returns the run's state in the form of a checkpoint."""
 
     def save_checkpoint(
         self,
@@ -152,10 +175,10 @@ class RunnerView(Protocol):
         writer: CheckpointWriter | None = None,
         on_intact: Callable[[], None] = ...,
     ) -> None:
-        """Writes the run's state."""
+        """Writes a checkpoint of the run's state."""
 
     def resume(self, filename: str) -> None:
-        """Goes on where the run that wrote a checkpoint was."""
+        """Restores the state of a checkpoint, so that training continues from there."""
 
     def after_this_point(self, action: Callable[[], None]) -> None:
-        """Runs ``action`` when all hooks of the current point have run."""
+        """Calls ``action`` after all hooks of the current point have been called."""
