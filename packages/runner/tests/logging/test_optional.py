@@ -7,7 +7,7 @@ import pytest
 
 from eng.logging.optional import optional_module
 from eng.visualization.canvas import font
-from eng.visualization.colors import _named
+from eng.visualization.colors import _rgb_of_name
 from eng.visualization.window import _show_figure
 
 
@@ -27,7 +27,7 @@ def test_a_package_that_lacks_another_one_says_so_itself(tmp_path, monkeypatch) 
 @pytest.mark.parametrize(
     ("module", "package", "call"),
     [
-        ("PIL", "pillow", lambda: _named("tomato")),
+        ("PIL", "pillow", lambda: _rgb_of_name("tomato")),
         ("PIL", "pillow", lambda: font(7, "a family that nobody has")),
         ("matplotlib", "matplotlib", lambda: _show_figure(np.zeros((2, 2)), "a", 0.0, " ")),
     ],

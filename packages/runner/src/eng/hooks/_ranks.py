@@ -14,6 +14,7 @@ __all__ = ["SlowRank", "busy_seconds", "slowest"]
 # Parts of an iteration in which a rank does not wait for others. Ranks exchange gradients in the backward pass, so the
 # backward pass of a fast rank includes waiting.
 _BUSY = (DATA, FORWARD, HOOKS)
+# A rank is reported if it is at least 20 % slower than the median rank.
 _BEHIND = 0.2
 
 

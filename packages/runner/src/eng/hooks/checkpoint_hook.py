@@ -303,6 +303,7 @@ class CheckpointHook(Hook):
         return path
 
     def _save(self, runner: RunnerView, number: int) -> None:
+        """Saves the regular checkpoint of an epoch or iteration."""
         self._lacks_validation = False
         self._save_checkpoint_with_step(runner, number, None)
 
@@ -375,6 +376,7 @@ class CheckpointHook(Hook):
             writer.prepare(runner.collect_checkpoint(self.save_optimizer, self.save_param_scheduler))
 
     def _writer_beside(self, runner: RunnerView) -> CheckpointWriter:
+        """Returns the asynchronous writer, which is created at the first call."""
         if self._writer is None:
             self._writer = runner.strategy.checkpoint_writer(self.backend_args, beside=self.async_save)
         return self._writer
@@ -441,6 +443,7 @@ class CheckpointHook(Hook):
         return RunFiles(self.out_dir, self.filename_tmpl, self.backend_args)
 
     def _choose_folder(self, runner: RunnerView) -> str:
+        """Returns the folder of the checkpoints: ``work_dir``, or a subfolder of ``out_dir`` with the same name."""
         folder = str(self._given_out_dir or runner.work_dir)
         if folder == runner.work_dir:
             return runner.work_dir

@@ -287,7 +287,7 @@ def _stacked(losses: list[torch.Tensor]) -> torch.Tensor:
     try:
         return torch.stack(losses)
     except RuntimeError:
-        # The losses differ in shape, dtype or device.
+        # The losses differ in shape, dtype or device, so each is reduced to a float32 mean on the first one's device.
         device = losses[0].device
         return torch.stack([loss.to(device, torch.float32).mean() for loss in losses])
 

@@ -67,7 +67,7 @@ class ParamSchedulerHook(Hook):
         """Returns the metrics with the monitored one converted to a number; None, with one warning, if it is missing."""
         name = getattr(scheduler, "monitor", None)
         if name is None:
-            # A scheduler of another library reads the metrics in its own way.
+            # A scheduler of another library may have no `monitor`; it gets all metrics unchanged.
             return metrics
         reader = self._readers.setdefault(id(scheduler), MetricReader(type(scheduler).__name__))
         value = reader.read(metrics, name)

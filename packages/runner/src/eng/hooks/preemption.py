@@ -108,7 +108,7 @@ class Preemption:
 
     def _agree(self) -> str | None:
         """Exchanges the reasons of all ranks, as numbers, and returns the common one: the one with the highest number."""
-        reasons = [None, "time budget", *(s.name for s in self.signals)]
+        reasons: list[str | None] = [None, "time budget", *(s.name for s in self.signals)]
         numbers = {reason: number for number, reason in enumerate(reasons)}
         highest = torch.tensor(numbers.get(self.reason, 0))
         all_reduce(highest, op="max")

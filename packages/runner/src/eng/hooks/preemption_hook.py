@@ -71,6 +71,7 @@ class PreemptionHook(Hook):
         outputs: Sequence[Any] | dict[str, Any] | None = None,
         mode: str = "train",
     ) -> None:
+        """Asks whether the run should end, and if so, stops it after the other hooks of this iteration."""
         if self._ranks > 1 and not self._all_ranks_pass(runner, batch_idx, mode):
             return
         reason = self.preemption.poll(batch_idx, self._ranks)

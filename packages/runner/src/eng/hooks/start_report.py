@@ -197,6 +197,7 @@ def data_facts(dataloader: Any) -> str:
 
 
 def _sizes(samples: int | None, batches: int | None) -> str:
+    """Describes the number of samples and batches, such as ``1,437 samples in 23 batches``, as far as they are known."""
     if samples is None and batches is not None:
         return counted(batches, "batch", "batches", separator=",")
     text = "a stream"
@@ -291,6 +292,7 @@ def _values(optimizer: Any, key: str, *, even_zero: bool = False) -> str:
 
 
 def _schedule_lines(schedulers: Any) -> Iterator[str]:
+    """Yields a description of the parameter schedulers of each optimizer, with the optimizer's name if there are several."""
     if not isinstance(schedulers, Mapping):
         schedulers = {"": schedulers}
     for name, group in schedulers.items():

@@ -1,4 +1,4 @@
-"""Logs of a run: the logger, the message hub and the histories of logged values."""
+"""Logging of a run: the logger, the message hub and the histories of logged values."""
 
 from .history_buffer import HistoryBuffer
 from .logger import MMLogger, print_log

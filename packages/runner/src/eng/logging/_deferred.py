@@ -1,7 +1,7 @@
-"""Reading many logged values from their devices at once.
+"""Reads many logged tensors from their devices in one transfer.
 
-A value that lives on an accelerator costs a synchronisation to read. Whoever logs hands over the tensor as it is; what
-is read later is read in one transfer per device, however many values there are.
+Reading a value from an accelerator makes the program wait for the device. Logging therefore stores the tensors, and when
+values are needed, all stored tensors are read in one transfer per device.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ Entry: TypeAlias = "int | float | torch.Tensor | np.ndarray"
 
 
 def fetch(series: Sequence[Sequence[Entry]]) -> list[np.ndarray]:
-    """Values of several series as host arrays, with one transfer per device.
+    """Reads the values of several series into arrays on the host, with one transfer per device.
 
     Args:
-        series: each a list of numbers, one-element tensors and 1-D chunks, oldest first.
+        series: lists of numbers, one-element tensors and 1-D chunks, oldest first.
 
     Returns:
-        One 1-D array per series; float64 but where all its entries are Python integers.
+        One 1-D array per series: integers if all its entries are Python integers, otherwise float64.
     """
     parts: list[list[np.ndarray | None]] = []
     waiting: dict[torch.device, list[tuple[int, int, torch.Tensor]]] = defaultdict(list)
     for row, entries in enumerate(series):
         parts.append([])
-        alike = _stacked(entries)
-        if alike is not None:
-            waiting[alike.device].append((row, 0, alike))
+        stacked = _stack_scalars(entries)
+        if stacked is not None:
+            waiting[stacked.device].append((row, 0, stacked))
             parts[row].append(None)
             continue
         for is_tensor, run in groupby(entries, key=lambda entry: isinstance(entry, torch.Tensor)):
@@ -41,42 +41,64 @@ def fetch(series: Sequence[Sequence[Entry]]) -> list[np.ndarray]:
                 parts[row].append(_host_values(list(run)))  # type: ignore[arg-type]  # the groups are homogeneous
                 continue
             for device, tensors in groupby(run, key=lambda entry: entry.device):  # type: ignore[union-attr]  # tensors
-                waiting[device].append((row, len(parts[row]), _packed(list(tensors))))  # type: ignore[arg-type]
+                waiting[device].append((row, len(parts[row]), _concatenate(list(tensors))))  # type: ignore[arg-type]
                 parts[row].append(None)
     for group in waiting.values():
         _transfer(group, parts)
-    return [_joined([part for part in row if part is not None]) for row in parts]
+    return [_join([part for part in row if part is not None]) for row in parts]
 
 
 def stack_on_device(entries: Sequence[Entry]) -> list[Entry]:
-    """The same values in fewer objects: runs of tensors of one device become one chunk, without synchronising."""
+    """Combines consecutive tensors on the same device into one chunk, without waiting for the device."""
     try:
-        return [torch.stack(entries)]  # type: ignore[arg-type]  # fails at once where they are not all alike
+        return [torch.stack(entries)]  # type: ignore[arg-type]  # Raises if the entries are not tensors of one shape.
     except (TypeError, RuntimeError):
-        groups = groupby(entries, key=lambda entry: entry.device if isinstance(entry, torch.Tensor) else None)
-    return [_host_values(list(run)) if device is None else _packed(list(run)) for device, run in groups]  # type: ignore[arg-type]  # the groups are homogeneous
+        groups = groupby(entries, key=_device_of)
+    chunks: list[Entry] = []
+    for device, run in groups:
+        if device is None:
+            chunks.append(_host_values(list(run)))  # type: ignore[arg-type]  # The groups are homogeneous.
+        else:
+            chunks.append(_concatenate(list(run)))  # type: ignore[arg-type]  # The groups are homogeneous.
+    return chunks
 
 
-def _stacked(entries: Sequence[Entry]) -> torch.Tensor | None:
-    """The usual series, scalars of one type on one device, in one call; None for another."""
+def _device_of(entry: Entry) -> torch.device | None:
+    """Returns the device of a tensor; None for numbers and arrays."""
+    if isinstance(entry, torch.Tensor):
+        return entry.device
+    return None
+
+
+def _stack_scalars(entries: Sequence[Entry]) -> torch.Tensor | None:
+    """Stacks a series of scalar tensors of one type and device, the usual case, in one call; None for other series."""
     try:
-        stacked = torch.stack(entries)  # type: ignore[arg-type]  # fails at once where they are not all tensors
+        stacked = torch.stack(entries)  # type: ignore[arg-type]  # Raises if the entries are not tensors of one shape.
     except (TypeError, RuntimeError):
         return None
-    return stacked if stacked.dim() == 1 else None
+    if stacked.dim() != 1:
+        return None
+    return stacked
 
 
-def _packed(tensors: list[torch.Tensor]) -> torch.Tensor:
-    """One 1-D tensor; the usual case, scalars of one type, takes one call into torch."""
-    try:
-        return torch.stack(tensors) if tensors[0].dim() == 0 else torch.cat([tensor.reshape(-1) for tensor in tensors])
-    except RuntimeError:  # scalars beside one-element vectors or chunks
-        return torch.cat([tensor.reshape(-1) for tensor in tensors])
+def _concatenate(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """Concatenates tensors of one device to a 1-D tensor; scalars of one type, the usual case, are stacked in one call."""
+    if tensors[0].dim() == 0:
+        try:
+            return torch.stack(tensors)
+        except RuntimeError:
+            # Other tensors of the list have one dimension, so the list is flattened below.
+            pass
+    return torch.cat([tensor.reshape(-1) for tensor in tensors])
 
 
 def _transfer(group: list[tuple[int, int, torch.Tensor]], parts: list[list[np.ndarray | None]]) -> None:
-    flat = group[0][2] if len(group) == 1 else torch.cat([tensor for _, _, tensor in group])
-    host = flat.cpu().double().numpy()  # after the transfer: Metal has no float64, and it would be twice as much
+    """Reads the tensors of one device in one transfer, and writes their values into ``parts`` at (row, column)."""
+    flat = group[0][2]
+    if len(group) > 1:
+        flat = torch.cat([tensor for _, _, tensor in group])
+    # The conversion to float64 follows the transfer: Apple's Metal has no float64, and fewer bytes are transferred.
+    host = flat.cpu().double().numpy()
     position = 0
     for row, column, tensor in group:
         parts[row][column] = host[position : position + tensor.numel()]
@@ -89,7 +111,9 @@ def _host_values(values: Sequence[int | float | np.ndarray]) -> np.ndarray:
     return np.array(values)
 
 
-def _joined(parts: list[np.ndarray]) -> np.ndarray:
+def _join(parts: list[np.ndarray]) -> np.ndarray:
     if not parts:
         return np.empty(0)
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""Details of a run: what only a reader of the log file looks for."""
+"""Details: log records that go to the log file and not to the console, unless ``--verbose`` is set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 __all__ = ["DETAIL", "are_details_shown", "is_detail", "showing_details"]
 
 DETAIL: Mapping[str, Any] = {"is_detail": True}
-"""``extra`` of a record that goes to the log file only, such as the environment and the whole config."""
+"""Argument ``extra`` of a log call whose record goes to the log file only, such as the text of the config."""
 _SHOWN: ContextVar[bool] = ContextVar("details on the console", default=False)
 
 
@@ -21,13 +21,13 @@ def is_detail(record: logging.LogRecord) -> bool:
 
 
 def are_details_shown() -> bool:
-    """Whether the console shows details too."""
+    """Whether the console shows details, too."""
     return _SHOWN.get()
 
 
 @contextmanager
 def showing_details(shown: bool = True) -> Iterator[None]:
-    """Lets the console show details too, as ``--verbose`` asks for."""
+    """Lets the console show details inside the ``with`` block, as the option ``--verbose`` does."""
     token = _SHOWN.set(shown)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a handler does that cannot write: one line, and the run goes on."""
+"""Handling of write errors in log handlers: one line on standard error instead of a traceback per log record."""
 
 from __future__ import annotations
 
@@ -15,38 +15,43 @@ _GONE = (errno.EPIPE, errno.EIO, errno.ESHUTDOWN)
 
 
 class OneReport:
-    """Takes the place of ``handler.handleError``, which prints a traceback for each line.
+    """Replaces ``handler.handleError``, which prints a traceback for each record that cannot be written.
 
-    A reader that is gone (``| head``, a terminal that was closed) is met with silence. Of a disk that is full, the first
-    failure is reported on standard error; handlers of files try again with each line.
+    If the reader of the output has ended (``| head``, a closed terminal), further output is discarded without a message.
+    For other errors, such as a full disk, only the first one is reported on standard error. The handler still tries to
+    write each later record.
 
     Args:
-        handler: whose failures these are.
-        target: what it writes to, for the report.
+        handler: the log handler.
+        target: name of the file or stream that the handler writes to, for the report.
     """
 
     def __init__(self, handler: logging.Handler, target: str) -> None:
-        self._otherwise = handler.handleError
+        self._default_handler = handler.handleError
         self._target = target
         self._has_reported = False
 
     def __call__(self, record: logging.LogRecord) -> None:
-        """Called by logging while the exception is handled."""
+        """Reports the exception that is being handled; ``logging`` calls it inside an ``except`` block."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
-            self._otherwise(record)
+            self._default_handler(record)
             return
         if error.errno in _GONE:
             silence(sys.stdout)
             return
         if not self._has_reported:
             self._has_reported = True
-            with contextlib.suppress(OSError, ValueError):  # standard error may be on the same disk, or closed
+            # Standard error may be redirected to the same full disk, or be closed.
+            with contextlib.suppress(OSError, ValueError):
                 print(f"eng: log lines cannot be written to {self._target}: {error}", file=sys.stderr)  # noqa: T201
 
 
 def silence(stream: Any) -> None:
-    """Leads a stream whose reader is gone to nowhere, so that neither a line nor the end of the process raises again."""
+    """Redirects a stream whose reader has ended to the null device.
+
+    Without it, each further line would raise again, and so would the flush at the end of the process.
+    """
     with contextlib.suppress(OSError, ValueError, AttributeError):
         number = stream.fileno()
         nowhere = os.open(os.devnull, os.O_WRONLY)

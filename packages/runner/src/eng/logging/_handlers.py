@@ -1,4 +1,4 @@
-"""How a record becomes a line, and where the lines go."""
+"""Formatters and handlers of the logger: the format of a log line, and its output to console and file."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ _STYLES = {"DEBUG": "green", "INFO": "", "WARNING": "bold yellow", "ERROR": "bol
 
 
 class MMFormatter(logging.Formatter):
-    """``time - name - LEVEL - message``; from ERROR on, with the place in the code before the message.
+    """Formats a record as ``time - name - LEVEL - message``; ERROR and above include file, function and line.
 
     Args:
-        datefmt: of the time, as for :func:`time.strftime`.
+        datefmt: format of the time, as for :func:`time.strftime`.
     """
 
     def __init__(self, datefmt: str = CONSOLE_TIME) -> None:
         super().__init__("%(asctime)s - %(name)s - %(levelname)s - %(message)s", datefmt)
-        self._with_place = logging.Formatter(
+        self._with_location = logging.Formatter(
             "%(asctime)s - %(name)s - %(levelname)s - %(pathname)s - %(funcName)s - %(lineno)d - %(message)s", datefmt
         )
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of `record`."""
+        """Formats ``record`` as a line."""
         if record.levelno >= logging.ERROR:
-            return self._with_place.format(record)
+            return self._with_location.format(record)
         return super().format(record)
 
 
 class FileFormatter(MMFormatter):
-    """The same line, in which the logger of a run is called ``eng``, as on the console."""
+    """The format of the log file: that of :class:`MMFormatter`, with the name ``eng`` for the logger of a run."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of `record`."""
+        """Formats ``record`` as a line of the log file."""
         name = self.shown_name(record)
         if name != record.name:
             record = copy.copy(record)
@@ -52,15 +52,17 @@ class FileFormatter(MMFormatter):
         return super().format(record)
 
     def shown_name(self, record: logging.LogRecord) -> str:
-        """The name of the logger of `record`: ``eng`` for ``mmengine``, the reference's default name of a run's logger."""
-        return "eng" if record.name == "mmengine" else record.name
+        """Returns the logger name to show: ``eng`` for ``mmengine``, which is MMEngine's default name of a run's logger."""
+        if record.name == "mmengine":
+            return "eng"
+        return record.name
 
 
 class ConsoleFormatter(FileFormatter):
-    """The same line with the name that helps a reader: ``eng``, and for a warning of eng's the package that it came from."""
+    """The format of the console: the logger name is ``eng``, and for warnings of eng the name of the public module."""
 
     def shown_name(self, record: logging.LogRecord) -> str:
-        """The name of the logger of `record` without what only a developer of eng needs."""
+        """Returns the logger name to show, without names of private modules of eng."""
         name = super().shown_name(record)
         if name.partition(".")[0] != "eng":
             return name
@@ -70,10 +72,10 @@ class ConsoleFormatter(FileFormatter):
 
 
 class FilterDuplicateWarning(logging.Filter):
-    """Lets each warning through once; the last few thousand different ones are remembered.
+    """Filters out repeated warnings; the last 4096 different messages are remembered.
 
     Args:
-        name: kept for :class:`logging.Filter`; records of all names are judged.
+        name: name for :class:`logging.Filter`. It has no effect: records of all loggers are filtered.
     """
 
     def __init__(self, name: str = "mmengine") -> None:
@@ -81,7 +83,7 @@ class FilterDuplicateWarning(logging.Filter):
         self.seen: OrderedDict[str, None] = OrderedDict()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether `record` is no warning, or one that was not seen before."""
+        """Whether to log ``record``: False for a warning whose message was logged before."""
         if record.levelno != logging.WARNING:
             return True
         message = record.getMessage()
@@ -96,42 +98,44 @@ class FilterDuplicateWarning(logging.Filter):
 if TYPE_CHECKING:
     _StreamHandler = logging.StreamHandler[Any]
 else:
-    _StreamHandler = logging.StreamHandler  # it takes no type argument before Python 3.11
+    _StreamHandler = logging.StreamHandler  # Before Python 3.11 the class accepts no type argument at run time.
 
 
 class ConsoleHandler(_StreamHandler):
-    """Lines on standard output: with colours by rich where it is a terminal, plain everywhere else.
+    """Writes log lines to standard output, in colours (by rich) if it is a terminal.
 
-    While a live display of rich is open, lines go through it and appear above it. Where the reader of standard output is
-    gone, lines go nowhere. Details, such as the whole config, are left to the log file unless they are asked for.
+    While a live display of rich is open, lines appear above it. If the reader of standard output has ended, lines are
+    discarded. Details, such as the text of the config, are written only with ``--verbose`` or at level DEBUG.
     """
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
         self._console: Any = None
-        self.handleError = OneReport(self, "standard output")  # type: ignore[method-assign]  # a callable like it
+        self.handleError = OneReport(self, "standard output")  # type: ignore[method-assign]  # Has the same signature.
 
     @property
     def stream(self) -> Any:
-        """Standard output as it is now, so that redirecting it works."""
+        """The current ``sys.stdout``, so that lines follow a later redirection."""
         return sys.stdout
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes the line of `record`."""
-        if self.stream is None:  # a process that was started without standard output, such as a service
+        """Writes ``record`` as a line."""
+        if self.stream is None:
+            # A process without standard output, such as a service, cannot show console lines.
             return
         if is_detail(record) and not (are_details_shown() or self.level <= logging.DEBUG):
             return
+        # A replacement of sys.stdout need not have `isatty`; it is then no terminal.
         if not getattr(self.stream, "isatty", bool)():
             super().emit(record)
             return
         try:
             self._print(record)
-        except Exception:  # noqa: BLE001  # a handler reports its own failures and never raises them (logging's rule)
+        except Exception:  # noqa: BLE001  # By logging's rules a handler reports its errors and never raises them.
             self.handleError(record)
 
     def _print(self, record: logging.LogRecord) -> None:
-        """Prints a record in the colours of its level."""
+        """Prints a record on a terminal, with the level in its colour."""
         from rich.console import Console
         from rich.text import Text
 
@@ -139,8 +143,8 @@ class ConsoleHandler(_StreamHandler):
         line = Text(printable(self.format(record)))
         line.highlight_words([f" {record.levelname} "], _STYLES.get(record.levelname, ""))
         if hasattr(stream, "rich_proxied_file"):
-            # Rich put this stream there while a display is open: what is written to it appears above the display, while
-            # a console of our own would write into it.
+            # While a live display is open, rich replaces sys.stdout by this stream, and text written to it appears above
+            # the display. A separate Console would write into the display.
             stream.write(_as_ansi(line))
             return
         if self._console is None or self._console.file is not stream:
@@ -149,48 +153,49 @@ class ConsoleHandler(_StreamHandler):
 
 
 def _as_ansi(line: Any) -> str:
-    """A line with its colours as escape sequences, and a line break."""
+    """Returns a line with its colours as ANSI escape sequences, and a line break."""
     from rich.console import Console
 
     console = Console(file=io.StringIO(), force_terminal=True, soft_wrap=True, highlight=False)
     console.print(line)
-    text: str = console.file.getvalue()  # type: ignore[attr-defined]  # it is a StringIO
+    text: str = console.file.getvalue()  # type: ignore[attr-defined]  # The file is the StringIO from above.
     return text
 
 
-# Paths of another locale hold surrogates, which UTF-8 alone cannot encode.
+# File names that are not valid in the locale contain surrogates, which UTF-8 cannot encode without an error handler.
 _TEXT: Mapping[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace"}
 
 
 def file_handler(filename: str, mode: str, cfg: dict[str, Any] | None) -> logging.Handler:
-    """Handler for a log file: :class:`logging.FileHandler`, or what `cfg` names in :mod:`logging.handlers`.
+    """Creates the handler of a log file: a :class:`logging.FileHandler`, or a class of :mod:`logging.handlers`.
 
     Args:
-        filename: of the log.
-        mode: with which :class:`logging.FileHandler` opens it.
-        cfg: ``type`` and the arguments of that handler; not changed.
+        filename: path of the log file.
+        mode: mode with which :class:`logging.FileHandler` opens the file.
+        cfg: ``type`` and arguments of another handler class; None for a :class:`logging.FileHandler`. It is not changed.
 
     Raises:
-        ValueError: `cfg` has no ``type``, or names no handler that writes to a file.
+        ValueError: ``cfg`` has no ``type``, or ``type`` is not a handler that writes to a file.
     """
     if cfg is None:
-        return _quiet(logging.FileHandler(filename, mode, **_TEXT), filename)
+        return _report_once(logging.FileHandler(filename, mode, **_TEXT), filename)
     handlers = _file_handlers()
     arguments = dict(cfg)
     type_name = arguments.pop("type", None)
     if type_name not in handlers:
         raise ValueError(f"file_handler_cfg needs a 'type' out of {', '.join(sorted(handlers))}, not {type_name!r}")
     arguments = {**_TEXT, "filename": filename, **arguments}
-    return _quiet(handlers[type_name](**arguments), filename)
+    return _report_once(handlers[type_name](**arguments), filename)
 
 
-def _quiet(handler: logging.Handler, filename: str) -> logging.Handler:
-    handler.handleError = OneReport(handler, filename)  # type: ignore[method-assign]  # a callable like it
+def _report_once(handler: logging.Handler, filename: str) -> logging.Handler:
+    """Lets a handler report only its first write error."""
+    handler.handleError = OneReport(handler, filename)  # type: ignore[method-assign]  # Has the same signature.
     return handler
 
 
 def _file_handlers() -> dict[str, Any]:
-    """The handlers of the standard library that write to files, by class name."""
+    """Returns the handler classes of the standard library that write to files, by class name."""
     import logging.handlers as handlers
 
     candidates = {"FileHandler": logging.FileHandler, **vars(handlers)}

@@ -1,4 +1,4 @@
-"""Turning values into what ``torch.load(weights_only=True)`` takes on any machine."""
+"""Converts values to types that ``torch.load(weights_only=True)`` can read on any machine."""
 
 from __future__ import annotations
 
@@ -12,33 +12,39 @@ _ATOMS = (str, bool, int, float, complex, bytes, type(None), torch.device, torch
 
 
 class NotPlainError(TypeError):
-    """A value holds something that is neither a number, text, a container of such, nor a tensor.
+    """A value contains an object that is neither a number, a text, a tensor nor a container of these.
 
     Attributes:
-        culprit: qualified name of the type in question. A type of a function could not be sent to another process.
+        culprit: qualified name of the object's type. It is a text, because a class that is defined inside a function cannot
+            be pickled with the error.
     """
 
     def __init__(self, culprit: type | str) -> None:
-        self.culprit = culprit if isinstance(culprit, str) else f"{culprit.__module__}.{culprit.__qualname__}"
+        if isinstance(culprit, type):
+            culprit = f"{culprit.__module__}.{culprit.__qualname__}"
+        self.culprit = culprit
         super().__init__(self.culprit)
 
 
 def to_plain(value: Any) -> Any:
-    """A copy of `value` out of dicts, lists, tuples, sets, numbers, text and tensors only.
+    """Copies ``value`` with only dicts, lists, tuples, sets, numbers, texts and tensors.
 
-    Subclasses of these become the plain type, a numpy number a Python one, a numeric array a tensor, an array
-    of text a list.
+    Subclasses become their plain base type, numpy numbers become Python numbers, numeric arrays become tensors, and arrays
+    of texts become lists.
 
     Raises:
-        NotPlainError: it holds anything else.
+        NotPlainError: ``value`` contains an object of another type.
     """
     if type(value) in _ATOMS:
         return value
     if isinstance(value, torch.Tensor):
         return value.detach().clone()
     if isinstance(value, np.generic) and value.dtype.kind in "biufc":
-        if value.itemsize > 8:
-            value = value.astype(complex if value.dtype.kind == "c" else float)
+        # `item` of a longdouble returns a numpy number again, so longer types are converted before.
+        if value.itemsize > 8 and value.dtype.kind == "c":
+            value = value.astype(complex)
+        elif value.itemsize > 8:
+            value = value.astype(float)
         return value.item()
     if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
         return _as_tensor(value)
@@ -56,7 +62,9 @@ def to_plain(value: Any) -> Any:
 
 
 def _as_tensor(array: np.ndarray) -> torch.Tensor:
-    """A tensor with the numbers of an array, which may be of the other byte order or longer than torch's."""
+    """Converts an array to a tensor; byte order and extended precision, which torch lacks, are converted before."""
     longest = {"f": np.dtype(np.float64), "c": np.dtype(np.complex128)}.get(array.dtype.kind, array.dtype)
-    dtype = longest if array.dtype.itemsize > longest.itemsize else array.dtype.newbyteorder("=")
+    dtype = array.dtype.newbyteorder("=")
+    if array.dtype.itemsize > longest.itemsize:
+        dtype = longest
     return torch.from_numpy(np.array(array, dtype=dtype, order="C"))

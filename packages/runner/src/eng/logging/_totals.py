@@ -1,4 +1,4 @@
-"""What a history remembers of values that it no longer holds."""
+"""Totals: count, sum, minimum and maximum of the values that a history buffer has dropped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Totals:
-    """What a buffer remembers of values that it no longer holds."""
+    """Sum, total weight, minimum, maximum and number of values that a history buffer no longer contains."""
 
     __slots__ = ("count", "largest", "length", "smallest", "total")
 
@@ -16,8 +16,10 @@ class Totals:
         self.total, self.count, self.smallest, self.largest, self.length = 0.0, 0.0, float("inf"), float("-inf"), 0
 
     def with_values(self, values: np.ndarray, counts: np.ndarray) -> Totals:
-        """These totals with `values` and their weights added."""
-        joined, values = Totals(), np.asarray(values, np.float64)  # integer arrays cannot hold the infinities below
+        """Returns new totals that include ``values`` and their weights."""
+        joined = Totals()
+        # `min` and `max` of an integer array do not accept an infinite initial value.
+        values = np.asarray(values, np.float64)
         joined.total = self.total + float(values.sum())
         joined.count = self.count + float(counts.sum())
         joined.smallest = min(self.smallest, float(values.min(initial=np.inf)))
@@ -26,12 +28,12 @@ class Totals:
         return joined
 
     def as_list(self) -> list[float]:
-        """As numbers that a checkpoint can hold."""
+        """Returns the totals as a list of numbers, for a checkpoint."""
         return [self.total, self.count, self.smallest, self.largest, float(self.length)]
 
     @classmethod
     def from_list(cls, numbers_: Sequence[float]) -> Totals:
-        """From what :meth:`as_list` gave."""
+        """Creates totals from the list that :meth:`as_list` returned."""
         totals = cls()
         totals.total, totals.count, totals.smallest, totals.largest = (float(number) for number in numbers_[:4])
         totals.length = int(numbers_[4])

@@ -1,18 +1,18 @@
-"""Arguments that a function cannot use. MMEngine asserts in these places; code written for it catches AssertionError."""
+"""Errors about wrong arguments. They also derive from AssertionError, which MMEngine raises and old code catches."""
 
 from __future__ import annotations
 
 
 class UsageError(ValueError, AssertionError):
-    """An argument has a value that cannot be used."""
+    """An argument has an invalid value."""
 
 
 class UsageTypeError(TypeError, AssertionError):
-    """An argument has a type that cannot be used."""
+    """An argument has an invalid type."""
 
 
 class UsageKeyError(KeyError, AssertionError):
-    """A name that is needed is missing."""
+    """A required name or key is missing."""
 
-    # KeyError shows the repr of its argument, which turns a sentence into a quoted string.
+    # KeyError prints the repr of its argument, which would put the message into quotes.
     __str__ = AssertionError.__str__

@@ -1,4 +1,4 @@
-"""The history of one logged value, updated in constant time and read only when somebody asks."""
+"""HistoryBuffer: the history of one logged value, with updates in constant time and statistics over windows."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from .near_names import suggest
 __all__ = ["HistoryBuffer"]
 
 _SPILL = 1024
-"""Pending values after which they are packed: plain numbers into the array, tensors into one chunk on their device."""
+"""Number of pending values at which they are packed: numbers into the array, tensors into one chunk on their device."""
 _SMALLEST_TAIL = 256
 _ONE = np.array(1)
 PACK_EVERY = 1000
-"""Iterations after which holders of recorders pack what nobody has read."""
+"""Number of iterations after which users of recorders call ``pack``, because a recorder does not count its values."""
 _PLAIN, _FLOAT = {float, int, bool}, {float}
 _FEW = 64
 
 
 class HistoryBuffer:
-    """Values of one log entry with their weights, and statistics over windows of them.
+    """Values of one log entry with their weights, and statistics over the latest values.
 
-    :meth:`update` costs the same whether the buffer holds ten values or a million. A tensor is kept as it is and read
-    when a statistic needs it; buffers of one :class:`MessageHub` are then read together, in one transfer. So a tensor
-    given to :meth:`update` must not be changed in place afterwards.
+    :meth:`update` takes the same time for any number of stored values. A tensor is stored and read from its device only
+    when a statistic needs it; all buffers of a :class:`MessageHub` are then read in one transfer. A tensor must therefore
+    not be changed in place after it was passed to :meth:`update`.
 
     Args:
-        log_history: values so far, oldest first; rows of values are taken one by one at the first update.
-        count_history: a weight for each; a mean is the sum of the values divided by the sum of their weights.
-        max_length: how many values are kept. The oldest are forgotten first.
+        log_history: initial values, oldest first. A 2-D history is flattened at the first update.
+        count_history: weight of each initial value. A mean is the sum of the values divided by the sum of their weights.
+        max_length: maximum number of stored values; beyond it the oldest values are dropped.
 
     Raises:
-        ValueError: the two histories differ in length, or `max_length` is below 1.
+        ValueError: the two histories differ in length, or ``max_length`` is below 1.
 
     Examples:
         >>> buffer = HistoryBuffer([1, 2, 3], [1, 1, 1])
@@ -55,8 +55,9 @@ class HistoryBuffer:
 
     def __init__(
         self,
-        log_history: Sequence[float] = [],  # the reference's signature; never changed
-        count_history: Sequence[float] = [],  # as above
+        # The defaults are those of MMEngine's signature. They are copied below, so they are never changed.
+        log_history: Sequence[float] = [],
+        count_history: Sequence[float] = [],
         max_length: int = 1_000_000,
     ) -> None:
         if len(log_history) != len(count_history):
@@ -73,11 +74,12 @@ class HistoryBuffer:
                 stacklevel=2,
             )
         self.max_length = max_length
-        self._pending: list[Entry] = []  # the same list all along: recorders append to it
+        # This list is never replaced, because recorders are its bound `append` method.
+        self._pending: list[Entry] = []
         self._reset(np.array(log_history), np.array(count_history))
 
     def _reset(self, values: np.ndarray, counts: np.ndarray) -> None:
-        """Sets values and weights, and forgets everything else that the buffer held."""
+        """Sets values and weights, and drops all other state of the buffer."""
         self._store = np.array(values[-self.max_length :])
         self._count_store = np.array(counts[-self.max_length :])
         self._start, self._end = 0, len(self._store)
@@ -95,10 +97,10 @@ class HistoryBuffer:
 
         Args:
             log_val: a number, or a tensor or array with one element.
-            count: its weight in a mean, such as the samples it stands for.
+            count: weight of the value in a mean, such as the number of samples of a batch.
 
         Raises:
-            TypeError: `log_val` is not such a value, or `count` is not a number.
+            TypeError: ``log_val`` is of another type or has several elements, or ``count`` is not a number.
         """
         if type(log_val) is not float:
             log_val = self._admit(log_val)
@@ -109,11 +111,11 @@ class HistoryBuffer:
             self.pack()
 
     def recorder(self) -> Callable[[float | torch.Tensor], None]:
-        """What appends value after value at the least cost, for one who logs in each iteration.
+        """Returns a function that appends a value with less overhead than :meth:`update`, for use in each iteration.
 
-        It stays the same for the life of the buffer. The caller answers for what :meth:`update` sees to: a value is a
-        float or a detached tensor without dimensions and weighs 1; and every thousand values or so somebody reads the
-        buffer or calls :meth:`pack`.
+        The function stays valid for the life of the buffer. It does not check its argument: each value must be a float or a
+        detached tensor without dimensions, and has the weight 1. About every thousand values the caller must read the
+        buffer or call :meth:`pack`.
 
         Examples:
             >>> buffer = HistoryBuffer()
@@ -124,19 +126,19 @@ class HistoryBuffer:
         return self._pending.append
 
     def pack(self) -> None:
-        """Keeps what was not read yet in little memory: numbers in an array, tensors in one on their device."""
+        """Reduces the memory of pending values: numbers are moved into an array, tensors into one tensor on their device."""
         if not self._holds_tensors():
             self._settle()
             return
         self._chunks += stack_on_device(self._pending)
         self._pending.clear()
         while self._waiting() - _length(self._chunks[0]) >= self.max_length:
-            forgotten = _length(self._chunks.pop(0))
+            dropped = _length(self._chunks.pop(0))
             if self._weights is not None:
-                del self._weights[:forgotten]
+                del self._weights[:dropped]
 
     def _weigh(self, count: Any) -> None:
-        """Notes the weight of the next value; those behind the last that is not 1 are not written down."""
+        """Stores the weight of the next value. Weights are listed only up to the last one that is not 1."""
         if not isinstance(count, numbers.Real):
             raise UsageTypeError(f"count is the weight of the value, a number, not {type(count).__name__}")
         weights = self._weights = self._weights or []
@@ -144,18 +146,20 @@ class HistoryBuffer:
         weights.append(count)  # type: ignore[arg-type]  # a real number
 
     def _waiting(self) -> int:
-        """Values that were not read yet."""
+        """Returns the number of values that are not in the arrays yet."""
         return sum(map(_length, self._chunks)) + len(self._pending)
 
     def _holds_tensors(self) -> bool:
         return bool(self._chunks) or not _PLAIN.issuperset(map(type, self._pending))
 
     def _admit(self, value: Any) -> Any:
-        """A value in the form in which it is kept: tensors are detached, arrays of one element become numbers."""
+        """Checks a value and converts it for storage: tensors are detached, one-element arrays become numbers."""
         if isinstance(value, torch.Tensor):
             if value.numel() != 1:
                 raise UsageTypeError(f"a logged tensor has one element; this one has the shape {tuple(value.shape)}")
-            return value.detach() if value.requires_grad else value
+            if value.requires_grad:
+                return value.detach()
+            return value
         if isinstance(value, numbers.Real):
             return value
         if isinstance(value, np.ndarray | np.generic) and value.size == 1 and value.dtype.kind in "biuf":
@@ -167,15 +171,15 @@ class HistoryBuffer:
     # ---------------------------------------------------------------- reading
 
     def read_together_with(self, companions: Mapping[str, HistoryBuffer]) -> None:
-        """From now on, a read of this buffer's tensors reads those of all `companions` in the same transfer.
+        """Lets a read of this buffer's tensors also read the tensors of all ``companions``, in the same transfer.
 
         Args:
-            companions: a mapping that may grow later, such as that of a message hub; this buffer is in it.
+            companions: the buffers of a message hub, this one included; the mapping may grow later.
         """
         self._companions = companions
 
     def _settle(self) -> None:
-        """Moves what is pending into the arrays; companions with tensors are read in the same transfer."""
+        """Moves the pending values into the arrays; the tensors of companions are read in the same transfer."""
         if not self._pending and not self._chunks:
             return
         if not self._holds_tensors():
@@ -183,10 +187,12 @@ class HistoryBuffer:
             return
         if self._companions is not None:
             settle_together(self._companions.values())
-        if self._pending or self._chunks:  # the companions do not contain this buffer any more
+        if self._pending or self._chunks:
+            # This buffer was removed from the mapping of its companions, so it is read alone.
             settle_together([self])
 
     def _accept(self, values: np.ndarray) -> None:
+        """Appends the pending values, which were read from their devices, to the arrays."""
         weights = _ONE
         if self._weights is not None:
             weights = np.array(self._weights + [1] * (len(values) - len(self._weights)))[-self.max_length :]
@@ -195,7 +201,7 @@ class HistoryBuffer:
         self._pending.clear()
 
     def _append(self, values: np.ndarray, weights: np.ndarray) -> None:
-        """Adds `values`, and as many `weights` or a single one for all, to the arrays."""
+        """Appends ``values`` to the arrays, with one weight per value or a single weight for all."""
         if self._store.ndim > 1:
             self._flatten()
         end = self._end + len(values)
@@ -208,7 +214,7 @@ class HistoryBuffer:
         self._start = max(self._start, end - self.max_length)
 
     def _flatten(self) -> None:
-        """Rows, with which a history may begin, become single values; a weight of a row goes to its first value."""
+        """Flattens a 2-D history to single values; the weight of a row becomes the weight of its first value."""
         rows, counts = self._store[self._start : self._end], self._count_store[self._start : self._end]
         if counts.shape != rows.shape:
             weights = np.zeros((len(rows), rows[0].size), counts.dtype)
@@ -218,11 +224,14 @@ class HistoryBuffer:
         self._start, self._end = max(len(self._store) - self.max_length, 0), len(self._store)
 
     def _reserve(self, extra: int, dtype: np.dtype[Any], count_dtype: np.dtype[Any]) -> None:
-        """Room for `extra` values: the arrays grow by doubling up to a quarter above `max_length`, then slide."""
+        """Makes room for ``extra`` values of the given types.
+
+        The arrays double in size, up to a quarter above ``max_length``. From then on the values are moved to the front.
+        """
         length = self._end - self._start
-        empty = length == 0
-        dtype = dtype if empty else np.promote_types(self._store.dtype, dtype)
-        count_dtype = count_dtype if empty else np.promote_types(self._count_store.dtype, count_dtype)
+        if length:
+            dtype = np.promote_types(self._store.dtype, dtype)
+            count_dtype = np.promote_types(self._count_store.dtype, count_dtype)
         same_types = dtype == self._store.dtype and count_dtype == self._count_store.dtype
         if self._end + extra <= len(self._store) and same_types:
             return
@@ -245,20 +254,21 @@ class HistoryBuffer:
 
     @property
     def data(self) -> tuple[np.ndarray, np.ndarray]:
-        """Values and weights kept so far, oldest first."""
+        """The stored values and their weights, oldest first."""
         return self._log_history, self._count_history
 
     # ---------------------------------------------------------------- statistics
 
     @classmethod
     def register_statistics(cls, method: Callable[..., Any]) -> Callable[..., Any]:
-        """Makes a function available to :meth:`statistics` under its own name; usable as a decorator.
+        """Registers a function for :meth:`statistics` under the function's name; usable as a decorator.
 
         Args:
-            method: takes the buffer first. ``self._log_history`` and ``self._count_history`` are its arrays.
+            method: function with the buffer as its first argument. The buffer's arrays are ``_log_history`` and
+                ``_count_history``.
 
         Raises:
-            ValueError: another function has this name already.
+            ValueError: a function with this name is registered already.
         """
         name = method.__name__
         if name in cls._statistics_methods:
@@ -267,10 +277,10 @@ class HistoryBuffer:
         return method
 
     def statistics(self, method_name: str, *arg: Any, **kwargs: Any) -> Any:
-        """Result of a registered statistic, such as ``statistics("mean", window_size=10)``.
+        """Computes a registered statistic, such as ``statistics("mean", window_size=10)``.
 
         Raises:
-            KeyError: no statistic has this name.
+            KeyError: no statistic with this name is registered.
         """
         method = self._statistics_methods.get(method_name)
         if method is None:
@@ -279,33 +289,39 @@ class HistoryBuffer:
         return method(self, *arg, **kwargs)
 
     def mean(self, window_size: int | None = None) -> Any:
-        """Sum of the last `window_size` values over the sum of their weights; of all by default.
+        """Computes the weighted mean of the last ``window_size`` values: their sum divided by the sum of their weights.
 
         Returns:
-            A float64; NaN where there is nothing to average.
+            The mean as a float64; NaN if there are no values. ``window_size=None`` (default) averages all values.
         """
         recent = self._recent(window_size)
         if recent is not None:
             return np.float64(sum(recent) / len(recent))
         values, counts, earlier = self._window(window_size)
         weight = _sum(counts) + earlier.count
-        return np.float64((_sum(values) + earlier.total) / weight if weight else "nan")
+        if not weight:
+            return np.float64("nan")
+        return np.float64((_sum(values) + earlier.total) / weight)
 
     def max(self, window_size: int | None = None) -> Any:
-        """Largest of the last `window_size` values; of all by default."""
+        """Returns the largest of the last ``window_size`` values; of all values for None (default)."""
         values, _, earlier = self._window(window_size)
-        return values.max() if not earlier.length else np.float64(max(values.max(initial=-np.inf), earlier.largest))
+        if not earlier.length:
+            return values.max()
+        return np.float64(max(values.max(initial=-np.inf), earlier.largest))
 
     def min(self, window_size: int | None = None) -> Any:
-        """Smallest of the last `window_size` values; of all by default."""
+        """Returns the smallest of the last ``window_size`` values; of all values for None (default)."""
         values, _, earlier = self._window(window_size)
-        return values.min() if not earlier.length else np.float64(min(values.min(initial=np.inf), earlier.smallest))
+        if not earlier.length:
+            return values.min()
+        return np.float64(min(values.min(initial=np.inf), earlier.smallest))
 
     def current(self) -> Any:
-        """The value of the last update.
+        """Returns the value of the last update.
 
         Raises:
-            ValueError: there was none.
+            ValueError: the buffer is empty.
         """
         if self._pending and type(self._pending[-1]) is float:
             return np.float64(self._pending[-1])
@@ -315,7 +331,10 @@ class HistoryBuffer:
         return self._store[self._end - 1]
 
     def _recent(self, size: int | None) -> list[float] | None:
-        """The last `size` values where they are floats that wait with weight 1: no array is needed for them."""
+        """Returns the last ``size`` values if all of them are pending floats with weight 1, which need no array.
+
+        Otherwise returns None. This is the common case of a log line that averages a few values.
+        """
         most = min(len(self._pending), _FEW, self.max_length)
         if type(size) is not int or not 0 < size <= most or self._weights is not None:
             return None
@@ -324,15 +343,15 @@ class HistoryBuffer:
             return None
         if self._tail < 2 * size:
             self._widen_tail(size)
-        return recent  # type: ignore[return-value]  # asked above
+        return recent  # type: ignore[return-value]  # The types were checked above.
 
     def _widen_tail(self, size: int) -> None:
-        """What windows were asked for decides how much a checkpoint has to keep (see state_dict)."""
+        """Doubles the number of values that ``state_dict`` saves until a window of ``size`` values fits twice."""
         while self._tail < 2 * size:
             self._tail *= 2
 
     def _window(self, size: int | None) -> tuple[np.ndarray, np.ndarray, Totals]:
-        """Values and weights of the last `size` updates, and the totals of updates that are not kept any more."""
+        """Returns values and weights of the last ``size`` updates, and the totals of dropped values that belong to them."""
         if size is not None and type(size) is not int and not isinstance(size, numbers.Integral):
             raise UsageTypeError(f"window_size is a number of updates, not {size!r}")
         self._settle()
@@ -340,16 +359,18 @@ class HistoryBuffer:
         if size is None or size >= end - start + self._earlier.length:
             return self._store[start:end], self._count_store[start:end], self._earlier
         self._widen_tail(size)
-        start = max(start, end - size) if size else start  # as [-size:] has it
+        # A window of size 0 contains all values, because Python's `values[-0:]` does.
+        if size:
+            start = max(start, end - size)
         return self._store[start:end], self._count_store[start:end], NOTHING
 
     # ---------------------------------------------------------------- state
 
     def state_dict(self) -> dict[str, Any]:
-        """State of a size that does not depend on how long the run is: tensors and numbers only.
+        """Returns the buffer's state as tensors and numbers, in a size that does not grow with the run.
 
-        It holds the last values (at least 256, and at least the largest window that was read lately) and the totals of
-        those before, so that windowed and global statistics go on as if nothing had happened.
+        The state contains the last values (at least 256, and at least twice the largest window that was read) and the
+        totals of all earlier values, so that the statistics of a resumed run are those of an uninterrupted run.
         """
         self._settle()
         if self._store.ndim > 1:
@@ -368,7 +389,7 @@ class HistoryBuffer:
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Goes on from a state given by :meth:`state_dict`."""
+        """Restores a state that :meth:`state_dict` returned."""
         self.max_length = int(state_dict["max_length"])
         companions, length = self._companions, int(state_dict["length"])
         tail = state_dict["tail"].cpu().double().numpy()
@@ -378,7 +399,7 @@ class HistoryBuffer:
         self._companions = companions
 
     def take_over(self, other: HistoryBuffer) -> None:
-        """Becomes a copy of `other`; recorders of this buffer stay right."""
+        """Copies the content of ``other`` into this buffer; recorders of this buffer stay valid."""
         self.__setstate__(other.__getstate__())
 
     def __getstate__(self) -> dict[str, Any]:
@@ -387,7 +408,7 @@ class HistoryBuffer:
         return {**state, "_earlier": self._earlier.as_list()}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        # MMEngine pickles whole buffers; theirs have the first three keys and some a table of statistics.
+        # MMEngine pickles its buffers into checkpoints. Their state has no "_earlier", and some have "_max_length".
         self.max_length = int(state.get("max_length", state.get("_max_length", 1_000_000)))
         self._pending = getattr(self, "_pending", [])
         self._reset(np.asarray(state["_log_history"]), np.asarray(state["_count_history"]))
@@ -396,23 +417,27 @@ class HistoryBuffer:
 
 
 def settle_together(buffers: Iterable[HistoryBuffer]) -> None:
-    """Reads the pending tensors of all `buffers` with one transfer per device; numbers go on waiting."""
-    waiting = [buffer for buffer in buffers if buffer._holds_tensors()]  # noqa: SLF001  # this module's own class
+    """Reads the pending tensors of all ``buffers``, with one transfer per device; pending numbers stay pending."""
+    waiting = [buffer for buffer in buffers if buffer._holds_tensors()]  # noqa: SLF001  # A class of this module.
     if not waiting:
         return
-    entries = [[*buffer._chunks, *buffer._pending] for buffer in waiting]  # noqa: SLF001  # this module's own class
+    entries = [[*buffer._chunks, *buffer._pending] for buffer in waiting]  # noqa: SLF001  # A class of this module.
     for buffer, values in zip(waiting, fetch(entries), strict=True):
-        buffer._accept(values)  # noqa: SLF001  # this module's own class
+        buffer._accept(values)  # noqa: SLF001  # A class of this module.
 
 
 def _sum(values: np.ndarray) -> float:
-    """Few numbers are added in order, as :meth:`HistoryBuffer.mean` adds those that wait: the same bits either way."""
-    few = values.ndim == 1 and len(values) <= _FEW
-    return sum(values.tolist()) if few else values.sum()  # type: ignore[no-any-return]  # numpy's
+    """Sums an array. Up to 64 values are added in order, like pending values in ``mean``, to get bitwise the same sum."""
+    if values.ndim == 1 and len(values) <= _FEW:
+        return sum(values.tolist())
+    return values.sum()  # type: ignore[no-any-return]  # numpy's stub returns Any.
 
 
 def _length(entry: Entry) -> int:
-    return len(entry) if getattr(entry, "ndim", 0) == 1 else 1  # type: ignore[arg-type]  # numbers have no ndim
+    """Returns the number of values in an entry: the length of a 1-D chunk, 1 for a single value."""
+    if isinstance(entry, torch.Tensor | np.ndarray) and entry.ndim == 1:
+        return len(entry)
+    return 1
 
 
 for _method in (HistoryBuffer.mean, HistoryBuffer.max, HistoryBuffer.min, HistoryBuffer.current):

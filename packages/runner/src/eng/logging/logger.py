@@ -1,4 +1,4 @@
-"""The run's logger, reachable from everywhere, and :func:`print_log`."""
+"""MMLogger, the logger of a run, which can be looked up by its name, and :func:`print_log`."""
 
 from __future__ import annotations
 
@@ -29,27 +29,27 @@ _HIERARCHY = "eng"
 
 
 class MMLogger(logging.Logger, ManagerMixin):
-    """Logger of a run: console and, if asked, a file; one line per record.
+    """Logger of a run, which writes one line per record to the console and optionally to a file.
 
-    It has handlers of its own and does not pass records to the root logger, so other libraries' logging set-up does
-    not disturb it; handlers that you add to ``logging.getLogger("eng")`` get its records too. In return, what any
-    package of eng logs (``logging.getLogger("eng....")``) goes to the handlers of the current MMLogger.
+    The logger has its own handlers and does not pass records to the root logger, so that the logging configuration of
+    other libraries does not affect it. Handlers that you add to ``logging.getLogger("eng")`` get its records, too. Records
+    of eng's modules (``logging.getLogger("eng....")``) go to the handlers of the current MMLogger.
 
-    On ranks other than 0 the console shows errors only. Each warning is shown once.
+    On ranks other than 0 the console shows errors only. Repeated warnings are shown once.
 
     Args:
-        name: under which :meth:`get_instance` finds this logger.
-        logger_name: shown in each line; the default is shown as ``eng``.
-        log_file: where lines are written too; rank 0 always writes it.
-        log_level: from which level on records are logged. ``DEBUG`` means files for all ranks in a distributed run.
-        file_mode: with which the file is opened; ``w`` starts it anew.
+        name: name under which :meth:`get_instance` returns this logger.
+        logger_name: name that is shown in each line; the default is shown as ``eng``.
+        log_file: path of the log file; None (default) writes none. Without ``distributed`` only rank 0 writes it.
+        log_level: lowest level that is logged. With ``DEBUG`` in a distributed run each rank writes its own file.
+        file_mode: mode with which the file is opened; ``w`` (default) overwrites an existing file.
         distributed: whether each rank writes its own file, called
             ``{log_file}_{host}_device{device}_rank{rank}{suffix}``.
-        file_handler_cfg: another handler for the file: ``type``, a class of :mod:`logging.handlers` that writes to a
-            file, and its arguments.
+        file_handler_cfg: config of another handler for the file: ``type``, a class of :mod:`logging.handlers` that writes
+            to a file, and its arguments.
 
     Raises:
-        ValueError: unknown level or handler type.
+        ValueError: the level or the handler type is unknown.
 
     Examples:
         >>> logger = MMLogger.get_instance("logger-of-the-example", log_level="WARNING")
@@ -70,15 +70,22 @@ class MMLogger(logging.Logger, ManagerMixin):
     ) -> None:
         logging.Logger.__init__(self, logger_name)
         ManagerMixin.__init__(self, name)
-        self.setLevel(log_level.upper() if isinstance(log_level, str) else log_level)
-        level = self.level  # the number of a name
+        if isinstance(log_level, str):
+            log_level = log_level.upper()
+        self.setLevel(log_level)
+        level = self.level  # `setLevel` converts a name such as "INFO" to its number.
         rank = get_rank()
         self.parent = logging.getLogger(_HIERARCHY)
-        self._add(ConsoleHandler(), level if rank == 0 else max(level, logging.ERROR), ConsoleFormatter(CONSOLE_TIME))
+        console_level = level
+        if rank != 0:
+            console_level = max(level, logging.ERROR)
+        self._add(ConsoleHandler(), console_level, ConsoleFormatter(CONSOLE_TIME))
         per_rank = (distributed or level <= logging.DEBUG) and get_world_size() > 1
-        self._log_file = None if log_file is None else str(log_file)
+        self._log_file: str | None = None
         if log_file is not None and per_rank:
             self._log_file = str(_file_of_rank(Path(log_file), rank))
+        elif log_file is not None:
+            self._log_file = str(log_file)
         if self._log_file is not None and (rank == 0 or per_rank):
             self._add(file_handler(self._log_file, file_mode, file_handler_cfg), level, FileFormatter(FILE_TIME))
         _attach_to_hierarchy(level)
@@ -91,57 +98,60 @@ class MMLogger(logging.Logger, ManagerMixin):
 
     @property
     def log_file(self) -> str | None:
-        """Path of the log file of this rank, if there is one."""
+        """Path of this rank's log file; None without one."""
         return self._log_file
 
     def close_file(self) -> None:
-        """Closes the log file; a line that comes later opens it again and is added to it, where its mode is ``a``."""
+        """Closes the log file. A later record opens it again, and with the mode ``a`` is appended to it."""
         for handler in self.handlers:
             if isinstance(handler, logging.FileHandler):
                 handler.close()
 
     @classmethod
     def get_current_instance(cls) -> MMLogger:
-        """The logger created last; one called ``mmengine`` is created where there is none yet."""
+        """Returns the logger that was created last; if there is none, creates one with the name ``mmengine``."""
         if not cls._instance_dict:
             cls.get_instance("mmengine")
         return super().get_current_instance()
 
     def handle_own(self, record: logging.LogRecord) -> None:
-        """Gives `record` to the handlers of this logger only."""
+        """Passes ``record`` to the handlers of this logger, and not to those of parent loggers."""
         for handler in self.handlers:
             if record.levelno >= handler.level:
                 handler.handle(record)
 
-    def callHandlers(self, record: logging.LogRecord) -> None:  # logging's name  # noqa: N802  # logging's name
-        """Gives `record` to the handlers of this logger and to those that users put on ``eng``, not to the root's."""
+    def callHandlers(self, record: logging.LogRecord) -> None:  # noqa: N802  # The name of logging's method.
+        """Passes ``record`` to the handlers of this logger and of the logger ``eng``, and not to those of the root logger."""
         self.handle_own(record)
-        above = self.parent.handlers if self.parent is not None else []
-        for handler in above:
+        if self.parent is None:
+            return
+        for handler in self.parent.handlers:
             if record.levelno >= handler.level and not isinstance(handler, ForwardToCurrent):
                 handler.handle(record)
 
-    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # logging's name
-        """Whether a record of `level` is logged.
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802  # The name of logging's method.
+        """Whether this logger logs records of ``level``.
 
-        logging's method keeps its answers until a level changes, but only for the loggers of its own table, which lacks this one.
+        The method of the base class caches its answers, and logging clears the caches only of the loggers that are registered
+        in its own table. An MMLogger is not registered there, so its cache would be wrong after a change of a level.
         """
         return not self.disabled and self.manager.disable < level and level >= self.getEffectiveLevel()
 
 
 class ForwardToCurrent(logging.Handler):
-    """Passes what the packages of eng log on to the handlers of the current :class:`MMLogger`."""
+    """Passes log records of eng's modules to the handlers of the current :class:`MMLogger`."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hands `record` on; a record that came from an MMLogger has been there already."""
-        if MMLogger._instance_dict:  # noqa: SLF001  # whether there is any; asking for one would make it
+        """Passes ``record`` to the current MMLogger, if there is one."""
+        # `get_current_instance` would create a logger, so the table is checked first.
+        if MMLogger._instance_dict:  # noqa: SLF001  # A class of this module.
             logger = MMLogger.get_current_instance()
             if record.levelno >= logger.level:
                 logger.handle_own(record)
 
 
 def _attach_to_hierarchy(level: int) -> None:
-    """Makes records of ``eng.*`` reach the current MMLogger. Their level follows it where nobody set another."""
+    """Connects the loggers ``eng.*`` to the current MMLogger, and lowers their level to that of the MMLogger if needed."""
     top = logging.getLogger(_HIERARCHY)
     if not any(isinstance(handler, ForwardToCurrent) for handler in top.handlers):
         top.addHandler(ForwardToCurrent())
@@ -150,24 +160,28 @@ def _attach_to_hierarchy(level: int) -> None:
 
 
 def _file_of_rank(log_file: Path, rank: int) -> Path:
+    """Returns the path of a rank's own log file, whose name contains user, host, device and rank."""
     host = _host_info()
-    middle = f"{host}_" if host else ""
-    return log_file.with_name(f"{log_file.stem}_{middle}device{_get_device_id()}_rank{rank}{log_file.suffix}")
+    if host:
+        host = f"{host}_"
+    return log_file.with_name(f"{log_file.stem}_{host}device{_get_device_id()}_rank{rank}{log_file.suffix}")
 
 
 def _host_info() -> str:
-    """``user@host``, or nothing where the system knows neither."""
+    """Returns ``user@host``; "" if the system does not know the user's name, as in some containers."""
     try:
         return f"{getuser()}@{socket.gethostname()}"
-    except (OSError, KeyError):  # no such user, no such host: containers
+    except (OSError, KeyError):
         return ""
 
 
 def _get_device_id() -> int:
-    """Index of this process's device on its machine, as the machine counts them."""
+    """Returns the physical index of this process's device: ``CUDA_VISIBLE_DEVICES`` maps the local rank to it."""
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     visible = [part for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip().isdigit()]
-    return int(visible[local_rank]) if local_rank < len(visible) else local_rank
+    if local_rank < len(visible):
+        return int(visible[local_rank])
+    return local_rank
 
 
 def print_log(msg: Any, logger: logging.Logger | str | None = None, level: int = logging.INFO) -> None:
@@ -175,23 +189,23 @@ def print_log(msg: Any, logger: logging.Logger | str | None = None, level: int =
 
     Args:
         msg: the message.
-        logger: a logger; ``"current"`` for the :class:`MMLogger` created last; the name of an existing MMLogger;
-            ``"silent"`` for nowhere; None prints.
-        level: of the record.
+        logger: a logger object; ``"current"`` for the :class:`MMLogger` that was created last; the name of an MMLogger;
+            ``"silent"`` to discard the message; None (default) to print it.
+        level: level of the log record.
 
     Raises:
         ValueError: no MMLogger has this name.
-        TypeError: `logger` is something else.
+        TypeError: ``logger`` is neither a logger, a name nor None.
     """
     if logger is None:
-        print(msg)  # printing is what None promises  # noqa: T201  # printing is what None promises
+        print(msg)  # noqa: T201  # The documented behaviour for None.
     elif isinstance(logger, logging.Logger):
         logger.log(level, msg)
     elif logger == "current":
         MMLogger.get_current_instance().log(level, msg)
     elif isinstance(logger, str) and logger != "silent":
         if not MMLogger.check_instance_created(logger):
-            known = ", ".join(map(repr, MMLogger._instance_dict)) or "none yet"  # noqa: SLF001  # names only
+            known = ", ".join(map(repr, MMLogger._instance_dict)) or "none yet"  # noqa: SLF001  # A class of this module.
             raise ValueError(f"there is no MMLogger called {logger!r}; there are: {known}")
         MMLogger.get_instance(logger).log(level, msg)
     elif logger != "silent":

@@ -1,4 +1,4 @@
-"""Where the parts of a run leave what others may want to know: logged values and facts about the run."""
+"""MessageHub: a store of logged scalars and runtime information through which the components of a run communicate."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class _Recorders(dict[str, Callable[[Any], None]]):
-    """Recorders by key, made at the first use.
+    """Recorders by key; the recorder of a key is created at its first use.
 
     Args:
-        make: gives the recorder of a key.
+        make: function that creates the recorder of a key.
     """
 
     def __init__(self, make: Callable[[str], Callable[[Any], None]]) -> None:
@@ -40,19 +40,19 @@ class _Recorders(dict[str, Callable[[Any], None]]):
 
 
 class MessageHub(ManagerMixin):
-    """Logged scalars (as :class:`HistoryBuffer`) and runtime facts (as they are), by key.
+    """Stores logged scalars (in a :class:`HistoryBuffer` each) and runtime information (any objects), by key.
 
-    Keys of scalars start with ``train/``, ``val/`` or ``test/``: the log processor shows those of the phase it is in.
-    Updating costs no synchronisation; see :class:`HistoryBuffer`.
+    Keys of scalars start with ``train/``, ``val/`` or ``test/``; the log processor shows those of the current phase.
+    Updates do not wait for the device; see :class:`HistoryBuffer`.
 
     Args:
-        name: under which :meth:`get_instance` finds this hub.
-        log_scalars: buffers to start with.
-        runtime_info: facts to start with.
-        resumed_keys: for each key whether a checkpoint keeps it.
+        name: name under which :meth:`get_instance` returns this hub.
+        log_scalars: initial history buffers by key.
+        runtime_info: initial runtime information by key.
+        resumed_keys: whether checkpoints include the entry, by key.
 
     Raises:
-        TypeError: one of them is not a mapping.
+        TypeError: an argument is not a mapping.
 
     Examples:
         >>> hub = MessageHub("hub-of-the-example")
@@ -85,7 +85,7 @@ class MessageHub(ManagerMixin):
 
     @classmethod
     def get_current_instance(cls) -> MessageHub:
-        """The hub created last; one called ``mmengine`` is created where there is none yet."""
+        """Returns the hub that was created last; if there is none, creates one with the name ``mmengine``."""
         if not cls._instance_dict:
             cls.get_instance("mmengine")
         return super().get_current_instance()
@@ -95,17 +95,18 @@ class MessageHub(ManagerMixin):
     def update_scalar(
         self, key: str, value: float | np.ndarray | torch.Tensor, count: int = 1, resumed: bool = True
     ) -> None:
-        """Appends `value` to the history of `key`.
+        """Appends ``value`` to the history of ``key``.
 
         Args:
-            key: such as ``train/loss``.
-            value: a number, or a tensor or array with one element. A tensor is read when somebody asks for it.
+            key: name of the scalar, such as ``train/loss``.
+            value: a number, or a tensor or array with one element. A tensor is read from its device only when a statistic
+                is computed.
             count: weight of the value in a mean.
-            resumed: whether checkpoints keep the history of this key; the same at each call.
+            resumed: whether checkpoints include the history; all calls for a key must agree.
 
         Raises:
-            TypeError: `value` or `count` is of another type.
-            ValueError: `resumed` differs from what was said before.
+            TypeError: ``value`` or ``count`` is of another type.
+            ValueError: ``resumed`` differs from that of an earlier call for this key.
         """
         buffer = self._log_scalars.get(key)
         if buffer is None:
@@ -119,10 +120,10 @@ class MessageHub(ManagerMixin):
             self._set_resumed(key, resumed)
 
     def recorder(self, key: str) -> Callable[[float | torch.Tensor], None]:
-        """What appends to the history of `key` at the least cost; see :meth:`HistoryBuffer.recorder`.
+        """Returns a function that appends to the history of ``key`` with little overhead; see :meth:`HistoryBuffer.recorder`.
 
-        Checkpoints keep that history, and a recorder stays right when one is loaded. ``hub.recorders[key]`` is the same
-        without a call: whoever logs in each iteration need not keep it.
+        Checkpoints include the history, and a recorder stays valid when a checkpoint is loaded. ``hub.recorders[key]`` is the
+        same function without the cost of a method call.
         """
         return self.recorders[key]
 
@@ -134,15 +135,15 @@ class MessageHub(ManagerMixin):
         return self._log_scalars[key].recorder()
 
     def pack(self) -> None:
-        """Keeps what was not read yet in little memory, without a synchronisation; for holders of recorders."""
+        """Reduces the memory of pending values without waiting for the device; users of recorders must call it regularly."""
         for buffer in list(self._log_scalars.values()):
             buffer.pack()
 
     def update_scalars(self, log_dict: Mapping[str, Any], resumed: bool = True) -> None:
-        """Appends several values; each is a value, or a mapping with ``value`` and ``count``.
+        """Appends several values by key; each is a number, a tensor, or a mapping with ``value`` and ``count``.
 
         Raises:
-            TypeError: `log_dict` is not a mapping, or a value has a wrong type.
+            TypeError: ``log_dict`` is not a mapping, or a value has a wrong type.
             ValueError: a mapping lacks ``value``.
 
         Examples:
@@ -162,10 +163,10 @@ class MessageHub(ManagerMixin):
                 self.update_scalar(key, value, resumed=resumed)
 
     def get_scalar(self, key: str) -> HistoryBuffer:
-        """History of `key`.
+        """Returns the history of ``key``.
 
         Raises:
-            KeyError: nothing was logged under it.
+            KeyError: no value was logged under this key.
         """
         try:
             return self._log_scalars[key]
@@ -177,31 +178,31 @@ class MessageHub(ManagerMixin):
 
     @property
     def log_scalars(self) -> OrderedDict[str, HistoryBuffer]:
-        """All histories by key."""
+        """All histories of scalars, by key."""
         return self._log_scalars
 
-    # ---------------------------------------------------------------- facts
+    # ---------------------------------------------------------------- runtime information
 
     def update_info(self, key: str, value: Any, resumed: bool = True) -> None:
-        """Sets the fact `key`, in place of what it was.
+        """Sets the runtime information ``key`` and replaces its former value.
 
         Args:
-            key: such as ``iter``.
-            value: anything; what a checkpoint is to keep must be plain (numbers, text, containers, tensors, arrays).
-            resumed: whether checkpoints keep it; the same at each call.
+            key: name of the information, such as ``iter``.
+            value: any object. For checkpoints it must consist of numbers, texts, tensors, arrays and containers of these.
+            resumed: whether checkpoints include the value; all calls for a key must agree.
 
         Raises:
-            ValueError: `resumed` differs from what was said before.
+            ValueError: ``resumed`` differs from that of an earlier call for this key.
         """
         if self._resumed_keys.get(key) is not resumed:
             self._set_resumed(key, resumed)
         self._runtime_info[key] = value
 
     def update_info_dict(self, info_dict: Mapping[str, Any], resumed: bool = True) -> None:
-        """Sets several facts.
+        """Sets runtime information for several keys.
 
         Raises:
-            TypeError: `info_dict` is not a mapping.
+            TypeError: ``info_dict`` is not a mapping.
         """
         if not isinstance(info_dict, Mapping):
             raise UsageTypeError(f"update_info_dict takes a mapping of keys to values, not {type(info_dict).__name__}")
@@ -209,15 +210,16 @@ class MessageHub(ManagerMixin):
             self.update_info(key, value, resumed=resumed)
 
     def get_info(self, key: str, default: Any | None = None) -> Any:
-        """The fact `key`, or `default`. What is given is the object itself, not a copy."""
+        """Returns the runtime information ``key``, or ``default``. The result is the stored object, not a copy."""
         return self._runtime_info.get(key, default)
 
     def pop_info(self, key: str, default: Any | None = None) -> Any:
-        """The fact `key`, which is forgotten, or `default`."""
+        """Removes the runtime information ``key`` and returns it, or ``default`` if there is none."""
         return self._runtime_info.pop(key, default)
 
-    runtime_info: OrderedDict[str, Any] = property(  # type: ignore[assignment]  # written in each iteration: no call
-        attrgetter("_runtime_info"), doc="All facts by key."
+    # Hooks read this property in each iteration; `attrgetter` runs without the overhead of a Python function call.
+    runtime_info: OrderedDict[str, Any] = property(  # type: ignore[assignment]  # Typed as the value of the property.
+        attrgetter("_runtime_info"), doc="All runtime information, by key."
     )
 
     def _set_resumed(self, key: str, resumed: bool) -> None:
@@ -229,9 +231,9 @@ class MessageHub(ManagerMixin):
     # ---------------------------------------------------------------- state
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps: plain containers and tensors, of a size that does not grow with the run.
+        """Returns the state for a checkpoint, as plain containers and tensors, in a size that does not grow with the run.
 
-        A fact that is not plain is left out, with one warning for each that names it.
+        Runtime information of other types is left out, with one warning per key.
         """
         settle_together(self._log_scalars.values())
         keys = [key for key, resumed in self._resumed_keys.items() if resumed]
@@ -243,26 +245,28 @@ class MessageHub(ManagerMixin):
         return {"log_scalars": scalars, "runtime_info": facts, "resumed_keys": dict(self._resumed_keys)}
 
     def _keep_if_plain(self, key: str, facts: dict[str, Any]) -> None:
+        """Adds the runtime information ``key`` to ``facts``, or warns that checkpoints cannot contain its type."""
         try:
             facts[key] = to_plain(self._runtime_info[key])
         except NotPlainError as error:
-            if key in self._left_out:  # each checkpoint of the run would say it
+            if key in self._left_out:
+                # Warn once per key: each checkpoint of the run would repeat the warning.
                 return
             self._left_out.add(key)
             _LOGGER.warning("the message hub's %r is not kept in checkpoints: it holds %s", key, error)
 
     def load_state_dict(self, state_dict: MessageHub | Mapping[str, Any]) -> None:
-        """Goes on from a state given by :meth:`state_dict`, by MMEngine's own, or from another hub.
+        """Restores a state that :meth:`state_dict` or MMEngine's hub returned, or copies the state of another hub.
 
         Raises:
-            TypeError: `state_dict` is neither a hub nor a mapping.
+            TypeError: ``state_dict`` is neither a hub nor a mapping.
             KeyError: a part of the state is missing.
         """
         if isinstance(state_dict, MessageHub):
             state_dict = {
                 "log_scalars": state_dict.log_scalars,
                 "runtime_info": state_dict.runtime_info,
-                "resumed_keys": state_dict._resumed_keys,  # noqa: SLF001  # of this class
+                "resumed_keys": state_dict._resumed_keys,  # noqa: SLF001  # An object of this class.
             }
         if not isinstance(state_dict, Mapping):
             raise UsageTypeError(f"load_state_dict takes a mapping or a MessageHub, not {type(state_dict).__name__}")
@@ -272,12 +276,12 @@ class MessageHub(ManagerMixin):
         for key, state in state_dict["log_scalars"].items():
             self._load_scalar(key, state)
         for key, value in state_dict["runtime_info"].items():
-            self._runtime_info[key] = _copied(key, value)
+            self._runtime_info[key] = _copy_info(key, value)
         self._resumed_keys.update(state_dict["resumed_keys"])
 
     def _load_scalar(self, key: str, state: Any) -> None:
         """Restores the history of one key from a checkpoint."""
-        # in place where there is a history, as somebody may hold its recorder
+        # An existing buffer is changed in place, because hooks may have its recorder.
         buffer = self._log_scalars.get(key) or HistoryBuffer()
         if isinstance(state, HistoryBuffer):
             buffer.take_over(state)
@@ -290,10 +294,11 @@ class MessageHub(ManagerMixin):
         self._log_scalars[key] = buffer
 
 
-def _copied(key: str, value: Any) -> Any:
+def _copy_info(key: str, value: Any) -> Any:
+    """Copies runtime information; an object that cannot be copied is shared, with a warning."""
     try:
         return copy.deepcopy(value)
-    except Exception as error:  # noqa: BLE001  # the value's own class may raise anything
+    except Exception as error:  # noqa: BLE001  # A class with its own `__deepcopy__` may raise any error.
         _LOGGER.warning(
             "%r cannot be copied (%s: %s): this hub and the state share it", key, type(error).__name__, error
         )

@@ -1,4 +1,4 @@
-"""A metric as a plain number, whatever library computed it."""
+"""Converts metrics (numbers, tensors or arrays) to Python numbers."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def as_number(name: str, value: Any) -> int | float:
-    """The metric ``name`` as a Python number.
+    """Converts a metric to a Python number.
 
     Args:
-        name: of the metric, for the error.
+        name: name of the metric, for the error.
         value: a number of Python or numpy, or a tensor or an array with one element.
 
     Raises:
-        TypeError: it is something else; names the metric and the type.
+        TypeError: ``value`` is not a single number; the message has the metric's name and the type.
 
     Example:
         >>> as_number("acc", np.array([0.5])), as_number("acc", torch.tensor(0.25))
@@ -36,7 +36,9 @@ def as_number(name: str, value: Any) -> int | float:
         value = value.item()
     if isinstance(value, int | float):
         return value
-    size = f" of shape {shape}" if shape else ""
+    size = ""
+    if shape:
+        size = f" of shape {shape}"
     raise TypeError(
         f"the metric {name!r} must be one number, got a {class_name}{size}; return a number, or a tensor or an array with "
         "one element, from compute_metrics"
@@ -44,10 +46,10 @@ def as_number(name: str, value: Any) -> int | float:
 
 
 class MetricReader:
-    """Reads the metrics that somebody follows; of each that is missing it warns once.
+    """Reads metrics for a hook or scheduler, and warns once per missing metric.
 
     Args:
-        owner: who follows them, for messages.
+        owner: name of the hook or scheduler, for messages.
 
     Example:
         >>> MetricReader("EarlyStoppingHook").read({"acc": 0.5}, "acc")
@@ -59,10 +61,10 @@ class MetricReader:
         self._reported: set[str] = set()
 
     def read(self, metrics: Mapping[str, Any] | None, name: str) -> int | float | None:
-        """The metric as a number; None, with a warning, where the validation gave none or gave None.
+        """Returns a metric as a number; None, with a warning, if the metric is missing or None.
 
         Raises:
-            TypeError: it is not one number.
+            TypeError: the metric is not a single number.
         """
         value = (metrics or {}).get(name)
         if value is not None:
@@ -73,7 +75,7 @@ class MetricReader:
         return None
 
     def describe_missing(self, metrics: Mapping[str, Any] | None, name: str) -> str:
-        """What is missing, and which metrics there are."""
+        """Returns the message that a metric is missing, with the names of the existing metrics."""
         present = list(metrics or {})
         if name in present:
             return f"{self.owner} watches {name!r}, which the validation gave as None: it is skipped"

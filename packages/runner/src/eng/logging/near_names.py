@@ -1,4 +1,4 @@
-"""Names that a misspelt one may stand for, in the wording of every message of this package."""
+"""suggest: the end of a message about an unknown name, with similar names ("did you mean ...?")."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ __all__ = ["suggest"]
 
 
 def suggest(name: object, known: Iterable[str], otherwise: str | None = None, count: int = 2) -> str:
-    """The end of a message about an unknown name: near names, or what there is.
+    """Returns the end of a message about an unknown name: similar known names, or all known names.
 
     Args:
         name: the unknown name.
-        known: the names that there are.
-        otherwise: the end where no known name is near; None (default) lists the known names.
-        count: how many near names to give at most.
+        known: the known names.
+        otherwise: text to return if no known name is similar; None (default) lists the known names.
+        count: maximum number of similar names.
 
     Examples:
         >>> suggest("max_nrom", ["max_norm", "norm_type"])
@@ -31,4 +31,6 @@ def suggest(name: object, known: Iterable[str], otherwise: str | None = None, co
         return f"; did you mean {' or '.join(map(repr, matches))}?"
     if otherwise is not None:
         return otherwise
-    return f"; there are: {', '.join(names)}" if names else ""
+    if not names:
+        return ""
+    return f"; there are: {', '.join(names)}"

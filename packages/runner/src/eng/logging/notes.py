@@ -1,4 +1,4 @@
-"""Notes on exceptions (PEP 678): what the code that an exception passes through knows and its message does not say."""
+"""Notes on exceptions (PEP 678), with which outer code adds information to an exception that it does not handle."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ __all__ = ["add_note", "message_with_notes"]
 
 
 def add_note(error: BaseException, note: str) -> bool:
-    """Adds a note to an exception; before Python 3.11, which shows no notes, a line to the text of its message.
+    """Adds a note to an exception. Python 3.10 has no notes, so there the note becomes a line of the message.
 
     Args:
         error: any exception.
-        note: shown below the message.
+        note: text that is shown below the message.
 
     Returns:
-        Whether the note is shown with the exception. False only before Python 3.11, where the first argument of the exception is not
-        its message, as in a KeyError.
+        Whether the note was added. False only in Python 3.10, for an exception whose first argument is not its message, such
+        as a KeyError.
 
     Example:
         >>> error = ValueError("no such color")
@@ -28,14 +28,15 @@ def add_note(error: BaseException, note: str) -> bool:
     if sys.version_info >= (3, 11):
         error.add_note(note)
         return True
-    if error.args and isinstance(error.args[0], str) and not isinstance(error, KeyError):  # whose text is a key
+    # The first argument of a KeyError is the key, which must not be changed.
+    if error.args and isinstance(error.args[0], str) and not isinstance(error, KeyError):
         error.args = (f"{error.args[0]}\n{note}", *error.args[1:])
         return True
     return False
 
 
 def message_with_notes(error: BaseException) -> str:
-    """The message of an exception and its notes in one line.
+    """Joins the message of an exception and its notes to one line.
 
     Args:
         error: any exception.

@@ -1,4 +1,4 @@
-"""Packages that a part of eng needs and does not depend on."""
+"""Imports optional packages, which a part of eng needs and which are not installed with eng."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ __all__ = ["optional_module"]
 
 
 def optional_module(name: str, user: str, package: str | None = None) -> Any:
-    """A module of a package that may not be installed.
+    """Imports a module of a package that may not be installed.
 
     Args:
-        name: of the module.
-        user: what needs it, for the message.
-        package: as pip knows it; None where that is the first part of `name`.
+        name: name of the module.
+        user: class or feature that needs the module, for the message.
+        package: the package's name for pip; None (default) if it is the first part of ``name``.
 
     Raises:
-        ModuleNotFoundError: it is not installed; says how to install it.
+        ModuleNotFoundError: the package is not installed; the message says how to install it.
     """
     top = name.partition(".")[0]
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.partition(".")[0] != top:
+            # The package is installed, and one of its own dependencies is missing.
             raise
         package = package or top
         raise ModuleNotFoundError(f"{user} needs {package}: pip install '{package}'", name=name) from error

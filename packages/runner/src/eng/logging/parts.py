@@ -1,4 +1,4 @@
-"""Where the time of a run goes: a clock that is always in exactly one part."""
+"""PartClock: measures how the time of a run divides into data loading, forward, backward, step, hooks and so on."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ DATA, FORWARD, BACKWARD, STEP, HOOKS, VALIDATION, SAVING, OTHER = range(len(PART
 
 
 class PartClock:
-    """Charges the time of this process to parts; it never waits for an accelerator.
+    """A clock that adds the elapsed time of this process to the current part of a training iteration.
 
-    Work that an accelerator does later is thus charged to the part in which the process waits for it.
+    The clock does not wait for an accelerator. Asynchronous work of the device counts for the part in which the process
+    waits for its result.
 
     Example:
         >>> times = PartClock()
@@ -47,7 +48,7 @@ class PartClock:
         self._last = perf_counter()
 
     def switch(self, part: int) -> int:
-        """Ends the current part and begins another; gives the one that ended."""
+        """Ends the current part, begins another one, and returns the part that ended."""
         now = perf_counter()
         previous = self.part
         self.seconds[previous] += now - self._last
@@ -61,7 +62,7 @@ class PartClock:
         return sum(self.seconds)
 
     def table(self) -> str:
-        """A line for each part that took time, with its seconds and its share."""
+        """Returns a table with a line per part: its seconds and its share of the time; parts below 0.05 % are left out."""
         total = self.total or 1.0
         rows = [(PARTS[part], seconds) for part, seconds in enumerate(self.seconds) if seconds >= total * 5e-4]
         lines = (f"  {name:<10} {_seconds(seconds):>10} {seconds / total:>6.1%}" for name, seconds in rows)
@@ -69,12 +70,14 @@ class PartClock:
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds < 60 else clock(seconds)
+    if seconds < 60:
+        return f"{seconds:.2f} s"
+    return clock(seconds)
 
 
 @contextmanager
 def charged(times: PartClock | None, part: int) -> Iterator[None]:
-    """Charges a block to a part, and what follows to the part that was interrupted."""
+    """Counts the time of a ``with`` block for a part, and afterwards continues the part that was interrupted."""
     if times is None:
         yield
         return

@@ -1,6 +1,7 @@
-"""Identity of a process for files: by host, number and start.
+"""Identity of a process (host, process id and start time), which is written into files to find out who wrote them.
 
-The start is needed because systems reuse process numbers. In a container that restarts, the next process has the same number at once.
+The start time is needed because process ids are reused: after the restart of a container, the next process often has the same
+id.
 """
 
 from __future__ import annotations
@@ -13,23 +14,24 @@ from typing import Any
 
 __all__ = ["is_alive", "is_this_process", "start_of", "this_process"]
 
-_FIELDS_BEFORE_START = 19  # of /proc/PID/stat, behind the name of the program
+# Index of the start time among the fields of /proc/PID/stat that follow the program's name.
+_FIELDS_BEFORE_START = 19
 
 
 def this_process() -> dict[str, Any]:
-    """Host, number and start of this process, to be written into a file."""
+    """Returns host, process id and start time of this process, as JSON data."""
     return {"host": socket.gethostname(), "pid": os.getpid(), "started": start_of(os.getpid())}
 
 
 def start_of(pid: int) -> str | None:
-    """When a process began: the identifier of the machine's boot, and the clock tick after it.
+    """Identifies the start of a process by the machine's boot id and the clock ticks since boot.
 
     Returns:
-        None where there is no such process, or where the system does not tell.
+        The identifier; None if there is no such process, or on systems without /proc.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        # The program's name stands in parentheses, and may contain spaces and parentheses itself.
+        # The program's name is in parentheses and may contain spaces and parentheses, so the last ")" is searched.
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
         return f"{boot}:{int(fields[_FIELDS_BEFORE_START])}"
     except (OSError, ValueError, IndexError):
@@ -37,13 +39,13 @@ def start_of(pid: int) -> str | None:
 
 
 def is_this_process(facts: Mapping[str, Any]) -> bool:
-    """Whether this process wrote `facts` of :func:`this_process`; files of earlier versions name no start."""
+    """Whether ``facts`` are those of this process; facts of earlier versions have no start time, which is then ignored."""
     current = this_process()
     return all(facts.get(key) == current[key] for key in ("host", "pid")) and _began_as(facts, current["started"])
 
 
 def is_alive(facts: Mapping[str, Any]) -> bool:
-    """Whether the process that wrote `facts` still runs. A process of another machine cannot be checked and counts as alive."""
+    """Whether the process with these facts still runs; a process of another machine cannot be checked and counts as alive."""
     pid = facts.get("pid")
     if not isinstance(pid, int):
         return False
@@ -53,11 +55,12 @@ def is_alive(facts: Mapping[str, Any]) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # of another user, or no number of a process
+    except (OSError, OverflowError):
+        # The process belongs to another user, or the number is too large for a process id.
         pass
     return _began_as(facts, start_of(pid))
 
 
 def _began_as(facts: Mapping[str, Any], started: str | None) -> bool:
-    """Whether a process began at `started`; True where one of the two starts is unknown."""
+    """Whether the start time in ``facts`` is ``started``; True if one of the two is unknown."""
     return facts.get("started") is None or started is None or facts["started"] == started

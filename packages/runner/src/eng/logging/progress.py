@@ -1,4 +1,4 @@
-"""Progress bars below the output of a process, on a terminal and nowhere else."""
+"""Progress bars, which are drawn below the output of a process if standard output is a terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from eng.dist import get_rank
 __all__ = ["LONG_LOAD_S", "Bar", "can_draw", "clock", "open_bar", "print_in_signal_handler", "track"]
 
 LONG_LOAD_S = 1.0
-"""Seconds after which reading a file or data shows a bar."""
+"""Seconds of reading a file or a dataset after which a bar is shown."""
 
 T = TypeVar("T")
 _ERASE_BELOW = "\r\x1b[J"
@@ -29,16 +29,16 @@ _SHORTEST_TITLE = 12
 
 
 class Bar:
-    """One line of progress: name, bar, count, rate, remaining time and a note.
+    """A progress bar in one line: title, bar, count, rate, remaining time and a note.
 
     Args:
-        title: what progresses.
-        total: steps of the whole; None or 0 where nobody knows.
-        done: steps that are over at the start.
-        unit: of the rate.
-        refresh_seconds: between two drawings.
-        screen: where it is drawn; None draws nothing.
-        delay_seconds: before it is drawn for the first time; above 0 there is no screen yet.
+        title: name of the task.
+        total: total number of steps; None or 0 if it is unknown.
+        done: number of completed steps at the start.
+        unit: unit of a step, for the rate.
+        refresh_seconds: seconds between two drawings.
+        screen: terminal to draw on; None draws nothing.
+        delay_seconds: seconds before the first drawing. If it is above 0, the screen is looked up only then.
 
     Example:
         >>> with open_bar("copy", total=3) as bar:  # not on a terminal: nothing is drawn
@@ -64,27 +64,30 @@ class Bar:
         self._screen = screen
         self._measured_at, self._measured_done, self._measured_s = time.monotonic(), done, 0.0
         self._is_delayed = delay_seconds > 0
-        self._next_drawing = time.monotonic() + delay_seconds if self._is_delayed else 0.0
+        self._next_drawing = 0.0
+        if self._is_delayed:
+            self._next_drawing = time.monotonic() + delay_seconds
 
     @property
     def is_shown(self) -> bool:
-        """Whether there is a terminal to draw on."""
+        """Whether the bar is drawn on a terminal."""
         return self._screen is not None
 
     @property
     def is_due(self) -> bool:
-        """Whether the next `update` draws; between two drawings an update costs one look at the clock."""
+        """Whether the next ``update`` will draw the bar; if not, an update only reads the clock."""
         return (self._screen is not None or self._is_delayed) and time.monotonic() >= self._next_drawing
 
     def update(self, done: int, note: str | None = None) -> None:
-        """Moves the bar.
+        """Sets the number of completed steps, and draws the bar if ``refresh_seconds`` have passed.
 
         Args:
-            done: steps that are over.
-            note: shown behind the remaining time; None leaves it.
+            done: number of completed steps.
+            note: text to show after the remaining time; None (default) leaves the present text.
         """
         self.done = done
-        self.note = self.note if note is None else note
+        if note is not None:
+            self.note = note
         if not self.is_due:
             return
         if self._is_delayed:
@@ -102,6 +105,7 @@ class Bar:
             self._screen.add(self)
 
     def _measure(self) -> None:
+        """Updates the rate: the mean at first, then an exponential average over about 15 seconds."""
         now = time.monotonic()
         elapsed, steps = now - self._measured_at, self.done - self._measured_done
         if steps <= 0 or elapsed <= 0:
@@ -112,22 +116,29 @@ class Bar:
         self._measured_at, self._measured_done = now, self.done
 
     def pause(self) -> None:
-        """Leaves the time since the last step out of the rate: something else ran."""
+        """Excludes the time since the last step from the rate, because another task ran in between."""
         self._measured_at, self._measured_done = time.monotonic(), self.done
 
     def line(self, columns: int, fancy: bool = True) -> str:
-        """The line in at most `columns` characters; what does not fit is left out, the note and the bar last.
+        """Returns the bar as a line of at most ``columns`` characters.
 
-        A title longer than a third of the line is cut.
+        A title longer than a third of the line is cut. If the line is too narrow, first the remaining time and the rate are
+        left out, then the count, and the bar itself if fewer than four characters remain for it.
 
         Args:
-            columns: of the terminal.
-            fancy: whether the terminal shows more than ASCII.
+            columns: width of the terminal.
+            fancy: whether the terminal can display characters beyond ASCII.
         """
-        count = f"{self.done}/{self.total}" if self.total else str(self.done)
-        rate = f"{_number(self.rate)} {self.unit}/s" if self.rate else ""
+        full, empty, ellipsis = "#", "-", "."
+        if fancy:
+            full, empty, ellipsis = "━", "─", "…"
+        count, rate = str(self.done), ""
+        if self.total:
+            count = f"{self.done}/{self.total}"
+        if self.rate:
+            rate = f"{_number(self.rate)} {self.unit}/s"
         parts = [part for part in (count, rate, self._remaining(), self.note) if part]
-        title = _cut(self.title, max(columns // 3, _SHORTEST_TITLE), "…" if fancy else ".")
+        title = _cut(self.title, max(columns // 3, _SHORTEST_TITLE), ellipsis)
         while len(parts) > 1 and len(f"{title}  {'  '.join(parts)}") > columns:
             parts.pop(-2)
         text = "  ".join(parts)
@@ -135,7 +146,7 @@ class Bar:
         if not self.total or room < _SHORTEST_BAR:
             return f"{title} {text}"[:columns]
         filled = round(room * min(max(self.done / self.total, 0.0), 1.0))
-        full, empty = ("━", "─") if fancy else ("#", "-")
+
         return f"{title} {full * filled}{empty * (room - filled)} {text}"
 
     def _remaining(self) -> str:
@@ -144,7 +155,7 @@ class Bar:
         return f"{clock((self.total - self.done) / self.rate)} left"
 
     def close(self) -> None:
-        """Takes the bar away."""
+        """Removes the bar from the terminal."""
         screen, self._screen, self._is_delayed = self._screen, None, False
         if screen is not None:
             screen.remove(self)
@@ -167,21 +178,25 @@ def open_bar(
     refresh_seconds: float = 0.2,
     delay_seconds: float = 0.0,
 ) -> Bar:
-    """A bar below the output of this process, where standard output is a terminal and this is rank 0.
+    """Opens a progress bar below the output of this process, on rank 0 and if standard output is a terminal.
 
-    While it is open, whatever Python code prints on standard output or standard error appears above it, also what a forked
-    worker process prints. Several bars stand below one another; the time of the later one does not count in the earlier.
+    While the bar is open, text that Python code prints to standard output or standard error appears above it, also text of
+    forked worker processes. Several open bars are drawn below one another. The time in which a later bar is open is not
+    included in the rate of an earlier one.
 
     Args:
-        title: what progresses.
-        total: steps of the whole; None where nobody knows.
-        done: steps that are over already.
-        unit: of the rate.
-        refresh_seconds: between two drawings.
-        delay_seconds: work that is over before leaves no bar. 0 by default.
+        title: name of the task.
+        total: total number of steps; None if it is unknown.
+        done: number of completed steps.
+        unit: unit of a step, for the rate.
+        refresh_seconds: seconds between two drawings.
+        delay_seconds: seconds before the bar appears, so that a short task shows none. 0 by default.
     """
-    delay = delay_seconds if can_draw() else 0.0
-    screen = _screen() if can_draw() and not delay else None
+    delay, screen = 0.0, None
+    if can_draw():
+        delay = delay_seconds
+        if not delay:
+            screen = _screen()
     bar = Bar(title, total, done, unit, refresh_seconds, screen, delay)
     if screen is not None:
         screen.add(bar)
@@ -191,7 +206,7 @@ def open_bar(
 def track(
     items: Iterable[T], title: str, total: int | None, *, unit: str = "it", delay_seconds: float = 0.0
 ) -> Iterator[T]:
-    """The items, with a bar that counts them; arguments as of :func:`open_bar`."""
+    """Yields the items and counts them in a progress bar; see :func:`open_bar` for the arguments."""
     with open_bar(title, total, unit=unit, delay_seconds=delay_seconds) as bar:
         for number, item in enumerate(items, start=1):
             yield item
@@ -199,21 +214,23 @@ def track(
 
 
 def print_in_signal_handler(line: str) -> None:
-    """Writes a line on standard error, in the place of the bars where there are some; their next drawing puts them below it.
+    """Writes a line to standard error from a signal handler. Open bars are erased, and drawn below the line later.
 
-    Safe in a signal handler: one call to the operating system, past Python's buffers and without a lock, either of which the
-    interrupted code may hold.
+    The line is written with one system call, because the interrupted code may be using Python's buffers or have locked
+    the screen of the bars.
 
     Args:
-        line: ASCII, without line breaks.
+        line: ASCII text without line breaks.
     """
-    has_bars = _screen_in_use() is not None and _draws(sys.stderr)
+    start = "\n"
+    if _screen_in_use() is not None and _draws(sys.stderr):
+        start = _ERASE_BELOW
     with contextlib.suppress(OSError):
-        os.write(2, f"{_ERASE_BELOW if has_bars else chr(10)}{line}\n".encode())
+        os.write(2, f"{start}{line}\n".encode())
 
 
 def clock(seconds: float) -> str:
-    """A duration as hours, minutes and seconds.
+    """Formats a duration as hours, minutes and seconds.
 
     Example:
         >>> clock(61.2), clock(90000)
@@ -224,24 +241,29 @@ def clock(seconds: float) -> str:
 
 
 def _cut(text: str, length: int, mark: str) -> str:
-    return text if len(text) <= length else text[: length - 1] + mark
+    if len(text) <= length:
+        return text
+    return text[: length - 1] + mark
 
 
 def _number(value: float) -> str:
     if value >= 100:
         return f"{value:.0f}"
-    return f"{value:.1f}" if value >= 1 else f"{value:.3f}"
+    if value >= 1:
+        return f"{value:.1f}"
+    return f"{value:.3f}"
 
 
 class _Screen:
-    """The bars on the last lines of a terminal, and the streams whose text appears above them.
+    """Draws the bars on the last lines of a terminal, below the text of standard output and standard error.
 
-    The cursor rests on an empty line above the bars. What is written past this class, such as the ``^C`` of the terminal or a
-    line of a C library, thus begins on a line of its own, and the next drawing erases everything from the cursor on.
+    After drawing, the cursor is on an empty line above the bars. Text that does not go through Python, such as the ``^C``
+    of the terminal or output of a C library, therefore begins on its own line, and the next drawing erases the old bars
+    below it.
 
     Args:
         number: file descriptor of the terminal.
-        encoding: of the terminal.
+        encoding: text encoding of the terminal.
     """
 
     def __init__(self, number: int, encoding: str) -> None:
@@ -261,6 +283,7 @@ class _Screen:
             self.draw()
 
     def remove(self, bar: Bar) -> None:
+        """Removes a bar; after the last one the streams get their original ``write`` methods back."""
         if os.getpid() != self.pid:
             return
         with self.lock:
@@ -275,7 +298,7 @@ class _Screen:
                 guard.release()
 
     def draw(self) -> None:
-        """Draws all bars anew."""
+        """Erases the bars and draws all of them with their present values."""
         if os.getpid() != self.pid:
             return
         with self.lock:
@@ -295,16 +318,16 @@ class _Screen:
 
     def _put(self, text: str) -> None:
         data = text.encode(self.encoding, "replace")
-        with contextlib.suppress(OSError):  # the terminal was closed
+        with contextlib.suppress(OSError):  # The terminal may have been closed.
             while data:
                 data = data[os.write(self.number, data) :]
 
 
 class _Guard:
-    """Takes the place of a stream's ``write``, so that text appears above the bars whoever holds the stream.
+    """Replaces the method ``write`` of a stream, so that written text appears above the bars.
 
-    The stream itself, which another library may hold, stays in its place. A line that is not ended yet is shown on the line
-    above the bars and written when it ends.
+    The stream object is not replaced, because other code may have a reference to it. An incomplete line is shown on the
+    line above the bars, and is written to the stream when its line break arrives.
     """
 
     def __init__(self, stream: Any, screen: _Screen) -> None:
@@ -315,8 +338,13 @@ class _Guard:
         stream.write = self.write
 
     def write(self, text: str) -> int:
-        if os.getpid() != self.screen.pid:  # of a forked worker: the lock may be held by a thread that it does not have
-            self.write_through(f"{_ERASE_BELOW}{text}" if text.strip("\n") else text)
+        """Writes the complete lines of a text above the bars; an incomplete line waits for its end."""
+        if os.getpid() != self.screen.pid:
+            # In a forked worker the lock may be held forever, by a thread that exists in the parent process only.
+            if text.strip("\n"):
+                self.write_through(_ERASE_BELOW + text)
+            else:
+                self.write_through(text)
             return len(text)
         with self.screen.lock:
             lines, newline, self.begun = (self.begun + text).rpartition("\n")
@@ -328,7 +356,7 @@ class _Guard:
         return len(text)
 
     def release(self) -> None:
-        """Gives the stream its ``write`` back, and writes what is left."""
+        """Restores the stream's original ``write``, and writes the incomplete line."""
         if self.had_write:
             self.stream.write = self.write_through
         else:
@@ -339,7 +367,7 @@ class _Guard:
 
 
 def _screen() -> _Screen | None:
-    """The screen that bars are drawn on now, or a new one; None where standard output is no terminal."""
+    """Returns the screen that is in use, or a new one; None if standard output is not a terminal."""
     in_use = _screen_in_use()
     stream: Any = sys.stdout
     if in_use is not None or not _draws(stream):
@@ -348,28 +376,33 @@ def _screen() -> _Screen | None:
     terminals = [terminal for terminal in dict.fromkeys((stream, sys.stderr)) if _draws(terminal)]
     try:
         screen.guard(terminals)
-    except AttributeError:  # a stream whose write cannot be replaced
+    except AttributeError:
+        # The method `write` of this stream cannot be replaced, so text would be written into the bars.
         return None
     return screen
 
 
 def _screen_in_use() -> _Screen | None:
+    """Returns the screen whose bars are open in this process; None without one."""
     guard = getattr(getattr(sys.stdout, "write", None), "__self__", None)
-    return guard.screen if isinstance(guard, _Guard) and guard.screen.pid == os.getpid() else None
+    if isinstance(guard, _Guard) and guard.screen.pid == os.getpid():
+        return guard.screen
+    return None
 
 
 def can_draw() -> bool:
-    """Whether a bar would be drawn: standard output leads to a terminal, and this is rank 0 and no worker of a dataloader."""
+    """Whether bars are drawn: on rank 0, outside dataloader workers, and if standard output is a terminal."""
     return get_rank() == 0 and get_worker_info() is None and _draws(sys.stdout)
 
 
 def _draws(stream: Any) -> bool:
-    """Whether a stream leads to a terminal that understands escape sequences."""
+    """Whether a stream is a terminal that supports escape sequences."""
     if os.environ.get("TERM") == "dumb" or (os.name == "nt" and "WT_SESSION" not in os.environ):
         return False
     try:
         return bool(stream.isatty()) and os.isatty(stream.fileno()) and hasattr(stream, "__dict__")
-    except (AttributeError, OSError, ValueError):  # closed, or no file at all
+    except (AttributeError, OSError, ValueError):
+        # The stream is None, closed, or has no file descriptor.
         return False
 
 

@@ -1,4 +1,4 @@
-"""The starts of a run: each has a folder of its own in the work dir, which says which start it was."""
+"""The starts of a run: each start has its own folder in the work directory, with its number in ``start.json``."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ __all__ = ["PASSPORT", "STAMP", "START_FILE", "claim_start", "job_name", "read_r
 
 START_FILE = "start.json"
 PASSPORT = "passport.json"
-"""What a start was: its config, code, data and versions; see :mod:`eng.runner.passport`."""
+"""File with the config, code, data and versions of a start; see :mod:`eng.runner.passport`."""
 STAMP = re.compile(r"\d{8}_\d{6}(_\d+)?$")
 
 
 def claim_start(work_dir: str | Path, stamp: str, is_taken: Callable[[str], bool] = lambda _: False) -> str:
-    """Makes a folder that no other start has, and writes into it which start of the run this is.
+    """Creates a new folder for a start of a run, and writes the number of the start into it.
 
     Args:
-        work_dir: in which the folder is made.
-        stamp: its name; ``<stamp>_1`` and so on where others have that.
-        is_taken: whether a name must not be used for another reason.
+        work_dir: work directory of the run, in which the folder is created.
+        stamp: name of the folder; if it exists already, ``<stamp>_1`` and so on.
+        is_taken: function that tells whether a name must not be used although no folder has it.
 
     Returns:
         The name of the folder.
 
     Raises:
-        OSError: the folder cannot be made.
+        OSError: the folder cannot be created.
     """
     folder = Path(work_dir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -42,24 +42,28 @@ def claim_start(work_dir: str | Path, stamp: str, is_taken: Callable[[str], bool
         attempt += 1
         name = f"{stamp}_{attempt}"
     facts: dict[str, Any] = {"number": number, "time_ns": time.time_ns(), **this_process()}
-    facts |= {"job": job} if (job := job_name()) is not None else {}
+    job = job_name()
+    if job is not None:
+        facts["job"] = job
     (folder / name / START_FILE).write_text(json.dumps(facts), encoding="utf-8")
     return name
 
 
 def job_name() -> str | None:
-    """The name that torchrun's agents give all starts of a job (``--rdzv-id``); None where it has none of its own."""
+    """Returns the job id that torchrun gives to all starts of a job (``--rdzv-id``); None if the user set none."""
     name = os.environ.get("TORCHELASTIC_RUN_ID")
-    return None if name in (None, "", "none") else name
+    if name in (None, "", "none"):
+        return None
+    return name
 
 
 def read_start(folder: str | Path) -> dict[str, Any]:
-    """What a start wrote about itself; empty where there is no such file, or none that can be read."""
+    """Returns the content of a start's ``start.json``; empty if the file is missing or cannot be read."""
     return read_record(Path(folder) / START_FILE)
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """The mapping in a JSON file; empty where there is no such file, or one that holds no mapping."""
+    """Returns the mapping in a JSON file; empty if the file is missing, damaged, or contains no mapping."""
     try:
         record = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -70,9 +74,11 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def start_number(folder: str | Path) -> int:
-    """Which start of the run the folder belongs to, from 1; 0 where nobody wrote it down."""
+    """Returns the number of the start with this folder, counted from 1; 0 if it is not recorded."""
     number = read_start(folder).get("number")
-    return number if isinstance(number, int) and number > 0 else 0
+    if isinstance(number, int) and number > 0:
+        return number
+    return 0
 
 
 def _make(folder: Path) -> bool:

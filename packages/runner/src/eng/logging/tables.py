@@ -1,4 +1,4 @@
-"""Tables of text that stay readable on a narrow terminal."""
+"""Text tables that stay readable on a narrow terminal."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ _INDENT = "  "
 
 
 def terminal_columns() -> int | None:
-    """Width of the terminal that standard output leads to; None where it leads to a file or a pipe."""
+    """Returns the width of the terminal of standard output; None if standard output is a file or a pipe."""
     try:
         return os.get_terminal_size(sys.stdout.fileno()).columns or None
-    except (AttributeError, OSError, ValueError):  # a file, a pipe, closed, or no file at all
+    except (AttributeError, OSError, ValueError):
+        # Standard output is a file or a pipe, is closed, or has no file descriptor.
         return None
 
 
 def table_lines(
     rows: Iterable[Sequence[object]], columns: int | None = None, *, has_header: bool = True, num_keys: int = 1
 ) -> list[str]:
-    r"""The lines of a table: a line for each row or, where they do not fit, a block for each row with a line for each cell.
+    r"""Formats a table as lines: one line per row, or a block of lines per row if the rows are wider than the terminal.
 
     Args:
-        rows: of equal length. Control characters of their texts are spelled out.
-        columns: of the terminal; None (default) takes those of the terminal of standard output, and has no limit elsewhere.
-        has_header: whether the first row names the columns.
-        num_keys: columns that say what a row is about: the first line of its block.
+        rows: rows with the same number of cells. Control characters in the cells are escaped.
+        columns: width of the terminal; None (default) uses that of standard output, which is unlimited for a file or pipe.
+        has_header: whether the first row contains the names of the columns.
+        num_keys: number of leading columns that identify a row; they are the first line of its block.
 
     Example:
         >>> rows = [("run", "status"), ("a", "done"), ("b", "failed")]
@@ -49,11 +50,15 @@ def table_lines(
     if not cells:
         return []
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    limit = terminal_columns() if columns is None else columns
+    limit = columns
+    if limit is None:
+        limit = terminal_columns()
     lines = [_aligned(row, widths) for row in cells]
     if limit is None or max(map(len, lines)) <= limit:
         return lines
-    names, body = (cells[0], cells[1:]) if has_header else ([""] * len(widths), cells)
+    names, body = [""] * len(widths), cells
+    if has_header:
+        names, body = cells[0], cells[1:]
     return [line for row in body for line in _block(row, names, limit, num_keys)]
 
 
@@ -62,12 +67,14 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _block(row: Sequence[str], names: Sequence[str], columns: int, num_keys: int) -> list[str]:
-    """A row that is too wide for the screen, as a block of lines: its keys, then one cell per line."""
+    """Formats a row as a block of lines: first its keys, then one line per cell."""
     width = max(map(len, names[num_keys:]), default=0)
     lines = [_INDENT.join(row[:num_keys])]
     for name, cell in zip(names[num_keys:], row[num_keys:], strict=True):
         if cell:
-            head = f"{_INDENT}{name.ljust(width)}{_INDENT if width else ''}"
+            head = f"{_INDENT}{name.ljust(width)}"
+            if width:
+                head += _INDENT
             lines += textwrap.wrap(
                 cell, max(columns, len(head) + 10), initial_indent=head, subsequent_indent=" " * len(head),
                 break_long_words=False, break_on_hyphens=False,

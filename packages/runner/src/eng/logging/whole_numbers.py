@@ -1,4 +1,4 @@
-"""Settings that count something."""
+"""whole_number: checks a setting that must be an integer."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ __all__ = ["whole_number"]
 
 
 def whole_number(name: str, value: Any, least: int) -> int:
-    """``value`` as a whole number.
+    """Converts ``value`` to an int, if it is an integer of at least ``least``.
 
     Args:
-        name: of the setting, for the message.
+        name: name of the setting, for the message.
         value: an int, a float such as 4.0, or a number of numpy.
-        least: the lowest number that makes sense.
+        least: the smallest valid number.
 
     Raises:
-        ValueError: it is something else, or lower.
+        ValueError: ``value`` is not an integer, or is below ``least``.
     """
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not is_number or value != value // 1 or value < least:

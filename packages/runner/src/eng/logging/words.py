@@ -1,4 +1,4 @@
-"""Numbers as messages show them."""
+"""Formats numbers with their nouns, and metrics, for messages."""
 
 from __future__ import annotations
 
@@ -8,31 +8,36 @@ __all__ = ["counted", "metrics_line"]
 
 
 def counted(number: int, singular: str, plural: str | None = None, *, separator: str = "") -> str:
-    """A number and its noun.
+    """Formats a number with its noun in singular or plural.
 
     Args:
-        number: of them.
-        singular: the noun for one.
-        plural: for several; None adds an ``s``.
-        separator: between thousands.
+        number: the number.
+        singular: the noun for 1.
+        plural: the noun for other numbers; None (default) adds an ``s`` to ``singular``.
+        separator: separator of thousands.
 
     Example:
         >>> counted(1, "epoch"), counted(1437, "sample", separator=","), counted(2, "batch", "batches")
         ('1 epoch', '1,437 samples', '2 batches')
     """
-    noun = singular if number == 1 else plural or f"{singular}s"
+    noun = singular
+    if number != 1:
+        noun = plural or f"{singular}s"
     digits = f"{number:,}".replace(",", separator)
     return f"{digits} {noun}"
 
 
 def metrics_line(metrics: Mapping[str, object]) -> str:
-    """Metrics as a log line shows them, with four decimal places.
+    """Formats metrics for a log line, floats with four decimal places.
 
     Example:
         >>> metrics_line({"accuracy": 2 / 3, "samples": 12})
         'accuracy: 0.6667, samples: 12'
     """
-    shown = (
-        f"{name}: {value:.4f}" if isinstance(value, float) else f"{name}: {value}" for name, value in metrics.items()
-    )
-    return ", ".join(shown) or "no metrics"
+    texts = []
+    for name, value in metrics.items():
+        if isinstance(value, float):
+            texts.append(f"{name}: {value:.4f}")
+        else:
+            texts.append(f"{name}: {value}")
+    return ", ".join(texts) or "no metrics"

@@ -1,4 +1,4 @@
-"""Visualisation: drawing on images, and writing what a run shows to trackers."""
+"""Visualization: draws on images, and writes scalars, images and configs of a run to trackers."""
 
 from .vis_backend import (
     AimVisBackend,

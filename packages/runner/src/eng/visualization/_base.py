@@ -1,4 +1,4 @@
-"""What a tracker has to offer."""
+"""BaseVisBackend, the interface of trackers: backends to which a visualizer writes scalars, images and configs."""
 
 from __future__ import annotations
 
@@ -22,27 +22,28 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def force_init_env(old_func: F) -> F:
-    """Decorator for a method that needs the tracker's library: its ``_init_env`` runs before the first such call."""
+    """Decorates a method of a tracker so that the tracker's ``_init_env`` is called once, before the first such method."""
 
     @functools.wraps(old_func)
     def wrapper(obj: Any, *args: Any, **kwargs: Any) -> Any:
         if not getattr(obj, "_env_initialized", False):
-            obj._env_initialized = True  # noqa: SLF001  # the decorated methods are the object's own
-            obj._init_env()  # noqa: SLF001  # as above
+            obj._env_initialized = True  # noqa: SLF001  # The decorator is applied inside the object's own class.
+            obj._init_env()  # noqa: SLF001  # The decorator is applied inside the object's own class.
         return old_func(obj, *args, **kwargs)
 
     return wrapper  # type: ignore[return-value]  # wraps keeps the signature
 
 
 class BaseVisBackend(metaclass=ABCMeta):
-    """Where a visualizer writes to. Nothing is created or imported before the first thing is written.
+    """Base class of trackers. Folders are created and libraries imported only when something is written.
 
     Args:
-        save_dir: folder for its files.
+        save_dir: folder for the tracker's files.
 
     Attributes:
-        in_background: write from a thread of its own, so that a tracker that fails or hangs cannot hold up a run. A
-            class has to say so itself: the methods of one that does not are called where the run calls the visualizer.
+        in_background: whether the methods are called in a separate thread, so that a tracker that fails or hangs cannot
+            stop a run. Only the value in the class itself counts; a subclass has to set it again. Without it, the methods
+            are called in the thread that calls the visualizer.
     """
 
     in_background: ClassVar[bool] = False
@@ -54,11 +55,11 @@ class BaseVisBackend(metaclass=ABCMeta):
     @property
     @abstractmethod
     def experiment(self) -> Any:
-        """The object of the tracker's own library."""
+        """The tracker's native object, such as the run of its library."""
 
     @abstractmethod
     def _init_env(self) -> Any:
-        """Creates folders and the tracker's objects."""
+        """Creates the folders and the objects of the tracker's library, before the first write."""
 
     def add_config(self, config: Any, **kwargs: Any) -> None:
         """Writes the config of the run."""
@@ -70,51 +71,54 @@ class BaseVisBackend(metaclass=ABCMeta):
         """Writes an image.
 
         Args:
-            name: of it.
-            image: as in :func:`~eng.visualization.images.as_rgb`.
-            step: to which it belongs.
-            **kwargs: of the tracker.
+            name: name of the image.
+            image: an image in one of the forms of :func:`~eng.visualization.images.as_rgb`.
+            step: iteration or epoch of the image.
+            **kwargs: further options of the tracker.
         """
 
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Writes a number: Python's, or a tensor or array with one element."""
+        """Writes a scalar: a Python number, or a tensor or array with one element."""
 
     def add_scalars(
         self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
     ) -> None:
-        """Writes several numbers of one step.
+        """Writes several scalars of one step.
 
         Args:
-            scalar_dict: by name.
-            step: to which they belong.
-            file_path: a file for them alone, where the tracker has files.
-            **kwargs: where the values belong, as far as it is known: ``axis`` of the step (``"iter"`` or ``"epoch"``),
-                ``iteration`` that is over with them, and ``mode`` (see
+            scalar_dict: scalars by name.
+            step: iteration or epoch of the scalars.
+            file_path: name of an additional file for these scalars, if the tracker writes files.
+            **kwargs: position in the run, as far as it is known: ``axis`` of the step (``"iter"`` or ``"epoch"``),
+                ``iteration``, the number of completed iterations, and ``mode`` (see
                 :class:`~eng.visualization.curves.Line`).
         """
 
     def replay(self, lines: Iterable[Line], file_path: str | None = None) -> None:
-        """Writes the curves of a run that goes on here, before anything else is written to them.
+        """Writes the earlier scalars of a resumed run, before new ones, so that its curves are continuous.
 
         Args:
-            lines: what earlier starts of the run wrote, up to the place where it goes on.
-            file_path: as in `add_scalars`.
+            lines: scalars that earlier starts of the run wrote, up to the iteration at which the run resumes.
+            file_path: name of an additional file for these scalars, if the tracker writes files.
         """
         for line in lines:
             self.add_scalars(line.values, line.step, **line.position)
 
     def start_over(self) -> None:
-        """Ends what is open, so that the next call begins a new run of the tracker. A run that goes back in time does it."""
+        """Closes the tracker's run, so that the next write begins a new one.
+
+        It is called when a run returns to an earlier checkpoint: most trackers cannot delete the points after it.
+        """
         if self._env_initialized:
             self.close()
             self._env_initialized = False
 
     def close(self) -> None:
-        """Finishes what is open."""
+        """Writes buffered data and closes the tracker's run."""
 
 
 def plain_number(name: str, value: Any) -> float | int | None:
-    """`value` as a Python number; None, with a warning, for what trackers cannot draw as a curve."""
+    """Converts ``value`` to a Python number; returns None, with a warning, for a value that is not a single number."""
     try:
         return as_number(name, value)
     except TypeError:

@@ -1,4 +1,4 @@
-"""``eng curves`` and ``eng sync``."""
+"""The commands ``eng curves`` and ``eng sync``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from eng.logging.tables import table_lines
+from eng.logging.words import counted
 
 _FOLDER = click.Path(path_type=Path)
 
@@ -33,7 +34,8 @@ def curves(
     from .curves import choose_names, draw_picture, load_runs, render_page
 
     runs = load_runs(work_dirs)
-    names = choose_names(runs, [name.strip() for name in keys.split(",") if name.strip()] if keys else [])
+    wanted = [name.strip() for name in (keys or "").split(",")]
+    names = choose_names(runs, [name for name in wanted if name])
     as_page = as_page or (out is not None and out.suffix == ".html")
     if as_json:
         click.echo(json.dumps(_points(runs, names)))
@@ -53,11 +55,11 @@ def curves(
 
 
 def _summary(target: Path, names: Sequence[str], runs: Sequence[Any]) -> str:
-    num_curves = f"{len(names)} curve{'' if len(names) == 1 else 's'}"
-    return f"wrote {target}: {num_curves} of {len(runs)} run{'' if len(runs) == 1 else 's'}"
+    return f"wrote {target}: {counted(len(names), 'curve')} of {counted(len(runs), 'run')}"
 
 
 def _points(runs: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
+    """Returns the points of the chosen curves, by run and name, as JSON data."""
     points: dict[str, Any] = {}
     for run in runs:
         points[run.name] = {}
@@ -68,12 +70,13 @@ def _points(runs: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _table(runs: Sequence[Any], names: Sequence[str]) -> list[str]:
-    """A line for each curve: its ends, its extremes and where they lie."""
+    """Returns the table's lines: each curve's first and last value, its extremes and the steps of the extremes."""
     rows = [("run", "curve", "axis", "points", "first", "last", "lowest", "at", "highest", "at")]
     for name in names:
         for run in runs:
             for (other, axis), (steps, values) in run.points.items():
-                finite = [value for value in values if abs(value) < float("inf")]  # not for NaN either
+                # The comparison is False for NaN, too.
+                finite = [value for value in values if abs(value) < float("inf")]
                 if other == name and finite:
                     low, high = min(finite), max(finite)
                     ends = (f"{values[0]:.5g}", f"{values[-1]:.5g}")
@@ -113,14 +116,16 @@ def sync(ctx: click.Context, work_dir: Path, target: str, options: tuple[str, ..
     from .sync import sync_run
 
     saved = find_scalars(work_dir).with_name("config.py")
-    config = _config_of(ctx, saved) if saved.is_file() else None
+    config = None
+    if saved.is_file():
+        config = _config_of(ctx, saved)
     path, lines = sync_run(work_dir, target, _settings(options), config)
     steps = [line.iteration for line in lines if line.iteration is not None]
     click.echo(f"wrote {len(lines)} lines up to iteration {max(steps, default=0)} from {path} to {target}")
 
 
 def _config_of(ctx: click.Context, saved: Path) -> Any:
-    """The config that a run left beside its curves, read as data: the folder may be somebody else's."""
+    """Reads the config that a run saved beside its scalars, without executing it: the folder may be another user's."""
     try:
         return ctx.obj.load_config(saved, trust=False)
     except ValueError as error:
@@ -129,10 +134,10 @@ def _config_of(ctx: click.Context, saved: Path) -> Any:
 
 
 def _settings(assignments: Sequence[str]) -> dict[str, Any]:
-    """Nested settings from words such as ``init_kwargs.mode=offline``.
+    """Converts options such as ``init_kwargs.mode=offline`` to nested settings.
 
     Raises:
-        click.UsageError: a word is not of the form KEY=VALUE.
+        click.UsageError: an option is not of the form KEY=VALUE.
     """
     import ast
 
@@ -147,6 +152,7 @@ def _settings(assignments: Sequence[str]) -> dict[str, Any]:
             inner = inner.setdefault(folder, {})
         try:
             inner[last] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):  # plain words stand for themselves
+        except (ValueError, SyntaxError):
+            # The text is not a Python literal, such as a number: it is a string without quotes.
             inner[last] = text
     return settings

@@ -1,4 +1,7 @@
-"""What the step of scalars counts, told around the call so that the call itself stays the reference's."""
+"""step_counts: sets the unit of the step (iteration or epoch) for scalars that are written inside a ``with`` block.
+
+The unit is not an argument of ``add_scalars``, because visualizers of other libraries have MMEngine's signature.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,7 @@ _AXIS: ContextVar[str | None] = ContextVar("axis of scalars", default=None)
 
 @contextmanager
 def step_counts(axis: str) -> Iterator[None]:
-    """Within it, the ``step`` of scalars counts `axis`, ``"iter"`` or ``"epoch"``.
-
-    A visualizer of a library has ``add_scalars(scalar_dict, step, file_path)`` and need not know of axes.
-    """
+    """Declares that the ``step`` of scalars counts ``axis``, ``"iter"`` or ``"epoch"``, inside the ``with`` block."""
     token = _AXIS.set(axis)
     try:
         yield
@@ -25,6 +25,8 @@ def step_counts(axis: str) -> Iterator[None]:
 
 
 def current_axis() -> dict[str, str]:
-    """``{"axis": ...}`` within :func:`step_counts`; nothing outside of it."""
+    """Returns ``{"axis": ...}`` inside :func:`step_counts`, and an empty dict outside of it."""
     axis = _AXIS.get()
-    return {} if axis is None else {"axis": axis}
+    if axis is None:
+        return {}
+    return {"axis": axis}

@@ -1,4 +1,4 @@
-"""A tracker behind a queue: writing to it never stops a run and never slows one down."""
+"""BackgroundWriter: calls a tracker from a separate thread, so that a slow or failing tracker does not stop a run."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Call = tuple[str, tuple[Any, ...], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Patience:
-    """How much a run puts up with from a tracker.
+    """Limits after which a slow or failing tracker is dropped.
 
     Args:
-        max_waiting: calls that may wait; a tracker that hangs fills them up and is dropped.
-        max_attempts: tries of one call before the tracker is dropped.
-        first_pause: seconds before the second try; each further pause is twice as long.
-        longest_pause: seconds, at most, between two tries.
-        seconds_at_close: how long the end of a run waits for what is still queued.
+        max_waiting: maximum number of queued calls. If a tracker hangs, the queue fills up and the tracker is dropped.
+        max_attempts: attempts of one call before the tracker is dropped.
+        first_pause: seconds before the second attempt; each further pause is twice as long.
+        longest_pause: maximum seconds between two attempts.
+        seconds_at_close: seconds for which the end of a run waits for queued calls.
     """
 
     max_waiting: int = 10_000
@@ -43,16 +43,16 @@ class Patience:
 
 
 class BackgroundWriter:
-    """Passes calls on to a tracker, in their order, from a thread of its own.
+    """Calls the methods of a tracker in their order from a separate thread.
 
-    A call that raises is tried again after a pause. The first failure is logged; after `max_attempts`, or where so many
-    calls wait that the tracker must be hanging, it is dropped for the rest of the run, with one line that says how to
-    make up for it. What was queued before is then forgotten: the local JSON lines hold all of it.
+    A call that raises is repeated after a pause, and the first failure is logged. After ``max_attempts`` failures, or when
+    the queue is full because the tracker hangs, the tracker is dropped for the rest of the run, with a warning that says
+    how to write its data later. Queued calls are then discarded; the run's local JSON lines contain all scalars.
 
     Args:
-        name: of the tracker, for messages.
+        name: name of the tracker, for messages.
         backend: the tracker.
-        patience: how much to put up with.
+        patience: the limits after which the tracker is dropped.
     """
 
     def __init__(self, name: str, backend: BaseVisBackend, patience: Patience | None = None) -> None:
@@ -65,7 +65,7 @@ class BackgroundWriter:
         self._thread: threading.Thread | None = None
 
     def __call__(self, method: str, *args: Any, **kwargs: Any) -> None:
-        """Queues a call; returns at once, whatever the tracker does."""
+        """Queues a call of the tracker's method and returns without waiting for it."""
         if self.is_dropped:
             return
         if self._thread is None:
@@ -76,19 +76,20 @@ class BackgroundWriter:
             self._drop(f"{self.patience.max_waiting} calls wait for it, so it must be hanging")
 
     def close(self) -> None:
-        """Waits for what is queued, for a limited time, and closes the tracker."""
+        """Waits for the queued calls, for a limited time, and closes the tracker."""
         thread = self.abandon()
         if thread is None:
-            return  # nothing was written, or it is closed
+            # Nothing was written since the last `close`.
+            return
         thread.join(self.patience.seconds_at_close)
         if thread.is_alive() and not self.is_dropped:
             self._drop(f"it was still busy {self.patience.seconds_at_close:.0f} s after the end of the run")
 
     def abandon(self) -> threading.Thread | None:
-        """Lets the tracker be closed, and the thread end, once what is queued was written.
+        """Queues the end: after the queued calls the tracker is closed and the thread ends. Does not wait for them.
 
         Returns:
-            The thread; None where there is none.
+            The thread; None if it was not started.
         """
         thread, self._thread = self._thread, None
         if thread is None:
@@ -96,13 +97,14 @@ class BackgroundWriter:
         self._is_ending.set()
         last: tuple[Call | None, ...] = (("close", (), {}), None)
         for call in last:
-            with contextlib.suppress(queue.Full):  # full: it hangs, and the join of `close` says so
+            # If the queue is full, the tracker hangs. `close` notices that when it waits for the thread.
+            with contextlib.suppress(queue.Full):
                 self._calls.put_nowait(call)
         return thread
 
     def _start(self) -> None:
         self._is_ending.clear()
-        # A daemon: a tracker that hangs for an hour must not keep the process alive.
+        # The thread is a daemon, because a tracker that hangs must not prevent the process from ending.
         self._thread = threading.Thread(target=self._work, name=f"eng-tracker-{self.name}", daemon=True)
         self._thread.start()
 
@@ -113,22 +115,24 @@ class BackgroundWriter:
                 self._attempt(functools.partial(getattr(self.backend, method), *args, **kwargs), method)
 
     def _attempt(self, call: Callable[[], Any], method: str) -> None:
-        """Makes one call to a tracker, again after growing pauses, and drops the tracker when all attempts failed."""
+        """Calls the tracker, repeats a failed call after growing pauses, and drops the tracker after the last attempt."""
         pause = self.patience.first_pause
         for attempt in range(1, self.patience.max_attempts + 1):
             try:
                 call()
                 return
-            except ImportError as error:  # trying again installs nothing
+            except ImportError as error:
+                # A missing library stays missing: another attempt cannot succeed.
                 self._drop(str(error))
                 return
-            except Exception as error:  # noqa: BLE001  # whatever a tracker raises, the run goes on
+            except Exception as error:  # noqa: BLE001  # No error of a tracker may end the run.
                 if attempt == 1:
                     _LOGGER.warning("the tracker %s failed in %s and is tried again: %r", self.name, method, error)
                 if attempt == self.patience.max_attempts:
                     self._drop(f"{method} failed {attempt} times, last with {error!r}")
                     return
-            if self._is_ending.wait(pause) and attempt > 1:  # at the end of a run one quick second try is enough
+            # When the run ends, pauses are skipped, and a call gets only one more attempt.
+            if self._is_ending.wait(pause) and attempt > 1:
                 self._drop(f"{method} kept failing until the run was over")
                 return
             pause = min(pause * 2, self.patience.longest_pause)
@@ -143,7 +147,7 @@ class BackgroundWriter:
         )
 
     def wait(self, seconds: float = 10.0) -> bool:
-        """Waits until nothing is queued; False where that takes longer than `seconds`."""
+        """Waits until the queue is empty; returns False if that takes longer than ``seconds``."""
         deadline = time.monotonic() + seconds
         while not self._calls.empty() and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -151,9 +155,11 @@ class BackgroundWriter:
 
 
 def snapshot(value: Any) -> Any:
-    """The value as it is now: what waits in a queue must not change with the array or the dict that was given."""
+    """Copies tensors, arrays and dicts, because the caller may change them before the queued call is made."""
     if isinstance(value, torch.Tensor):
         return value.detach().clone()
     if isinstance(value, np.ndarray):
         return value.copy()
-    return {key: snapshot(item) for key, item in value.items()} if type(value) is dict else value
+    if type(value) is dict:
+        return {key: snapshot(item) for key, item in value.items()}
+    return value

@@ -1,7 +1,7 @@
-"""Drawing on arrays: an image and shapes in, an image out.
+"""Functions that draw shapes and text on an image array in place.
 
-Shapes are blended, not painted over: ``(1 - alpha) * image + alpha * color`` where a shape covers a pixel, and by the share
-that it covers where its edge crosses one. OpenCV draws shapes, Pillow draws text; both are looked up when first needed.
+Shapes are blended: a covered pixel becomes ``(1 - alpha) * image + alpha * color``, and a pixel on the edge of a shape is
+weighted by its covered share. OpenCV draws shapes and Pillow draws text; both are imported at the first use.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from .colors import RGB
 
 Image = np.ndarray  # (H, W, 3) uint8, RGB
 
-# Sub-pixel bits that OpenCV draws with: positions are rounded to 1/16 of a pixel.
+# Number of fractional bits in OpenCV's fixed-point coordinates: positions are rounded to 1/16 of a pixel.
 _SHIFT = 4
-# Matplotlib's line styles, as lengths of stroke and gap in line widths.
+# Matplotlib's line styles, as lengths of dashes and gaps in multiples of the line width.
 _DASHES: dict[str, tuple[float, ...]] = {
     "-": (), "solid": (), "--": (3.7, 1.6), "dashed": (3.7, 1.6), "-.": (6.4, 1.6, 1.0, 1.6),
     "dashdot": (6.4, 1.6, 1.0, 1.6), ":": (1.0, 1.65), "dotted": (1.0, 1.65), "none": (),
@@ -29,22 +29,22 @@ _DASHES: dict[str, tuple[float, ...]] = {
 
 
 def cv2() -> Any:
-    """OpenCV.
+    """Imports and returns OpenCV.
 
     Raises:
-        ModuleNotFoundError: it is not installed; says how to install it.
+        ModuleNotFoundError: OpenCV is not installed; the message says how to install it.
     """
     return optional_module("cv2", "drawing", "opencv-python-headless")
 
 
 def blend(image: Image, draw: Callable[[np.ndarray], None], alpha: float, box: tuple[int, int, int, int]) -> None:
-    """Blends what `draw` draws into an image.
+    """Draws on a copy of a part of an image, and blends the result into the image.
 
     Args:
-        image: changed in place.
-        draw: draws on an array that stands for the part of the image in `box`.
-        alpha: 0 leaves the image, 1 paints over it.
-        box: left, top, right, bottom in pixels; only this part is touched.
+        image: the image; it is changed in place.
+        draw: function that draws on an array, a copy of the part of the image in ``box``.
+        alpha: opacity of the drawing, from 0 (invisible) to 1 (opaque).
+        box: part of the image as left, top, right, bottom in pixels; pixels outside are not changed.
     """
     left, top, right, bottom = box
     if left >= right or top >= bottom:
@@ -55,14 +55,15 @@ def blend(image: Image, draw: Callable[[np.ndarray], None], alpha: float, box: t
     cv2().addWeighted(drawn, alpha, part, 1 - alpha, 0, dst=part)
 
 
-def _mixed(pixels: np.ndarray, color: RGB, weight: np.ndarray | float) -> np.ndarray:
+def _mix(pixels: np.ndarray, color: RGB, weight: np.ndarray | float) -> np.ndarray:
+    """Returns pixels with a colour blended in; ``weight`` is the share of the colour, from 0 to 1."""
     mixed = pixels + (np.asarray(color, np.float32) - pixels) * weight
     rounded: np.ndarray = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
     return rounded
 
 
 def around(points_N2: np.ndarray, margin: float, image: Image) -> tuple[int, int, int, int]:
-    """The part of the image that holds all points and a margin: left, top, right, bottom."""
+    """Returns the box (left, top, right, bottom) inside the image that contains all points and a margin around them."""
     height, width = image.shape[:2]
     (x0, y0), (x1, y1) = points_N2.min(axis=0) - margin, points_N2.max(axis=0) + margin + 1
     return (
@@ -76,7 +77,7 @@ def around(points_N2: np.ndarray, margin: float, image: Image) -> tuple[int, int
 def polygon(
     image: Image, points_N2: np.ndarray, *, edge: RGB | None, face: RGB | None, width: float, style: str, alpha: float
 ) -> None:
-    """Draws a closed polygon: filled with `face`, its outline on top in `edge`."""
+    """Draws a closed polygon: first the interior in colour ``face``, then the outline in colour ``edge``."""
     if face is not None:
         box = around(points_N2, 1, image)
         blend(image, lambda part: _fill(part, points_N2, face, box), alpha, box)
@@ -88,7 +89,7 @@ def polyline(image: Image, points_N2: np.ndarray, *, color: RGB, width: float, s
     """Draws an open line through points.
 
     Raises:
-        ValueError: an unknown line style.
+        ValueError: the line style is unknown.
     """
     strokes = _strokes(points_N2, width, style)
     box = around(points_N2, width, image)
@@ -112,8 +113,8 @@ def circle(
     style: str,
     alpha: float,
 ) -> None:
-    """Draws a circle: filled with `face`, its outline on top in `edge`."""
-    # As many corners as keep the polygon within a tenth of a pixel of the circle.
+    """Draws a circle: first the interior in colour ``face``, then the outline in colour ``edge``."""
+    # The circle is drawn as a polygon, with enough corners to deviate by at most a tenth of a pixel.
     corners = int(np.clip(np.pi / np.arccos(max(1 - 0.1 / max(radius, 0.2), -1)), 12, 720))
     angles = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     points_N2 = np.asarray(center, np.float64) + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -121,9 +122,9 @@ def circle(
 
 
 def overlay(image: Image, mask_HW: np.ndarray, *, color: RGB, alpha: float) -> None:
-    """Blends a colour in where a boolean mask is true."""
+    """Blends a colour into the pixels for which a boolean mask is true."""
     chosen = image[mask_HW]
-    image[mask_HW] = _mixed(chosen, color, alpha)
+    image[mask_HW] = _mix(chosen, color, alpha)
 
 
 def _fill(part: np.ndarray, points_N2: np.ndarray, color: RGB, box: tuple[int, int, int, int]) -> None:
@@ -132,19 +133,24 @@ def _fill(part: np.ndarray, points_N2: np.ndarray, color: RGB, box: tuple[int, i
 
 
 def _precision(points_N2: np.ndarray) -> tuple[int, int]:
-    """OpenCV's kind of line and its sub-pixel bits: upright lines fill whole pixels, slanted ones are smoothed."""
-    upright = (np.diff(points_N2, axis=0) == 0).any(axis=1).all()
-    return (cv2().LINE_8, 0) if upright else (cv2().LINE_AA, _SHIFT)
+    """Returns OpenCV's line type and number of fractional bits for a line.
+
+    Horizontal and vertical lines fill full pixels, so that they are sharp. Other lines are antialiased.
+    """
+    is_axis_parallel = (np.diff(points_N2, axis=0) == 0).any(axis=1).all()
+    if is_axis_parallel:
+        return cv2().LINE_8, 0
+    return cv2().LINE_AA, _SHIFT
 
 
 def _fixed(points_N2: np.ndarray, box: tuple[int, int, int, int], shift: int) -> np.ndarray:
-    """Points relative to the box, as OpenCV's fixed-point numbers."""
+    """Converts points to OpenCV's fixed-point coordinates, relative to the corner of a box."""
     fixed: np.ndarray = np.rint((points_N2 - box[:2]) * (1 << shift)).astype(np.int32)
     return fixed
 
 
 def _strokes(points_N2: np.ndarray, width: float, style: str) -> list[np.ndarray]:
-    """The pieces of a polyline that its style draws: all of it, its dashes, or nothing."""
+    """Returns the parts of a polyline that are drawn: the complete line, its dashes, or none for style ``"none"``."""
     if style not in _DASHES:
         raise UsageError(f"there is no line style {style!r}; there are {', '.join(map(repr, _DASHES))}")
     pattern = _DASHES[style]
@@ -152,7 +158,7 @@ def _strokes(points_N2: np.ndarray, width: float, style: str) -> list[np.ndarray
         return []
     if not pattern:
         return [points_N2]
-    # Positions of the dashes along the line, then the points at these positions.
+    # First compute where the dashes begin and end, as distances along the line; then the points at these distances.
     steps = np.hypot(*np.diff(points_N2, axis=0).T)
     along = np.concatenate([[0.0], np.cumsum(steps)])
     lengths = np.asarray(pattern) * max(width, 1)
@@ -166,6 +172,7 @@ def _strokes(points_N2: np.ndarray, width: float, style: str) -> list[np.ndarray
 
 
 def _between(points_N2: np.ndarray, along: np.ndarray, start: float, end: float) -> np.ndarray:
+    """Returns the part of a polyline between two distances; ``along`` is the distance of each of its points."""
     inner = points_N2[(along > start) & (along < end)]
     tips = [[np.interp(position, along, points_N2[:, axis]) for axis in (0, 1)] for position in (start, end)]
     return np.concatenate([tips[:1], inner, tips[1:]])
@@ -176,7 +183,7 @@ def _between(points_N2: np.ndarray, along: np.ndarray, start: float, end: float)
 
 @functools.lru_cache(maxsize=256)
 def font(size: int, family: str) -> Any:
-    """A font of a size in pixels: a file or a family that Pillow finds, else Pillow's own."""
+    """Returns a Pillow font of a size in pixels: a font file, a font of the system, DejaVu Sans or Pillow's default."""
     fonts = optional_module("PIL.ImageFont", "text in an image", "pillow")
     for name in (family, f"{family}.ttf", "DejaVuSans.ttf"):
         try:
@@ -188,7 +195,10 @@ def font(size: int, family: str) -> Any:
 
 @functools.lru_cache(maxsize=4096)
 def text_mask(text: str, size: int, family: str) -> np.ndarray:
-    """A text as (height, width) uint8: how much of each pixel it covers. Labels repeat, so masks are kept."""
+    """Renders a text as (height, width) uint8, the coverage of each pixel from 0 to 255.
+
+    The masks are cached, because the labels of an image repeat.
+    """
     from PIL import Image as PilImage
     from PIL import ImageDraw
 
@@ -216,21 +226,22 @@ def write(
     horizontal: str,
     background: dict[str, Any] | None,
 ) -> None:
-    """Writes a text so that `position` is its corner, edge or middle, as its alignments say.
+    """Draws a text; the alignments say which part of the text is at ``position``.
 
     Args:
-        image: changed in place.
-        text: may have several lines.
+        image: the image; it is changed in place.
+        text: the text, which may have several lines.
         position: x and y in pixels.
-        color: of the letters.
+        color: colour of the letters.
         size: height of the letters in pixels.
-        family: of the font.
+        family: font family or path of a font file.
         vertical: ``top``, ``center``, ``bottom`` or ``baseline``.
         horizontal: ``left``, ``center`` or ``right``.
-        background: ``facecolor``, ``edgecolor``, ``alpha`` and ``pad`` (in letter heights) of a box behind the text.
+        background: ``facecolor``, ``edgecolor``, ``alpha`` and ``pad`` of a box behind the text. A ``pad`` below 1 is in
+            letter heights, otherwise in pixels.
 
     Raises:
-        ValueError: an unknown alignment.
+        ValueError: an alignment is unknown.
     """
     mask = text_mask(text, size, family)
     height, width = mask.shape
@@ -243,7 +254,7 @@ def write(
 
     def letters(part: np.ndarray) -> None:
         covered = mask[box[1] - y : box[3] - y, box[0] - x : box[2] - x]
-        part[:] = _mixed(part, color, covered[..., None].astype(np.float32) / 255)
+        part[:] = _mix(part, color, covered[..., None].astype(np.float32) / 255)
 
     blend(image, letters, 1.0, box)
 
@@ -253,7 +264,8 @@ def _background(image: Image, box: tuple[int, int, int, int], size: int, setting
     from .colors import to_rgb
 
     pad = settings.get("pad", 0.2)
-    pad = pad * size if pad < 1 else pad
+    if pad < 1:
+        pad = pad * size
     left, top, right, bottom = box[0] - pad, box[1] - pad, box[2] + pad, box[3] + pad
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float64)
     alpha = float(settings.get("alpha", 1.0))

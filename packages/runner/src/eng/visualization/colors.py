@@ -1,4 +1,4 @@
-"""Colours by name, by matplotlib's letters, or as numbers."""
+"""Conversion of colours (names, matplotlib's letters or numbers) to RGB values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eng.logging.optional import optional_module
 
 RGB = tuple[int, int, int]
 
-# Matplotlib's one-letter colours, which configs use; every other name is Pillow's (the CSS colours and #rrggbb).
+# Matplotlib's one-letter colours, which configs of MMEngine's libraries use. Pillow knows all other names (CSS, #rrggbb).
 _LETTERS: dict[str, RGB] = {
     "b": (0, 0, 255), "g": (0, 128, 0), "r": (255, 0, 0), "c": (0, 191, 191), "m": (191, 0, 191), "y": (191, 191, 0),
     "k": (0, 0, 0), "w": (255, 255, 255),
@@ -18,21 +18,23 @@ _LETTERS: dict[str, RGB] = {
 
 
 def to_rgb(color: Any) -> RGB | None:
-    """A colour as three numbers from 0 to 255, or None for ``"none"``.
+    """Converts a colour to three integers from 0 to 255; ``"none"`` gives None.
 
     Args:
-        color: a name (``"g"``, ``"tomato"``, ``"#ff0000"``, ``"none"``), or three whole numbers from 0 to 255.
+        color: a name (``"g"``, ``"tomato"``, ``"#ff0000"``, ``"none"``), or three integers from 0 to 255.
 
     Raises:
-        ValueError: no such name (near names are given), or a number out of range.
-        TypeError: something else.
+        ValueError: the name is unknown (the message suggests similar names), or a number is out of range.
+        TypeError: ``color`` is neither a name nor a sequence of three or four numbers.
 
     Examples:
         >>> to_rgb("r"), to_rgb("#00ff7f"), to_rgb((1, 2, 3)), to_rgb("none")
         ((255, 0, 0), (0, 255, 127), (1, 2, 3), None)
     """
     if isinstance(color, str):
-        return None if color == "none" else _named(color)
+        if color == "none":
+            return None
+        return _rgb_of_name(color)
     if isinstance(color, Sequence) and len(color) in (3, 4):
         channels = [int(channel) for channel in color[:3]]
         if not all(0 <= channel <= 255 for channel in channels):
@@ -41,13 +43,14 @@ def to_rgb(color: Any) -> RGB | None:
     raise TypeError(f"a colour is a name or three numbers from 0 to 255, not {color!r}")
 
 
-def _named(name: str) -> RGB:
-    """The colour of a name of matplotlib's or Pillow's."""
+def _rgb_of_name(name: str) -> RGB:
+    """Looks a colour's name up in matplotlib's letters and in Pillow's table."""
     if name in _LETTERS:
         return _LETTERS[name]
     colors = optional_module("PIL.ImageColor", f"the colour {name!r}", "pillow")
     try:
-        red, green, blue, *_ = colors.getrgb(name)  # a fourth number is the opacity
+        # "#rrggbbaa" gives a fourth number, the opacity, which is dropped.
+        red, green, blue, *_ = colors.getrgb(name)
         return red, green, blue
     except ValueError:
         hint = suggest(name, [*colors.colormap, *_LETTERS], otherwise="")
@@ -55,10 +58,10 @@ def _named(name: str) -> RGB:
 
 
 def for_each(value: Any, count: int, name: str) -> list[Any]:
-    """One value for each of `count` things: the same for all, or a list with one each.
+    """Returns a list of ``count`` values, one per shape: ``value`` itself if it is a list, otherwise ``value`` repeated.
 
     Raises:
-        ValueError: the list has another length.
+        ValueError: ``value`` is a list of another length.
     """
     if not isinstance(value, list):
         return [value] * count

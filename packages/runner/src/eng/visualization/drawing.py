@@ -1,9 +1,9 @@
-"""The drawing half of the visualizer: checked arguments in, shapes on its image out."""
+"""Drawing, the base class of Visualizer with the methods that check their arguments and draw shapes on an image."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,41 +24,44 @@ Number = int | float
 
 __all__ = ["Drawing"]
 
+_DEFAULT_AREA = 36.0
+
 
 class Drawing:
-    """Draws on one image; calls follow one another and draw on what is there."""
+    """Draws shapes and texts on one image. Each call draws on the result of the calls before."""
 
+    fig_save_cfg: Mapping[str, Any] = {}
     _image: np.ndarray | None = None
     _overlay: Overlay | None = None
 
     # --- the image ---------------------------------------------------------------------------------------------
 
     def set_image(self, image: np.ndarray) -> None:
-        """Sets the image to draw on; drawing leaves the given array as it is.
+        """Sets the image to draw on. The image is copied, so drawing does not change the array.
 
         Args:
-            image: (height, width) or (height, width, 1) grey, (height, width, 3) RGB or (height, width, 4) with an
-                opacity, which is dropped; uint8, and other types are rounded to it.
+            image: (height, width) or (height, width, 1) grey, (height, width, 3) RGB, or (height, width, 4) RGB with an
+                alpha channel, which is dropped; uint8 from 0 to 255. Other number types are rounded to uint8.
 
         Raises:
-            ValueError: None, or an array of another shape.
+            ValueError: ``image`` is None, or an array of another shape.
         """
         self._image = as_rgb(image)
         self._overlay = None
         self.height, self.width = self._image.shape[:2]
-        # Readable at every size of image: letters of about a ninetieth of its side, ten pixels at least.
+        # Text should be readable on an image of any size: its height is 1/90 of the image's side, and at least 10 pixels.
         self._default_font_size = max(int(np.sqrt(self.height * self.width) // 90), 10)
 
     def get_image(self) -> np.ndarray:
-        """A copy of the image with what was drawn on it, (height, width, 3) uint8, RGB, exactly as large as it was set.
+        """Returns a copy of the image with all drawings, (height, width, 3) uint8 RGB, in the size of the original image.
 
         Raises:
-            NoImageError: there is none (a ValueError and an AttributeError).
+            NoImageError: :meth:`set_image` was not called (the error is a ValueError and an AttributeError).
         """
         return self._canvas().copy()
 
     def _canvas(self) -> np.ndarray:
-        """The image itself, on which shapes are drawn in place."""
+        """Returns the array on which shapes are drawn in place. Drawings on the matplotlib figure are copied into it before."""
         if self._overlay is not None:
             self._image, self._overlay = self._overlay.render(), None
         if self._image is None:
@@ -73,28 +76,30 @@ class Drawing:
         continue_key: str = " ",
         backend: str = "matplotlib",
     ) -> None:
-        """Opens a window with the image, or with `drawn_img`.
+        """Shows an image in a window until a key is pressed or the time is over.
 
         Args:
-            drawn_img: (height, width, 3) uint8, RGB.
-            win_name: its title.
-            wait_time: seconds that it stays; 0 waits for the key.
-            continue_key: closes it.
+            drawn_img: image to show, (height, width, 3) uint8 RGB; None (default) shows the image with all drawings.
+            win_name: title of the window.
+            wait_time: seconds until the window is closed; 0 waits for the key.
+            continue_key: key that closes the window.
             backend: ``"matplotlib"`` or ``"cv2"``.
 
         Raises:
-            ValueError: another backend, or no image.
+            ValueError: the backend is unknown, or there is no image.
         """
-        window.show(self.get_image() if drawn_img is None else drawn_img, win_name, wait_time, continue_key, backend)
+        if drawn_img is None:
+            drawn_img = self.get_image()
+        window.show(drawn_img, win_name, wait_time, continue_key, backend)
 
     @property
     def ax_save(self) -> Axes:
-        """Matplotlib's axes over the image, for libraries that draw with them; ``text`` needs no matplotlib."""
+        """Axes of a matplotlib figure over the image, for code that draws with matplotlib; ``text`` works without it."""
         return Axes(self)
 
     @property
     def fig_save(self) -> Any:
-        """The matplotlib figure of :attr:`ax_save`; what is drawn on it is in the image that :meth:`get_image` gives."""
+        """The matplotlib figure of :attr:`ax_save`; :meth:`get_image` includes the drawings on it."""
         return self._open_overlay().figure
 
     @property
@@ -105,15 +110,18 @@ class Drawing:
     @property
     def dpi(self) -> float:
         """Dots per inch of :attr:`fig_save`."""
-        return float(dict(getattr(self, "fig_save_cfg", {})).get("dpi", DPI))
+        return float(self.fig_save_cfg.get("dpi", DPI))
 
     def _open_overlay(self) -> Overlay:
         if self._overlay is None:
-            self._overlay = Overlay(self._image, dict(getattr(self, "fig_save_cfg", {})))
+            self._overlay = Overlay(self._image, dict(self.fig_save_cfg))
         return self._overlay
 
     def _is_posion_valid(self, position: np.ndarray) -> bool:
-        """Whether points (x and y in the last dimension) lie in the image, its edge included. The reference's spelling."""
+        """Whether points (x and y in the last dimension) are inside the image or on its edge.
+
+        The misspelt name is MMEngine's; visualizers of other libraries call it.
+        """
         return bool(((position >= 0) & (position <= (self.width, self.height))).all())
 
     def _warn_outside(self, points_N2: np.ndarray, name: str) -> None:
@@ -135,18 +143,19 @@ class Drawing:
         face_colors: Color | list[Any] = "none",
         alpha: Number = 0.8,
     ) -> Self:
-        """Draws boxes; what lies outside the image is cut off.
+        """Draws boxes. Parts outside the image are cut off, with a warning.
 
         Args:
             bboxes: (4,) or (N, 4), x1 y1 x2 y2 in pixels.
-            edge_colors: one colour, or a list with one for each box; ``"none"`` draws no outline.
-            line_styles: ``-``, ``--``, ``-.`` or ``:``, or a list.
-            line_widths: in pixels, or a list.
-            face_colors: one colour to fill with, or a list.
-            alpha: 0 draws nothing, 1 paints over.
+            edge_colors: colour of the outline, or a list with one colour per box; ``"none"`` draws no outline.
+            line_styles: ``-``, ``--``, ``-.`` or ``:``, or a list with one style per box.
+            line_widths: width of the outline in pixels, or a list with one width per box.
+            face_colors: fill colour, or a list with one colour per box; ``"none"`` (default) does not fill.
+            alpha: opacity, from 0 (invisible) to 1 (opaque).
 
         Raises:
-            ValueError: another shape, ``x1 > x2`` or ``y1 > y2``, an unknown colour or style, or a list of another length.
+            ValueError: ``bboxes`` has another shape, ``x1 > x2`` or ``y1 > y2``, a colour or style is unknown, or a list has
+                another length than ``bboxes``.
         """
         boxes_N4 = _points(bboxes, 4, "bboxes")
         turned = np.flatnonzero((boxes_N4[:, 0] > boxes_N4[:, 2]) | (boxes_N4[:, 1] > boxes_N4[:, 3]))
@@ -171,15 +180,15 @@ class Drawing:
         """Draws closed polygons.
 
         Args:
-            polygons: (M, 2) x and y in pixels, or a list of such.
-            edge_colors, line_styles, line_widths, face_colors, alpha: as of `draw_bboxes`.
+            polygons: corners of one polygon, (M, 2) with x and y in pixels, or a list of such arrays.
+            edge_colors, line_styles, line_widths, face_colors, alpha: see :meth:`draw_bboxes`.
 
         Raises:
-            ValueError: as `draw_bboxes`.
+            ValueError: see :meth:`draw_bboxes`.
         """
-        corners = [
-            _points(points, 2, "polygons") for points in (polygons if isinstance(polygons, list) else [polygons])
-        ]
+        if not isinstance(polygons, list):
+            polygons = [polygons]
+        corners = [_points(points, 2, "polygons") for points in polygons]
         self._canvas()
         for points_N2 in corners:
             self._warn_outside(points_N2, "draw_polygons")
@@ -198,12 +207,12 @@ class Drawing:
         """Draws circles.
 
         Args:
-            center: (2,) or (N, 2), x and y in pixels.
-            radius: (N,) in pixels.
-            edge_colors, line_styles, line_widths, face_colors, alpha: as of `draw_bboxes`.
+            center: (2,) or (N, 2), x and y of the centres in pixels.
+            radius: (N,) radii in pixels.
+            edge_colors, line_styles, line_widths, face_colors, alpha: see :meth:`draw_bboxes`.
 
         Raises:
-            ValueError: as `draw_bboxes`, or other numbers of centres and radii.
+            ValueError: the numbers of centres and radii differ; otherwise see :meth:`draw_bboxes`.
         """
         image, centers_N2 = self._canvas(), _points(center, 2, "center")
         radii_N = _numbers(radius, "radius").reshape(-1)
@@ -227,12 +236,12 @@ class Drawing:
         """Draws straight lines.
 
         Args:
-            x_datas: (2,) or (N, 2), x of the two ends in pixels.
-            y_datas: the same for y.
-            colors, line_styles, line_widths: one, or a list with one for each line.
+            x_datas: (2,) or (N, 2), x of each line's two ends in pixels.
+            y_datas: (2,) or (N, 2), y of each line's two ends in pixels.
+            colors, line_styles, line_widths: one value, or a list with one value per line.
 
         Raises:
-            ValueError: other shapes, unequal ones, an unknown colour or style, or a list of another length.
+            ValueError: the arrays have other or different shapes, a colour or style is unknown, or a list has another length.
         """
         image, x_N2, y_N2 = self._canvas(), _points(x_datas, 2, "x_datas"), _points(y_datas, 2, "y_datas")
         if x_N2.shape != y_N2.shape:
@@ -255,15 +264,17 @@ class Drawing:
 
         Args:
             positions: (2,) or (N, 2), x and y in pixels.
-            colors: one, or a list with one for each point.
+            colors: one colour, or a list with one colour per point.
             marker: ``None`` or ``"o"`` for discs, ``"s"`` squares, ``"^"`` triangles, ``"x"`` or ``"+"`` crosses.
-            sizes: (N,) area in square pixels, or one for all points; 36 by default.
+            sizes: (N,) areas in square pixels, or one area for all points; 36 by default.
 
         Raises:
-            ValueError: another shape or marker, an unknown colour, or a list of another length.
+            ValueError: ``positions`` has another shape, the marker or a colour is unknown, or a list has another length.
         """
         image, points_N2 = self._canvas(), _points(positions, 2, "positions")
-        areas_N = np.full(len(points_N2), 36.0) if sizes is None else _areas(sizes, len(points_N2))
+        if sizes is None:
+            sizes = _DEFAULT_AREA
+        areas_N = _areas(sizes, len(points_N2))
         chosen = for_each(colors, len(points_N2), "colors")
         for point, area, color in zip(points_N2, areas_N, chosen, strict=True):
             _draw_marker(image, point, float(np.sqrt(area) / 2), to_rgb(color), marker or "o")
@@ -281,31 +292,36 @@ class Drawing:
         bboxes: dict[str, Any] | list[dict[str, Any]] | None = None,
         font_properties: Any = None,
     ) -> Self:
-        """Writes texts.
+        """Draws texts.
 
         Args:
-            texts: one, or a list; lines are split at line breaks.
+            texts: one text or a list of texts; a text is split into lines at line breaks.
             positions: (2,) or (N, 2), x and y in pixels.
-            font_sizes: height of the letters in pixels; by the image's size by default.
-            colors: one, or a list with one for each text.
-            vertical_alignments: ``top``, ``center``, ``bottom`` or ``baseline`` of the text lies at its position.
-            horizontal_alignments: ``left``, ``center`` or ``right`` of it does.
-            font_families: names of fonts or files of them.
+            font_sizes: height of the letters in pixels; None (default) depends on the size of the image.
+            colors: one colour, or a list with one colour per text.
+            vertical_alignments: part of the text that is at its position: ``top``, ``center``, ``bottom`` or ``baseline``.
+            horizontal_alignments: part of the text that is at its position: ``left``, ``center`` or ``right``.
+            font_families: names of font families or paths of font files.
             bboxes: ``facecolor``, ``edgecolor``, ``alpha`` and ``pad`` of a box behind the text.
-            font_properties: matplotlib's `FontProperties`, whose file or family and size count.
+            font_properties: matplotlib's `FontProperties`; only its file or family and its size are used.
 
         Raises:
-            ValueError: other numbers of texts and positions, an unknown colour or alignment, or a list of another length.
+            ValueError: the numbers of texts and positions differ, a colour or alignment is unknown, or a list has another
+                length than the texts.
         """
         image, points_N2 = self._canvas(), _points(positions, 2, "positions")
         self._warn_outside(points_N2, "draw_texts")
-        items = [texts] if isinstance(texts, str) else list(texts)
+        items = [texts]
+        if not isinstance(texts, str):
+            items = list(texts)
         if len(items) != len(points_N2):
             raise UsageError(f"{len(items)} texts need as many positions, got {len(points_N2)}")
         if font_properties is not None:
-            font_families, font_sizes = _of_properties(font_properties, font_families, font_sizes)
+            font_families, font_sizes = _font_settings(font_properties, font_sizes)
+        if font_sizes is None:
+            font_sizes = self._default_font_size
         columns = (
-            for_each(self._default_font_size if font_sizes is None else font_sizes, len(items), "font_sizes"),
+            for_each(font_sizes, len(items), "font_sizes"),
             for_each(colors, len(items), "colors"),
             for_each(vertical_alignments, len(items), "vertical_alignments"),
             for_each(horizontal_alignments, len(items), "horizontal_alignments"),
@@ -327,19 +343,20 @@ class Drawing:
         colors: Color | list[Any] = "g",
         alphas: float | list[float] = 0.8,
     ) -> Self:
-        """Blends colours in where masks are true.
+        """Blends a colour into the image where a mask is true.
 
         Args:
-            binary_masks: (H, W) or (N, H, W) bool (or 0 and 1), of the image's size.
-            colors: one, or a list with one for each mask.
-            alphas: one, or a list.
+            binary_masks: (H, W) or (N, H, W) bool (or 0 and 1), in the size of the image.
+            colors: one colour, or a list with one colour per mask.
+            alphas: opacity of the colour from 0 to 1, or a list with one opacity per mask.
 
         Raises:
-            ValueError: masks of another size than the image, an unknown colour, or a list of another length.
+            ValueError: the masks have another size than the image, a colour is unknown, or a list has another length.
         """
         image = self._canvas()
         masks_NHW = _array(binary_masks, "binary_masks")
-        masks_NHW = masks_NHW[None] if masks_NHW.ndim == 2 else masks_NHW
+        if masks_NHW.ndim == 2:
+            masks_NHW = masks_NHW[None]
         if masks_NHW.ndim != 3 or masks_NHW.shape[1:] != image.shape[:2]:
             raise UsageError(f"masks must be {image.shape[:2]} like the image, got {masks_NHW.shape[-2:]}")
         pairs = zip(for_each(colors, len(masks_NHW), "colors"), for_each(alphas, len(masks_NHW), "alphas"), strict=True)
@@ -361,23 +378,30 @@ class Drawing:
 
 
 class Axes:
-    """Matplotlib's axes as visualizers of libraries use them: texts go onto the image itself, all else onto a figure."""
+    """Stands in for matplotlib's axes in visualizers of other libraries.
+
+    ``text`` draws on the image itself, without matplotlib. All other methods are those of the axes of a matplotlib figure.
+    """
 
     def __init__(self, drawing: Drawing) -> None:
         self.drawing = drawing
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # copying and pickling look for such names
+        if name.startswith("__"):
+            # `copy` and `pickle` look for special methods, which must not open a figure.
             raise AttributeError(name)
-        return getattr(self.drawing._open_overlay().axes, name)  # noqa: SLF001  # the axes belong to it
+        return getattr(self.drawing._open_overlay().axes, name)  # noqa: SLF001  # Drawing creates its Axes.
 
     def text(self, x: float, y: float, s: str, **kwargs: Any) -> None:
-        """Writes a text, with matplotlib's keywords."""
+        """Draws a text at (x, y) in pixels; accepts the keywords of matplotlib's ``Axes.text``."""
         size = kwargs.get("size", kwargs.get("fontsize"))
+        font_size = None
+        if isinstance(size, (int, float)):
+            font_size = int(size)
         self.drawing.draw_texts(
             s,
             np.array([x, y]),
-            font_sizes=int(size) if isinstance(size, (int, float)) else None,
+            font_sizes=font_size,
             colors=kwargs.get("color", kwargs.get("c", "k")),
             vertical_alignments=kwargs.get("verticalalignment", kwargs.get("va", "baseline")),
             horizontal_alignments=kwargs.get("horizontalalignment", kwargs.get("ha", "left")),
@@ -402,8 +426,10 @@ def _numbers(value: Any, name: str) -> np.ndarray:
 
 
 def _areas(sizes: Any, count: int) -> np.ndarray:
-    """An area for each of `count` points, out of one for all or one each."""
-    areas_N = _numbers(sizes if isinstance(sizes, torch.Tensor) else np.asarray(sizes), "sizes").reshape(-1)
+    """Returns an area per point; ``sizes`` is one area for all points or one area per point."""
+    if not isinstance(sizes, torch.Tensor):
+        sizes = np.asarray(sizes)
+    areas_N = _numbers(sizes, "sizes").reshape(-1)
     if len(areas_N) not in (1, count):
         raise UsageError(f"sizes: expected one area or {count}, got {len(areas_N)}")
     return np.broadcast_to(areas_N, count)
@@ -411,13 +437,15 @@ def _areas(sizes: Any, count: int) -> np.ndarray:
 
 def _points(value: Any, columns: int, name: str) -> np.ndarray:
     array = _numbers(value, name)
-    array = array[None] if array.ndim == 1 else array
+    if array.ndim == 1:
+        array = array[None]
     if array.ndim != 2 or array.shape[1] != columns:
         raise UsageError(f"{name}: expected ({columns},) or (N, {columns}), got {np.shape(value)}")
     return array
 
 
 def _looks(count: int, edges: Any, styles: Any, widths: Any, faces: Any) -> list[dict[str, Any]]:
+    """Returns outline colour, line style, line width and fill colour of each shape, as arguments of ``canvas.polygon``."""
     columns = (
         for_each(edges, count, "edge_colors"), for_each(styles, count, "line_styles"),
         for_each(widths, count, "line_widths"), for_each(faces, count, "face_colors"),
@@ -429,7 +457,7 @@ def _looks(count: int, edges: Any, styles: Any, widths: Any, faces: Any) -> list
 
 
 def _draw_marker(image: np.ndarray, point: np.ndarray, half: float, color: Any, marker: str) -> None:
-    """Draws one marker; `half` is half of its width in pixels."""
+    """Draws one marker around a point; ``half`` is half of the marker's width in pixels."""
     if color is None:
         return
     look: dict[str, Any] = {"edge": None, "face": color, "width": 1.0, "style": "-", "alpha": 1.0}
@@ -449,11 +477,15 @@ def _draw_marker(image: np.ndarray, point: np.ndarray, half: float, color: Any, 
         raise UsageError(f"there is no marker {marker!r}; there are o, ., s, ^, x and +")
 
 
-def _of_properties(properties: Any, families: Any, sizes: Any) -> tuple[Any, Any]:
-    """Families and sizes from matplotlib's font properties, one or a list."""
-    items: Sequence[Any] = properties if isinstance(properties, list) else [properties]
-    names = [item.get_file() or item.get_family()[0] for item in items]
-    points = [round(item.get_size()) for item in items]
+def _font_settings(properties: Any, sizes: Any) -> tuple[Any, Any]:
+    """Returns font families and sizes from matplotlib's font properties, one object or a list; ``sizes`` takes precedence."""
     if isinstance(properties, list):
-        return names, (points if sizes is None else sizes)
-    return names[0], (points[0] if sizes is None else sizes)
+        settings = [_font_settings(item, None) for item in properties]
+        names: Any = [name for name, _ in settings]
+        points: Any = [size for _, size in settings]
+    else:
+        names = properties.get_file() or properties.get_family()[0]
+        points = round(properties.get_size())
+    if sizes is None:
+        return names, points
+    return names, sizes

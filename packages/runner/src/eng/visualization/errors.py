@@ -1,4 +1,4 @@
-"""What a visualizer cannot do; MMEngine raises other classes in these cases, which code written for it catches."""
+"""Errors of the visualizer. They also derive from the classes that MMEngine raises, so that old ``except`` clauses work."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ __all__ = ["DuplicateBackendError", "NoImageError"]
 
 
 class NoImageError(UsageError, AttributeError):
-    """Something is drawn or read, and no image was set; an AttributeError in MMEngine."""
+    """An image is drawn on or read before ``set_image`` was called; MMEngine raises an AttributeError."""
 
 
 class DuplicateBackendError(ValueError, RuntimeError):
-    """Two trackers have one name; a RuntimeError in MMEngine."""
+    """Two trackers have the same name; MMEngine raises a RuntimeError."""

@@ -1,4 +1,4 @@
-"""One call to all trackers, on rank 0."""
+"""FanOut: passes each call of the visualizer to all trackers, on rank 0 only."""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ __all__ = ["FanOut", "build_backends"]
 
 
 def build_backends(trackers: Any, save_dir: str | None) -> dict[str, BaseVisBackend]:
-    """Trackers by name out of configs and objects.
+    """Builds trackers from configs and objects, and returns them by name.
 
     Args:
-        trackers: one or several; a config may have a ``name``, by default the name of its class is used.
-        save_dir: their files go to ``vis_data`` in it. Without it, only objects and configs with their own
-            ``save_dir`` are used.
+        trackers: a tracker or config, or several. A config may have a ``name``; the default is the name of its class.
+        save_dir: folder in which the trackers write their files, in the subfolder ``vis_data``. If it is None, only objects
+            and configs with their own ``save_dir`` are used.
 
     Raises:
-        DuplicateBackendError: two have the same name (a ValueError and a RuntimeError).
-        TypeError: one is neither a tracker nor a config.
+        DuplicateBackendError: two trackers have the same name (the error is a ValueError and a RuntimeError).
+        TypeError: an item is neither a tracker nor a config.
     """
     items: Sequence[Any] = ()
-    if trackers is not None:
-        items = trackers if isinstance(trackers, Sequence) else [trackers]
+    if isinstance(trackers, Sequence):
+        items = trackers
+    elif trackers is not None:
+        items = [trackers]
     backends: dict[str, BaseVisBackend] = {}
     for item in items:
         name, backend = _build(item, save_dir)
@@ -47,7 +49,7 @@ def build_backends(trackers: Any, save_dir: str | None) -> dict[str, BaseVisBack
 
 
 def _build(item: Any, save_dir: str | None) -> tuple[str, BaseVisBackend | None]:
-    """Name and tracker of a config or an object; the tracker is None where it has no folder to write to."""
+    """Returns name and tracker for a config or an object; the tracker is None if it has no folder to write to."""
     if isinstance(item, BaseVisBackend):
         return type(item).__name__, item
     if not isinstance(item, Mapping):
@@ -59,17 +61,21 @@ def _build(item: Any, save_dir: str | None) -> tuple[str, BaseVisBackend | None]
     if "save_dir" not in cfg:
         return "", None
     backend_type = cfg["type"]
-    return name or (backend_type if isinstance(backend_type, str) else backend_type.__name__), VISBACKENDS.build(cfg)
+    if not name and isinstance(backend_type, str):
+        name = backend_type
+    elif not name:
+        name = backend_type.__name__
+    return name, VISBACKENDS.build(cfg)
 
 
 class FanOut:
-    """Passes each call to all trackers on rank 0; other ranks do nothing.
+    """Passes each call to all trackers on rank 0; on other ranks it does nothing.
 
-    A tracker whose class says ``in_background = True`` is called from a thread of its own. All others are called at once;
-    if one raises, the others still get the call; then the first exception is raised, with the tracker's name.
+    A tracker whose class sets ``in_background = True`` is called from a separate thread. The others are called directly. If
+    one of them raises, the remaining ones are still called; then the first exception is raised, with the tracker's name.
 
     Args:
-        backends: by name; the mapping may be changed later.
+        backends: trackers by name.
     """
 
     def __init__(self, backends: Mapping[str, BaseVisBackend]) -> None:
@@ -77,28 +83,31 @@ class FanOut:
         self._writers: dict[int, BackgroundWriter] = {}
 
     def __call__(self, method: str, *args: Any, **kwargs: Any) -> None:
-        """Calls `method` of all trackers."""
+        """Calls ``method`` of all trackers."""
         if not is_main_process():
             return
-        waiting = []
+        direct = []
         for name, backend in self.backends.items():
             if not _is_in_background(backend):
-                waiting.append((name, backend))
+                direct.append((name, backend))
                 continue
             writer = self._writer_of(name, backend)
-            writer.close() if method == "close" else writer(method, *args, **_accepted(backend, method, kwargs))
+            if method == "close":
+                writer.close()
+            else:
+                writer(method, *args, **_accepted(backend, method, kwargs))
         failure: Exception | None = None
-        for name, backend in waiting:
+        for name, backend in direct:
             try:
                 _call(backend, method, args, kwargs)
-            except Exception as error:  # noqa: BLE001  # raised again below, once all others were served
+            except Exception as error:  # noqa: BLE001  # The first error is raised below, after all trackers were called.
                 add_note(error, f"raised by the vis_backend {name!r} in {method}")
                 failure = failure or error
         if failure is not None:
             raise failure
 
     def abandon(self) -> None:
-        """Lets the threads of trackers end when their queues are empty; nobody waits for them."""
+        """Lets the threads of trackers end when their queues are empty, without waiting for them."""
         for writer in self._writers.values():
             writer.abandon()
 
@@ -110,21 +119,26 @@ class FanOut:
 
 
 def _is_in_background(backend: Any) -> bool:
-    """Whether the very class of a tracker asks for a thread: what a subclass adds may not be meant for one."""
+    """Whether the class of a tracker itself sets ``in_background``; a subclass may add methods that are not thread-safe."""
     return bool(vars(type(backend)).get("in_background", False))
 
 
 def _call(backend: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Calls a method of a tracker, if the tracker has it."""
     function = getattr(backend, method, None)
     if function is not None:
         function(*args, **_accepted(backend, method, kwargs))
-    elif method == "replay":  # a tracker of the reference's protocol
+    elif method == "replay":
+        # A tracker that was written for MMEngine has no `replay`.
         for line in args[0]:
             backend.add_scalars(line.values, line.step, **_accepted(backend, "add_scalars", line.position))
 
 
 def _accepted(backend: Any, method: str, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The keywords without those of a line's position that a tracker's method does not take."""
+    """Removes keywords such as ``axis`` and ``iteration`` that a tracker's method does not accept.
+
+    Trackers that were written for MMEngine do not know these keywords. All other keywords are passed on.
+    """
     if not kwargs or (accepted := _keywords_of(backend.__class__, method)) is None:
         return kwargs
     return {key: value for key, value in kwargs.items() if key in accepted or key not in POSITION_KEYS}
@@ -132,7 +146,7 @@ def _accepted(backend: Any, method: str, kwargs: dict[str, Any]) -> dict[str, An
 
 @functools.lru_cache(maxsize=256)
 def _keywords_of(backend_class: type, method: str) -> frozenset[str] | None:
-    """Names of the parameters of a method; None where it takes any keyword."""
+    """Returns the parameter names of a method; None if it accepts any keyword."""
     function = getattr(backend_class, method, None)
     if function is None:
         return None

@@ -1,4 +1,4 @@
-"""Feature maps as pictures."""
+"""draw_featmap: shows feature maps as heat maps."""
 
 from __future__ import annotations
 
@@ -25,24 +25,27 @@ def draw_featmap(
     resize_shape: tuple[int, int] | None = None,
     alpha: float = 0.5,
 ) -> np.ndarray:
-    """A feature map as a heat map, alone or over an image.
+    """Draws a feature map as a heat map, alone or over an image.
 
     Args:
         featmap: (C, H, W) floating point.
-        overlaid_image: over which the map is laid, as in :func:`~eng.visualization.images.as_rgb`; the map is resized to it.
-        channel_reduction: ``"squeeze_mean"`` averages the channels, ``"select_max"`` takes the one with the largest sum,
-            None shows several beside one another.
-        topk: without reduction, how many channels with the largest sums to show; 0 or less shows all, for C of 1 or 3.
-        arrangement: rows and columns of the pictures beside one another.
-        resize_shape: height and width that map and image are resized to.
-        alpha: share of the map where it lies over an image.
+        overlaid_image: image under the heat map, in one of the forms of :func:`~eng.visualization.images.as_rgb`. The
+            feature map is resized to the image.
+        channel_reduction: ``"squeeze_mean"`` averages the channels, ``"select_max"`` shows the channel with the largest
+            sum, None shows several channels in a grid.
+        topk: number of channels with the largest sums to show without reduction; with 0 or less a map of 1 or 3 channels
+            is averaged.
+        arrangement: rows and columns of the grid.
+        resize_shape: height and width to which map and image are resized.
+        alpha: opacity of the heat map over an image.
 
     Returns:
-        (h, w, 3) uint8 RGB.
+        The picture, (h, w, 3) uint8 RGB.
 
     Raises:
-        TypeError: `featmap` is no tensor.
-        ValueError: it has not three dimensions, an unknown reduction, or an arrangement too small for `topk`.
+        TypeError: ``featmap`` is not a tensor.
+        ValueError: ``featmap`` does not have three dimensions, the reduction is unknown, or the grid is too small for
+            ``topk``.
     """
     if not isinstance(featmap, torch.Tensor):
         raise UsageTypeError(f"featmap must be a tensor, got {type(featmap).__name__}")
@@ -63,11 +66,13 @@ def draw_featmap(
 def _aligned(
     map_CHW: torch.Tensor, image: np.ndarray | None, shape: tuple[int, int] | None
 ) -> tuple[torch.Tensor, np.ndarray | None]:
-    """Map and image in one size: that of `shape`, or else of the image, or else of the map."""
-    pixels = None if image is None else as_rgb(image)
-    if pixels is not None and shape is not None and tuple(shape) != pixels.shape[:2]:
-        pixels = cv2().resize(pixels, (shape[1], shape[0]))
-    target = shape if pixels is None else pixels.shape[:2]
+    """Resizes feature map and image to ``shape``; without it, the feature map to the size of the image."""
+    pixels, target = None, shape
+    if image is not None:
+        pixels = as_rgb(image)
+        if shape is not None and tuple(shape) != pixels.shape[:2]:
+            pixels = cv2().resize(pixels, (shape[1], shape[0]))
+        target = pixels.shape[:2]
     if target is None or tuple(map_CHW.shape[1:]) == tuple(target):
         return map_CHW, pixels
     return F.interpolate(map_CHW[None], tuple(target), mode="bilinear", align_corners=False)[0], pixels
@@ -80,7 +85,7 @@ def _largest(map_CHW: torch.Tensor, count: int) -> torch.Tensor:
 def _side_by_side(
     map_CHW: torch.Tensor, image: np.ndarray | None, topk: int, arrangement: tuple[int, int], alpha: float
 ) -> np.ndarray:
-    """The feature map as one heat map, or its `topk` largest channels in a grid."""
+    """Draws the ``topk`` channels with the largest sums in a grid; with ``topk <= 0`` the mean of all channels."""
     channels = len(map_CHW)
     if topk <= 0:
         if channels not in (1, 3):
@@ -98,9 +103,11 @@ def _side_by_side(
 
 
 def heat(map_HW: np.ndarray, image: np.ndarray | None, alpha: float) -> np.ndarray:
-    """A map in the colours from blue (least) to red (most), over an image where there is one."""
+    """Colours a map from blue (smallest value) to red (largest value), and blends it over an image if there is one."""
     span = map_HW.max() - map_HW.min()
-    scaled = (map_HW - map_HW.min()) / (span if span > 0 else 1)
+    if span <= 0:
+        span = 1
+    scaled = (map_HW - map_HW.min()) / span
     colored = cv2().applyColorMap((scaled * 255).astype(np.uint8), cv2().COLORMAP_JET)[..., ::-1]
     if image is None:
         return np.ascontiguousarray(colored)

@@ -1,7 +1,7 @@
-"""A matplotlib figure over the image, for visualizers that draw with matplotlib's own axes.
+"""Overlay: a matplotlib figure over the image, for visualizers that draw with matplotlib's axes.
 
-The image itself is drawn on with OpenCV. A library that asks for the figure or its axes gets a figure that shows the image
-as it is; what is drawn on it is taken over into the image before anybody looks at the image again.
+The visualizer itself draws with OpenCV. If other code asks for the figure or its axes, it gets a figure that shows the
+current image. The rendered figure replaces the image when the image is read or drawn on the next time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Overlay:
 
     Args:
         image: (height, width, 3) uint8, RGB; None for an empty figure.
-        settings: of matplotlib's ``Figure``.
+        settings: keyword arguments of matplotlib's ``Figure``.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -39,11 +39,11 @@ class Overlay:
         self.axes.axis(False)
         if image is not None:
             height, width = image.shape[:2]
-            # A hundredth of a pixel more, so that rounding never takes a row away.
+            # Matplotlib rounds the size down to pixels: a hundredth of a pixel more keeps the last row and column.
             self.figure.set_size_inches((width + 1e-2) / self.figure.dpi, (height + 1e-2) / self.figure.dpi)
             self.axes.imshow(image, extent=(0, width, height, 0), interpolation="none")
 
     def render(self) -> np.ndarray:
-        """The figure with all that was drawn on it, (height, width, 3) uint8, RGB."""
+        """Renders the figure with all drawings, as (height, width, 3) uint8 RGB."""
         self.canvas.draw()
         return np.asarray(self.canvas.buffer_rgba())[..., :3].copy()

@@ -1,4 +1,4 @@
-"""Images of any usual form as (height, width, 3) uint8."""
+"""as_rgb: converts images of all common forms to (height, width, 3) uint8 RGB."""
 
 from __future__ import annotations
 
@@ -14,35 +14,43 @@ __all__ = ["as_rgb"]
 
 
 def as_rgb(image: Any) -> np.ndarray:
-    """An image as (height, width, 3) uint8, RGB, in memory of its own.
+    """Converts an image to a new array (height, width, 3) uint8 RGB.
 
     Args:
         image: array or tensor, (height, width) or (height, width, 1) grey, (height, width, 3) RGB, or (height, width, 4)
-            RGB with an opacity, which is dropped. Numbers go from 0 to 255; those of another type than uint8 are rounded
-            and clipped, and true is 255.
+            RGB with an alpha channel, which is dropped. Values range from 0 to 255; types other than uint8 are rounded and
+            clipped, and True becomes 255.
 
     Raises:
-        ValueError: another shape, no pixel type, or None.
+        ValueError: ``image`` is None, has another shape, or does not contain numbers.
 
     Example:
         >>> as_rgb(np.full((2, 2), 7.6)).shape, int(as_rgb(np.full((2, 2, 1), 7.6)).max())
         ((2, 2, 3), 8)
     """
-    array = image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else image
-    array = None if array is None else np.asarray(array)
-    if array is None or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
-        shape = getattr(array, "shape", None)
+    if isinstance(image, torch.Tensor):
+        image = image.detach().cpu().numpy()
+    shape = None
+    if image is not None:
+        image = np.asarray(image)
+        shape = image.shape
+    if shape is None or len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3, 4)):
         raise UsageError(f"an image is (height, width, 3), with 1 or 4 channels, or (height, width), got {shape}")
+    array: np.ndarray = image
     if array.dtype.kind not in "buif":
         raise UsageError(f"an image holds numbers, got an array of {array.dtype}")
-    pixels = _as_bytes(array if array.ndim == 3 else array[..., None])
+    if array.ndim == 2:
+        array = array[..., None]
+    pixels = _as_bytes(array)
     if pixels.shape[2] == 1:
         return np.repeat(pixels, 3, axis=2)
-    return np.ascontiguousarray(pixels[..., :3]) if pixels.shape[2] == 4 else pixels
+    if pixels.shape[2] == 4:
+        return np.ascontiguousarray(pixels[..., :3])
+    return pixels
 
 
 def _as_bytes(array: np.ndarray) -> np.ndarray:
-    """The image as uint8: rounded and cut off at 0 and 255."""
+    """Converts an image to uint8: floating-point values are rounded and clipped to 0..255, True becomes 255."""
     if array.dtype == np.uint8:
         return array.copy()
     if array.dtype == bool:

@@ -1,4 +1,4 @@
-"""From the JSON lines of a run to a tracker, afterwards."""
+"""sync_run: writes the scalars of a finished run from its JSON lines to a tracker."""
 
 from __future__ import annotations
 
@@ -30,23 +30,22 @@ TARGETS = {
 def sync_run(
     work_dir: str | Path, target: str, options: Mapping[str, Any] | None = None, config: Any = None
 ) -> tuple[Path, Lines]:
-    """Writes the curves of a run, and its config, to a tracker.
-
-    Unlike in a run, what the tracker raises is raised here.
+    """Writes the scalars and the config of a run to a tracker. Errors of the tracker are raised.
 
     Args:
-        work_dir: of the run, or the folder of one of its starts; the newest start holds the curves of those before.
-        target: one of :data:`TARGETS`.
-        options: of the tracker's class; where the run's config has a tracker of this kind, it gives the others.
-        config: of the run.
+        work_dir: work directory of the run, or the folder of one of its starts. By default the newest start is read, which
+            contains the scalars of the earlier starts, too.
+        target: name of the tracker, one of :data:`TARGETS`.
+        options: arguments of the tracker's class. They take precedence over the settings of the same tracker in ``config``.
+        config: config of the run.
 
     Returns:
         The file that was read, and its lines.
 
     Raises:
-        ValueError: another target.
-        NoCurvesError: the run has no lines.
-        ModuleNotFoundError: the tracker is not installed.
+        ValueError: ``target`` is unknown.
+        NoCurvesError: the run has no JSON lines.
+        ModuleNotFoundError: the tracker's library is not installed.
     """
     if target not in TARGETS:
         raise ValueError(f"no tracker is called {target!r}; there are {', '.join(TARGETS)}")
@@ -64,7 +63,7 @@ def sync_run(
 
 
 def settings_in(config: Any, class_name: str) -> dict[str, Any]:
-    """What the config of a run says about the tracker of a class; nothing where it has none."""
+    """Returns the settings of a tracker's class in the config of a run; empty if the config does not use the tracker."""
     visualizer = (config or {}).get("visualizer") or {}
     configs = [*((config or {}).get("vis_backends") or ()), *(visualizer.get("vis_backends") or ())]
     matches = [
@@ -72,4 +71,6 @@ def settings_in(config: Any, class_name: str) -> dict[str, Any]:
         for backend_cfg in configs
         if str(backend_cfg.get("type", "")).rpartition(".")[2] == class_name
     ]
-    return {key: value for key, value in matches[-1].items() if key not in ("type", "name")} if matches else {}
+    if not matches:
+        return {}
+    return {key: value for key, value in matches[-1].items() if key not in ("type", "name")}

@@ -1,4 +1,4 @@
-"""``mmengine.visualization.utils``: what libraries import from there."""
+"""The functions that libraries import from ``mmengine.visualization.utils``."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from .colors import to_rgb
 
 
 def tensor2ndarray(value: np.ndarray | torch.Tensor) -> np.ndarray:
-    """An array, from a tensor on any device or an array."""
-    return value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+    """Converts a tensor on any device to an array; returns an array unchanged."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().numpy()
+    return value
 
 
 def color_val_matplotlib(colors: Any) -> Any:
-    """Colours as matplotlib takes them: names stay, three numbers from 0 to 255 become 0 to 1; lists too.
+    """Converts colours to matplotlib's form: numbers from 0 to 255 become 0 to 1, names are unchanged; also in lists.
 
     Raises:
-        TypeError: something else.
+        TypeError: a colour is neither a name nor a tuple of numbers.
     """
     if isinstance(colors, str):
         return colors
@@ -31,7 +33,7 @@ def color_val_matplotlib(colors: Any) -> Any:
 
 
 def color_str2rgb(color: str) -> tuple[int, ...]:
-    """Three numbers from 0 to 255 of a colour's name."""
+    """Returns the three numbers from 0 to 255 of a colour's name."""
     rgb = to_rgb(color)
     if rgb is None:
         raise ValueError("'none' is no colour")
@@ -39,6 +41,6 @@ def color_str2rgb(color: str) -> tuple[int, ...]:
 
 
 def img_from_canvas(canvas: Any) -> np.ndarray:
-    """The picture on a matplotlib canvas, (height, width, 3) uint8, RGB."""
+    """Renders a matplotlib canvas as (height, width, 3) uint8 RGB."""
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -1,4 +1,4 @@
-"""The module path under which libraries import trackers."""
+"""The trackers, at the module path from which libraries of MMEngine import them."""
 
 from ._base import BaseVisBackend, force_init_env
 from .writers import (

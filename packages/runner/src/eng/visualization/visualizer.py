@@ -1,4 +1,4 @@
-"""The visualizer: what a run shows, drawn on an image and written to trackers."""
+"""Visualizer: draws annotations on images, and writes scalars, images and configs of a run to trackers."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Visualizer(Drawing, ManagerMixin):
     """Draws on an image, and writes configs, scalars, images and graphs to all of its trackers.
 
     Args:
-        name: under which :meth:`get_instance` finds it.
-        image: to draw on; see :meth:`set_image`.
-        vis_backends: trackers, as configs or objects.
-        save_dir: their files go to ``vis_data`` in it.
-        fig_save_cfg: for the figure that images are drawn on.
-        fig_show_cfg: for the window.
+        name: name under which :meth:`get_instance` returns the visualizer.
+        image: image to draw on; see :meth:`set_image`.
+        vis_backends: the trackers, as configs or objects.
+        save_dir: folder in which the trackers write their files, in the subfolder ``vis_data``.
+        fig_save_cfg: options of the matplotlib figure :attr:`fig_save`.
+        fig_show_cfg: options of the figure in a window; they have no effect and exist for MMEngine's configs.
 
     Examples:
         >>> import tempfile
@@ -47,8 +47,9 @@ class Visualizer(Drawing, ManagerMixin):
         image: np.ndarray | None = None,
         vis_backends: Any = None,
         save_dir: str | None = None,
-        fig_save_cfg: Mapping[str, Any] = {"frameon": False},  # the reference's signature; never changed
-        fig_show_cfg: Mapping[str, Any] = {"frameon": False},  # as above
+        # The defaults are those of MMEngine's signature. They are copied below, so they are never changed.
+        fig_save_cfg: Mapping[str, Any] = {"frameon": False},
+        fig_show_cfg: Mapping[str, Any] = {"frameon": False},
     ) -> None:
         super().__init__(name)
         self._dataset_meta: dict[str, Any] | None = None
@@ -64,7 +65,10 @@ class Visualizer(Drawing, ManagerMixin):
 
     @classmethod
     def get_instance(cls, name: str, **kwargs: Any) -> Visualizer:
-        """The visualizer called `name`; one of a subclass is known to `Visualizer` too, so that anybody finds it."""
+        """Returns the visualizer with the name ``name``, and creates it at the first call.
+
+        An instance of a subclass is also registered in ``Visualizer``, so that code that does not know the subclass finds it.
+        """
         instance = super().get_instance(name, **kwargs)
         with Visualizer._instance_lock:
             Visualizer._instance_dict[name] = instance
@@ -73,12 +77,18 @@ class Visualizer(Drawing, ManagerMixin):
 
     @classmethod
     def make_current(cls, name: str) -> str | None:
-        """Makes the visualizer called `name` the current one, of `Visualizer` too; see the base class."""
+        """Makes the visualizer ``name`` the current instance of this class and of ``Visualizer``.
+
+        Returns:
+            The name of the former current instance of ``Visualizer``; None without one.
+        """
         before = super().make_current(name)
-        return before if cls is Visualizer else Visualizer.make_current(name)
+        if cls is Visualizer:
+            return before
+        return Visualizer.make_current(name)
 
     def release(self) -> None:
-        """Makes the class forget this visualizer, and `Visualizer` too, which knows those of subclasses."""
+        """Removes this visualizer from the instances of its class and of ``Visualizer``; the current one stays there."""
         super().release()
         with Visualizer._instance_lock:
             names = list(Visualizer._instance_dict)
@@ -87,16 +97,16 @@ class Visualizer(Drawing, ManagerMixin):
 
     @classmethod
     def find(cls, name: str) -> Visualizer | None:
-        """The visualizer called `name`, whatever its class; None where there is none."""
+        """Returns the visualizer with the name ``name``, an instance of any subclass; None if there is none."""
         return Visualizer._instance_dict.get(name)
 
     @classmethod
     def drop(cls, name: str) -> None:
-        """Gives the name of a visualizer free at once; whoever holds the visualizer goes on with it."""
+        """Unregisters the visualizer with the name ``name``. The object itself can still be used."""
         with Visualizer._instance_lock:
             dropped = Visualizer._instance_dict.pop(name, None)
             if dropped is not None:
-                type(dropped)._instance_dict.pop(name, None)  # noqa: SLF001  # of a subclass
+                type(dropped)._instance_dict.pop(name, None)  # noqa: SLF001  # The instances of a subclass of this class.
 
     @property
     def _vis_backends(self) -> dict[str, BaseVisBackend]:
@@ -104,7 +114,7 @@ class Visualizer(Drawing, ManagerMixin):
 
     @_vis_backends.setter
     def _vis_backends(self, backends: Mapping[str, BaseVisBackend]) -> None:
-        # Hooks of libraries take all trackers away where a window is to be shown.
+        # MMPretrain's and MMDetection's visualization hooks set this attribute to {} when they show a window.
         self._fan_out.backends = dict(backends)
 
     @property
@@ -117,69 +127,72 @@ class Visualizer(Drawing, ManagerMixin):
         self._dataset_meta = dataset_meta
 
     def get_backend(self, name: str) -> BaseVisBackend | None:
-        """The tracker called `name`; None where there is none, as in MMEngine."""
+        """Returns the tracker with the name ``name``; None if there is none, as in MMEngine."""
         return self._vis_backends.get(name)
 
     def add_config(self, config: Any, **kwargs: Any) -> None:
-        """Writes the config of the run."""
+        """Writes the config of the run to all trackers."""
         self._config = config
         self._fan_out("add_config", config, **kwargs)
 
     def add_graph(self, model: torch.nn.Module, data_batch: Any, **kwargs: Any) -> None:
-        """Writes the graph of the model."""
+        """Writes the graph of the model to all trackers that can show graphs."""
         self._fan_out("add_graph", model, data_batch, **kwargs)
 
     def add_image(self, name: str, image: np.ndarray, step: int = 0) -> None:
-        """Writes an image; see :func:`~eng.visualization.images.as_rgb` for what is one."""
+        """Writes an image, in one of the forms of :func:`~eng.visualization.images.as_rgb`, to all trackers."""
         self._fan_out("add_image", name, image, step)
 
     def add_scalar(self, name: str, value: float | torch.Tensor | np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes a number; `kwargs` as in :meth:`add_scalars`."""
+        """Writes a scalar to all trackers; ``kwargs`` are those of :meth:`add_scalars`."""
         self._has_curves = True
         self._fan_out("add_scalar", name, value, step, **{**self._moment(), **current_axis(), **kwargs})
 
     def add_scalars(
         self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
     ) -> None:
-        """Writes several numbers of one step.
+        """Writes several scalars of one step to all trackers.
 
         Args:
-            scalar_dict: by name.
-            step: to which they belong.
-            file_path: a file for them alone, in the folder of each tracker that has files.
-            **kwargs: for the trackers; ``axis`` says what `step` counts, ``"iter"`` or ``"epoch"``, and so does
-                :func:`~eng.visualization.axis.step_counts` around the call.
+            scalar_dict: scalars by name.
+            step: iteration or epoch of the scalars.
+            file_path: name of an additional file for these scalars, in the folder of each tracker that writes files.
+            **kwargs: further options of the trackers. ``axis`` is the unit of ``step``, ``"iter"`` or ``"epoch"``; it can
+                also be set with :func:`~eng.visualization.axis.step_counts` around the call.
         """
         self._has_curves = True
         position = {**self._moment(), **current_axis(), **kwargs}
         self._fan_out("add_scalars", scalar_dict, step, file_path, **position)
 
-    # --- a run that is stopped and goes on ---------------------------------------------------------------------
+    # --- resumed runs ------------------------------------------------------------------------------------------
 
     def follow(self, moment: Callable[[], Mapping[str, Any]]) -> None:
-        """Marks all scalars from now on with where in the run they were written.
+        """Adds the current position in the run to all scalars that are written from now on.
 
         Args:
-            moment: gives ``iteration`` and ``mode``, as in :class:`~eng.visualization.curves.Line`. Of a method, the
-                object is not kept alive: visualizers are known by name for longer than a run lives.
+            moment: function that returns ``iteration`` and ``mode``, as in :class:`~eng.visualization.curves.Line`. If it is
+                a method, only a weak reference to its object is stored: a visualizer stays registered by its name after
+                the run, and must not keep the runner in memory.
         """
-        self._moment = _without_owner(moment) if inspect.ismethod(moment) else moment
+        if inspect.ismethod(moment):
+            moment = _without_owner(moment)
+        self._moment = moment
 
     @property
     def scalar_file(self) -> Path | None:
-        """Where the JSON lines are written; None without a LocalVisBackend."""
+        """Path of the JSON lines file with the scalars; None without a LocalVisBackend."""
         local = (backend for backend in self._vis_backends.values() if isinstance(backend, LocalVisBackend))
         return next((backend.scalar_file for backend in local), None)
 
     def go_on_from(self, lines: Iterable[Line], file_path: str | None = None) -> None:
-        """Makes the curves of all trackers those of `lines`, to which the run then adds.
+        """Writes the earlier scalars of a resumed run to all trackers, so that its curves are continuous.
 
-        Where this visualizer wrote curves already, as in a run that goes back to a checkpoint, each tracker begins a new
-        run: most trackers cannot take points back.
+        If this visualizer has written scalars before, because the run returns to an earlier checkpoint, each tracker begins
+        a new run: most trackers cannot delete points.
 
         Args:
-            lines: what was written up to the place where the run goes on.
-            file_path: as in :meth:`add_scalars`.
+            lines: scalars that were written up to the iteration at which the run resumes.
+            file_path: name of an additional file for these scalars, in the folder of each tracker that writes files.
         """
         if self._has_curves:
             self._fan_out("start_over")
@@ -199,23 +212,25 @@ class Visualizer(Drawing, ManagerMixin):
         wait_time: int = 0,
         step: int = 0,
     ) -> None:
-        """Draws a sample with its annotations. Tasks differ, so a library's own visualizer overrides it; here it does nothing."""
+        """Draws a sample with its annotations. Does nothing here: each library overrides the method for its own task."""
 
     def close(self) -> None:
         """Closes all trackers."""
         self._fan_out("close")
 
     def abandon(self) -> None:
-        """Closes all trackers without waiting for any, as the run that wrote to them is gone."""
+        """Closes all trackers without waiting for queued data, after the runner that used them was deleted."""
         self._fan_out.abandon()
 
 
 def _without_owner(moment: Callable[[], Mapping[str, Any]]) -> Callable[[], Mapping[str, Any]]:
-    """The same as long as the object that the method belongs to lives; nothing afterwards."""
+    """Wraps a method so that it does not keep its object alive; after the object is deleted, the wrapper returns ``{}``."""
     reference = weakref.WeakMethod(moment)
 
-    def moment_of_the_living() -> Mapping[str, Any]:
+    def weak_moment() -> Mapping[str, Any]:
         method = reference()
-        return method() if method is not None else {}
+        if method is None:
+            return {}
+        return method()
 
-    return moment_of_the_living
+    return weak_moment

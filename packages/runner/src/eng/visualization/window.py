@@ -1,4 +1,4 @@
-"""Showing an image and waiting for a key."""
+"""Shows an image in a window and waits for a key."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from .canvas import cv2
 
 
 def show(image: np.ndarray, title: str, wait_seconds: float, continue_key: str, backend: str) -> None:
-    """Opens a window with an image.
+    """Shows an image in a window until a key is pressed or the time is over.
 
     Args:
         image: (h, w, 3) uint8 RGB.
-        title: of the window.
-        wait_seconds: how long it stays; 0 waits for the key.
-        continue_key: closes it.
+        title: title of the window.
+        wait_seconds: seconds until the window is closed; 0 waits for the key.
+        continue_key: key that closes the window of matplotlib; OpenCV accepts any key.
         backend: ``"matplotlib"`` or ``"cv2"``.
 
     Raises:
-        ValueError: another backend.
+        ValueError: the backend is unknown.
     """
     if backend == "cv2":
         cv2().imshow(title, image[..., ::-1])

@@ -1,4 +1,4 @@
-"""The curves of runs, from the JSON lines that every run leaves in its work dir."""
+"""Curves: the scalars of runs over time, read from the JSON lines that each run writes into its work directory."""
 
 from ._reading import Damage
 from .choose import UnknownCurveError, choose_names, load_runs

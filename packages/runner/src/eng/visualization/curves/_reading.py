@@ -1,4 +1,4 @@
-"""JSON objects out of a file that may be damaged, without holding the file in memory."""
+"""Reads JSON lines from a file that may be damaged, in chunks, so that a large file does not fill the memory."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _LARGEST = 1 << 62
 
 @dataclass
 class Damage:
-    """Lines of a file that could not be read.
+    """Record of the lines of a file that could not be read.
 
     Args:
-        numbers: of the lines, from 1.
-        first_text: beginning of the first of them.
-        ends_in_half: whether the last line was cut, as by a kill.
-        num_good: lines that could be read.
+        numbers: numbers of the damaged lines, counted from 1.
+        first_text: beginning of the first damaged line.
+        ends_in_half: whether the last line is incomplete, because the writing process was killed.
+        num_good: number of lines that could be read.
     """
 
     numbers: list[int] = field(default_factory=list)
@@ -35,22 +35,22 @@ class Damage:
     num_good: int = 0
 
     def note(self, number: int, line: bytes) -> None:
-        """Notes a line that cannot be read."""
+        """Adds a line that cannot be read to this record."""
         if not self.numbers:
             self.first_text = line[:60].decode("utf-8", "backslashreplace")
         self.numbers.append(number)
 
 
 class LineSource:
-    """What a file of JSON lines held when it was opened, to be read any number of times.
+    """A file of JSON lines with the content that it had when it was opened; it can be read several times.
 
-    The file stays open: a run that goes on replaces its own file while trackers still read the earlier one.
+    The file stays open: a resumed run replaces its file by a new one while trackers still read the old one.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,29 +61,30 @@ class LineSource:
         self._lock = threading.Lock()
 
     def objects(self, damage: Damage) -> Iterator[dict[str, Any]]:
-        """The objects of the lines, in order; lines that are none are left out and noted in `damage`."""
+        """Yields the JSON object of each line, in order; lines that are no objects are recorded in ``damage``."""
         number = 0
-        for line, is_whole in self._lines():
+        for line, is_complete in self._lines():
             if not line.strip():
                 continue
             number += 1
-            value = _parsed(line)
+            value = _parse(line)
             if value is not None:
                 damage.num_good += 1
                 yield value
-            elif not is_whole and line.lstrip().startswith(b"{"):
+            elif not is_complete and line.lstrip().startswith(b"{"):
                 damage.ends_in_half = True
             else:
                 damage.note(number, line)
 
     def _lines(self) -> Iterator[tuple[bytes, bool]]:
-        """Each line, and whether a line break ended it; of one that is absurdly long only the beginning."""
+        """Yields each line, and whether it ended with a line break; a line above 64 MiB is cut."""
         position, waiting = 0, b""
         while position < self._size:
             with self._lock:
                 self._file.seek(position)
                 chunk = self._file.read(min(_CHUNK_BYTES, self._size - position))
-            if not chunk:  # somebody cut the file meanwhile
+            if not chunk:
+                # Another process truncated the file after it was opened.
                 break
             position += len(chunk)
             *lines, unfinished = chunk.split(b"\n")
@@ -96,19 +97,22 @@ class LineSource:
             yield waiting, False
 
 
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    """The object on a line; None where there is none, or where its position is not made of numbers and names."""
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """Parses a line as a JSON object; None if it is none, or if ``step``, ``axis`` and so on have wrong types."""
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) and _has_position(value) else None
+    if isinstance(value, dict) and _has_position(value):
+        return value
+    return None
 
 
 def _has_position(value: dict[str, Any]) -> bool:
-    return all(_is_number(value[key]) for key in ("step", "iteration") if key in value) and all(
-        value[key] is None or isinstance(value[key], str) for key in ("axis", "mode") if key in value
-    )
+    """Whether ``step`` and ``iteration`` are numbers and ``axis`` and ``mode`` are texts, as far as they are present."""
+    numbers = [value[key] for key in ("step", "iteration") if key in value]
+    names = [value[key] for key in ("axis", "mode") if key in value]
+    return all(map(_is_number, numbers)) and all(name is None or isinstance(name, str) for name in names)
 
 
 def _is_number(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Which runs and curves to show."""
+"""Chooses the runs and curves that a table, picture or page shows."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ __all__ = ["UnknownCurveError", "choose_names", "load_runs"]
 
 
 class UnknownCurveError(ValueError):
-    """No run has a curve of this name."""
+    """No run has a curve with this name."""
 
 
 def load_runs(work_dirs: Sequence[str | Path]) -> list[Curves]:
-    """The curves of several runs, with names that tell them apart and what differs in their configs.
+    """Reads the curves of several runs, with unique names and the settings in which their configs differ.
 
     Args:
-        work_dirs: of runs, or folders that hold several.
+        work_dirs: work directories of runs, or folders with several runs below them.
 
     Raises:
-        NoCurvesError: one of them has none.
+        NoCurvesError: a run has no curves.
     """
     paths = list(dict.fromkeys(path for folder in work_dirs for path in run_folders(Path(folder).resolve())))
     runs = [load_curves(path, name) for path, name in zip(paths, short_names(paths), strict=True)]
@@ -36,14 +36,14 @@ def load_runs(work_dirs: Sequence[str | Path]) -> list[Curves]:
 
 
 def choose_names(runs: Sequence[Curves], wanted: Sequence[str]) -> list[str]:
-    """Names of the curves to show: those that are asked for, or all: losses and metrics first, timings last.
+    """Returns the names of the curves to show: the wanted ones, or all, with losses and metrics first and timings last.
 
     Args:
-        runs: of which at least one must have each.
-        wanted: names; empty for all.
+        runs: the runs; each wanted curve must exist in at least one of them.
+        wanted: names of curves; empty for all.
 
     Raises:
-        UnknownCurveError: no run has one of them; near names are told.
+        UnknownCurveError: no run has a wanted curve; the message suggests similar names.
     """
     known = list(dict.fromkeys(name for run in runs for name in run.names))
     for name in wanted:

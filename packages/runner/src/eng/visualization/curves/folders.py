@@ -1,4 +1,4 @@
-"""Folders of runs: which lie below a folder, and what tells them apart."""
+"""Finds the work directories of runs below a folder, and the names and settings that distinguish the runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _LONGEST_VALUE = 24
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """The work dirs of the runs below a folder; the folder itself where there are none, and for a single start or a file."""
+    """Returns the work directories of the runs below a folder.
+
+    If there are none, because the folder belongs to a single start of a run or is a file, the result is the folder itself.
+    """
     if not folder.is_dir():
         return [folder]
     starts = {path.parents[1] for path in folder.rglob("vis_data/scalars.json")}
@@ -24,7 +27,7 @@ def run_folders(folder: Path) -> list[Path]:
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
-    """Names that tell folders apart: as much of the end of their paths as that takes.
+    """Returns a name for each folder: the last parts of its path, as many as are needed to make all names different.
 
     Example:
         >>> short_names([Path("/a/x/run"), Path("/a/y/run")])
@@ -38,10 +41,12 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def what_differs(starts: Sequence[Path]) -> list[str]:
-    """For each start, what its config has and those of others have not, such as ``lr=0.1``; "" where nothing is known.
+    """Returns, for each start of a run, the settings in which its config differs from the others, such as ``lr=0.1``.
+
+    A start without a readable record of its config gets "".
 
     Args:
-        starts: folders in which runs left their passports.
+        starts: folders of starts, in which runs write their records ("passports").
     """
     configs = [_config_of(start) for start in starts]
     known = [config for config in configs if config]
@@ -52,13 +57,18 @@ def what_differs(starts: Sequence[Path]) -> list[str]:
 
 
 def _config_of(start: Path) -> Mapping[str, str]:
+    """Returns the config in the record of a start, with its values as text; empty if there is none."""
     passport = read_record(start / PASSPORT)
-    config = passport.get("config") if isinstance(passport, dict) else None
-    return {str(key): str(value) for key, value in config.items()} if isinstance(config, dict) else {}
+    if not isinstance(passport, dict):
+        return {}
+    config = passport.get("config")
+    if not isinstance(config, dict):
+        return {}
+    return {str(key): str(value) for key, value in config.items()}
 
 
 def _short_keys(keys: Sequence[str]) -> dict[str, str]:
-    """For each dotted key, its last part, or as many parts as tell it from the others."""
+    """Maps each dotted key to its last part, or to as many last parts as distinguish it from the other keys."""
     short = {}
     for key in keys:
         parts = key.split(".")
@@ -71,10 +81,14 @@ def _short_keys(keys: Sequence[str]) -> dict[str, str]:
 
 
 def _difference(config: Mapping[str, str], labels: Mapping[str, str]) -> str:
-    parts = [f"{label}={_shown(config[key])}" for key, label in labels.items() if key in config]
-    more = ["…"] if len(parts) > _MOST_DIFFERENCES else []
-    return ", ".join([*parts[:_MOST_DIFFERENCES], *more])
+    """Formats the first three differing settings of a config, such as ``lr=0.1, depth=50``."""
+    parts = [f"{label}={_shorten(config[key])}" for key, label in labels.items() if key in config]
+    if len(parts) > _MOST_DIFFERENCES:
+        parts = [*parts[:_MOST_DIFFERENCES], "…"]
+    return ", ".join(parts)
 
 
-def _shown(value: str) -> str:
-    return value if len(value) <= _LONGEST_VALUE else f"{value[: _LONGEST_VALUE - 1]}…"
+def _shorten(value: str) -> str:
+    if len(value) <= _LONGEST_VALUE:
+        return value
+    return f"{value[: _LONGEST_VALUE - 1]}…"

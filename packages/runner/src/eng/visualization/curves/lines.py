@@ -1,4 +1,4 @@
-"""JSON lines of scalars: reading them, and cutting them where a run goes on."""
+"""Reads the JSON lines with a run's scalars, and selects the lines that a resumed run keeps."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from ._reading import Damage, LineSource
 __all__ = ["Line", "Lines", "LinesError", "cut", "has_training", "read_lines", "survives"]
 
 logger = logging.getLogger(__name__)
-# What tells where a line belongs, beside its values.
+# Keys of a line that give its position in the run; all other keys are scalars.
 POSITION_KEYS = ("step", "axis", "iteration", "mode")
 
 
 class LinesError(ValueError):
-    """A file is not made of JSON lines; the message names file and line."""
+    """A file does not contain JSON lines; the message has the file and the line."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """Values that belong to one step.
+    """The scalars of one step.
 
     Args:
-        values: by name.
-        step: their position on the axis.
-        axis: ``"iter"`` or ``"epoch"``; None where the writer did not say.
-        iteration: training iterations that were over once the line was due; None where nobody counted.
-        mode: ``"train"``, ``"val"`` or ``"test"``; ``"epoch"`` for what is written between iterations, as at the end of an
-            epoch.
+        values: scalars by name.
+        step: position of the scalars on the x axis.
+        axis: unit of ``step``, ``"iter"`` or ``"epoch"``; None if the writer did not record it.
+        iteration: number of completed training iterations when the line was written; None if it was not recorded.
+        mode: ``"train"``, ``"val"`` or ``"test"``; ``"epoch"`` for scalars that are written between iterations, such as at
+            the end of an epoch.
     """
 
     values: dict[str, Any]
@@ -44,41 +44,42 @@ class Line:
 
     @property
     def position(self) -> dict[str, Any]:
-        """The keywords that say where the line belongs, those that are known."""
+        """The recorded ones of ``axis``, ``iteration`` and ``mode``, as keyword arguments."""
         known = {"axis": self.axis, "iteration": self.iteration, "mode": self.mode}
         return {key: value for key, value in known.items() if value is not None}
 
     def as_dict(self) -> dict[str, Any]:
-        """The line as it stands in a file."""
+        """Returns the line as the JSON object that is written to a file."""
         return {**self.values, "step": self.step, **self.position}
 
 
 class Lines(Sequence[Line]):
-    """The lines of a file, each step once, read anew whenever somebody goes through them.
+    """The lines of a file, without repeated steps. Each iteration over the object reads the file again.
 
-    A run that was stopped while it wrote leaves half a line at the end, which is left out, and so are lines that a power
-    cut or another program damaged. Where a file goes back to an earlier iteration (MMEngine appends to the file of the
-    run that it goes on with), the later lines count.
+    Damaged lines and an incomplete last line, which a killed run leaves, are left out. If the iterations in a file go back,
+    because MMEngine appends to the file of the run that it resumes, the later lines replace the earlier ones.
 
     Args:
-        path: of the file.
-        keep: which lines to take; all by default.
-        damage: where lines that cannot be read are noted; they are logged by default.
+        path: path of the file.
+        keep: function that selects lines; None (default) selects all.
+        damage: gets the record of lines that cannot be read; None (default) logs a warning about them.
 
     Raises:
         LinesError: no line is a JSON object.
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
     """
 
     def __init__(
         self, path: str | Path, keep: Callable[[Line], bool] | None = None, damage: Damage | None = None
     ) -> None:
         self._source = LineSource(Path(path))
-        noted = Damage() if damage is None else damage
-        self._chosen = _choose(_with_positions(self._source.objects(noted)), keep or (lambda _: True))
-        _check(noted, Path(path))
+        record = damage
+        if record is None:
+            record = Damage()
+        self._chosen = _choose(_with_positions(self._source.objects(record)), keep or (lambda _: True))
+        _check(record, Path(path))
         if damage is None:
-            _report(noted, Path(path))
+            _report(record, Path(path))
 
     def __iter__(self) -> Iterator[Line]:
         lines = _with_positions(self._source.objects(Damage()))
@@ -94,7 +95,7 @@ class Lines(Sequence[Line]):
     def __getitem__(self, index: slice) -> list[Line]: ...
 
     def __getitem__(self, index: int | slice) -> Line | list[Line]:
-        """A line by its number; reads the file up to it."""
+        """Returns a line by its number, for which the file is read up to that line."""
         if isinstance(index, slice):
             return list(self)[index]
         number = range(len(self))[index]
@@ -102,15 +103,15 @@ class Lines(Sequence[Line]):
 
 
 def read_lines(path: str | Path, keep: Callable[[Line], bool] | None = None, damage: Damage | None = None) -> Lines:
-    """The lines of a file; see :class:`Lines`."""
+    """Reads the lines of a file; see :class:`Lines` for the arguments."""
     return Lines(path, keep, damage)
 
 
 def has_training(path: str | Path) -> bool:
-    """Whether a file holds lines of a training, and not of a validation alone; looks no further than the first of them.
+    """Whether a file contains lines of a training, and not only of a validation. Reading stops at the first such line.
 
     Raises:
-        LinesError: no line up to there is a JSON object.
+        LinesError: the file was read to its end, and no line is a JSON object.
     """
     damage = Damage()
     lines = _with_positions(LineSource(Path(path)).objects(damage))
@@ -126,8 +127,11 @@ def _check(damage: Damage, path: Path) -> None:
 
 
 def _report(damage: Damage, path: Path) -> None:
+    """Logs warnings about damaged lines and an incomplete last line."""
     if damage.numbers:
-        count = f"{len(damage.numbers)} lines are" if len(damage.numbers) > 1 else "a line is"
+        count = "a line is"
+        if len(damage.numbers) > 1:
+            count = f"{len(damage.numbers)} lines are"
         logger.warning(
             "%s: %s damaged and left out, the first is line %d: %r", path, count, damage.numbers[0], damage.first_text
         )
@@ -136,7 +140,10 @@ def _report(damage: Damage, path: Path) -> None:
 
 
 def _with_positions(entries: Iterable[dict[str, Any]]) -> Iterator[Line]:
-    """Lines with axis and iteration; MMEngine's tell them only for training, and validation lies behind it."""
+    """Converts JSON objects to lines, and adds missing axes, iterations and modes.
+
+    MMEngine writes ``iter`` and ``epoch`` only for training. A validation gets those of the training line before it.
+    """
     iteration, epoch = 0, None
     for raw in entries:
         values = {key: value for key, value in raw.items() if key not in POSITION_KEYS}
@@ -147,62 +154,73 @@ def _with_positions(entries: Iterable[dict[str, Any]]) -> Iterator[Line]:
             iteration, epoch = int(step), values.get("epoch")
             axis, mode = axis or "iter", mode or "train"
         elif axis is None and "iter" not in values and epoch is not None:
-            axis, mode = ("epoch" if step == epoch else "iter"), mode or "val"
+            axis, mode = "iter", mode or "val"
+            if step == epoch:
+                axis = "epoch"
         yield Line(values, step, axis, iteration, mode)
 
 
 def _choose(lines: Iterable[Line], keep: Callable[[Line], bool]) -> bytearray:
-    """For each line, 1 where it counts: it is to be kept, and no later line goes back to its iteration or before."""
+    """Returns 1 or 0 for each line: 1 if ``keep`` selects it and no later line goes back to its iteration or before."""
     chosen = bytearray()
-    numbers, iterations = array("q"), array("q")  # of the lines that count so far
+    # Numbers and iterations of the lines that no later line has replaced so far.
+    numbers, iterations = array("q"), array("q")
     for number, line in enumerate(lines):
-        here = line.iteration or 0
-        if iterations and here < iterations[-1]:
-            while iterations and iterations[-1] >= here:
+        iteration = line.iteration or 0
+        if iterations and iteration < iterations[-1]:
+            while iterations and iterations[-1] >= iteration:
                 iterations.pop()
                 chosen[numbers.pop()] = 0
         numbers.append(number)
-        iterations.append(here)
-        chosen.append(1 if keep(line) else 0)
+        iterations.append(iteration)
+        chosen.append(bool(keep(line)))
     return chosen
 
 
 def survives(iteration: int, validated_iteration: int, *, epoch_is_over: bool = True) -> Callable[[Line], bool]:
-    """Whether a run that goes on will not produce a line again; arguments as of :func:`cut`."""
-    comes_again = {"val": validated_iteration < iteration, "epoch": not epoch_is_over}
+    """Returns a function that tells whether a resumed run will not write a line again; see :func:`cut` for the arguments."""
+    is_repeated = {"val": validated_iteration < iteration, "epoch": not epoch_is_over}
 
     def keep(line: Line) -> bool:
-        here = line.iteration or 0
-        return here < iteration or (here == iteration and not comes_again.get(line.mode or "train", False))
+        line_iteration = line.iteration or 0
+        if line_iteration == iteration:
+            return not is_repeated.get(line.mode or "train", False)
+        return line_iteration < iteration
 
     return keep
 
 
 def cut(lines: Iterable[Line], iteration: int, validated_iteration: int, *, epoch_is_over: bool = True) -> list[Line]:
-    """The lines that a run which goes on will not produce again.
+    """Returns the lines that a resumed run will not write again.
 
     Args:
-        lines: of the run so far.
-        iteration: iterations that are over where it goes on.
-        validated_iteration: iterations that were over at the last whole validation; a validation that was due at
-            `iteration` and not over runs again.
-        epoch_is_over: False where the run goes on inside an epoch, whose end, if that is next, comes again.
+        lines: lines of the run before the resume.
+        iteration: number of completed iterations at which the run resumes.
+        validated_iteration: number of completed iterations at the last completed validation. If it is below ``iteration``,
+            a validation at ``iteration`` was interrupted and runs again.
+        epoch_is_over: whether the run resumes between two epochs. Inside an epoch, the lines of its end are written again.
     """
     keep = survives(iteration, validated_iteration, epoch_is_over=epoch_is_over)
     return [line for line in lines if keep(line)]
 
 
 def on_axis(line: Line) -> Line:
-    """The line with an axis in any case: the iteration where nobody said."""
-    return line if line.axis else replace(line, axis="iter")
+    """Returns the line with the axis ``"iter"`` if its writer did not record an axis."""
+    if line.axis:
+        return line
+    return replace(line, axis="iter")
 
 
 def tracker_name(name: str, mode: str | None) -> str:
-    """The name of a value's curve: a validation's times and losses have the names of training's in the lines.
+    """Returns the name of a scalar's curve.
+
+    The times and losses of a validation have the same names as those of training, so they get the prefix ``val/``.
 
     Example:
         >>> tracker_name("loss", "train"), tracker_name("loss", "val"), tracker_name("hard/loss", "val")
         ('loss', 'val/loss', 'hard/loss')
     """
     is_of_training_too = name in ("time", "data_time") or ("loss" in name and "/" not in name)
-    return f"{mode}/{name}" if mode in ("val", "test") and is_of_training_too else name
+    if mode in ("val", "test") and is_of_training_too:
+        return f"{mode}/{name}"
+    return name

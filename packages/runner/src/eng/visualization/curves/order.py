@@ -1,4 +1,4 @@
-"""The order in which curves are shown: what tells how good a run is before what tells how fast."""
+"""The order in which curves are shown: losses and metrics first, then hyperparameters, then speed and memory."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _LOSS, _METRIC, _SETTING, _TIMING = range(4)
 
 
 def is_timing(name: str) -> bool:
-    """Whether a curve tells speed or memory, which a reader looks for last."""
+    """Whether a curve shows speed or memory use; such curves are shown last."""
     return _last(name) in _TIMINGS
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Losses, metrics, settings such as rates, then timings; within each in the order in which they were first written.
+    """Sorts names of curves: losses, metrics, hyperparameters, then timings; each group in the original order.
 
     Example:
         >>> in_order(["lr", "data_time", "acc", "loss_ce", "loss"])
@@ -41,12 +41,15 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def _group(name: str) -> int:
+    """Returns the group of a curve, by which curves are sorted."""
     last = _last(name)
     if is_timing(name):
         return _TIMING
     if last in _SETTINGS or last.endswith("_lr"):
         return _SETTING
-    return _LOSS if "loss" in last.lower() else _METRIC
+    if "loss" in last.lower():
+        return _LOSS
+    return _METRIC
 
 
 def _last(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Curves as one page that needs nothing else: no network, no other file."""
+"""Renders curves as one HTML page that needs no network and no other file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
+from itertools import zip_longest
 from typing import Any
 
 from .order import is_timing
@@ -17,56 +18,60 @@ __all__ = ["fill_page", "page_data", "render_page"]
 
 
 def render_page(runs: Sequence[Curves], names: Sequence[str], title: str = "Curves") -> str:
-    """The page, as HTML: a chart for each name, in which all runs lie above one another.
+    """Renders the page as HTML, with one chart per name that contains the curves of all runs.
 
     Args:
-        runs: with names of their own.
-        names: of the curves to show, in this order; timings are folded away.
-        title: of the page.
+        runs: the runs, with different names.
+        names: names of the curves to show, in this order; charts of timings are collapsed.
+        title: title of the page.
     """
     return fill_page(page_data(runs, names), title)
 
 
 def fill_page(data: Mapping[str, Any], title: str, *, source: str = "") -> str:
-    """The page with its data.
+    """Fills the page's template with data.
 
     Args:
-        data: of :func:`page_data`.
-        title: of the page.
-        source: address that the page asks for newer data; "" asks nobody.
+        data: the data from :func:`page_data`.
+        title: title of the page.
+        source: address from which the page loads newer data; "" for a page that never does.
     """
-    # "<" would let a name end the script element.
+    connect = ""
+    if source:
+        connect = "connect-src 'self'; "
     text = json.dumps({**data, "source": source}, allow_nan=False)
     parts = {
         "title": html.escape(title),
+        # "</script>" in the name of a run would end the script element, so "<" is escaped.
         "data": text.replace("<", "\\u003c"),
         "script": _file("page.js"),
-        "connect": "connect-src 'self'; " if source else "",
+        "connect": connect,
     }
-    # In one pass: a name such as "{{script}}" in the data is text, not a place to fill.
+    # All placeholders are replaced in one pass, so that a name such as "{{script}}" in the data is not replaced.
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts.get(match[1], match[0]), _file("page.html"))
 
 
 def page_data(
     runs: Sequence[Curves], names: Sequence[str], status: Sequence[str] = (), most_points: int | None = None
 ) -> dict[str, Any]:
-    """What the page draws, as JSON can hold it.
+    """Returns the runs and charts of the page as JSON data.
 
     Args:
-        runs: with names of their own.
-        names: of the curves to show, in this order.
-        status: of each run, shown beside its name.
-        most_points: of one curve; of longer ones the lowest and the highest of neighbours are taken. None takes all.
+        runs: the runs, with different names.
+        names: names of the curves to show, in this order.
+        status: status of each run, which is shown beside its name.
+        most_points: maximum number of points of a curve. A longer curve is reduced to the minimum and maximum of each group
+            of adjacent points. None (default) keeps all points.
     """
     described = [
-        {"name": run.name, "title": run.title, "status": status[number] if number < len(status) else ""}
-        for number, run in enumerate(runs)
+        {"name": run.name, "title": run.title, "status": text}
+        for run, text in zip_longest(runs, status[: len(runs)], fillvalue="")
     ]
     return {"runs": described, "charts": _charts(runs, names, most_points)}
 
 
 def _charts(runs: Sequence[Curves], names: Sequence[str], most_points: int | None) -> list[dict[str, Any]]:
-    """The data of each chart for the page: its name, its axis and one curve for each run."""
+    """Returns the data of each chart: its name, its axis and one curve per run."""
     keys = dict.fromkeys(key for name in names for run in runs for key in run.points if key[0] == name)
     charts = []
     for name, axis in keys:
@@ -74,15 +79,22 @@ def _charts(runs: Sequence[Curves], names: Sequence[str], most_points: int | Non
         for number, run in enumerate(runs):
             steps, values = _thinned(*run.points.get((name, axis), ([], [])), most_points)
             if steps:
-                curves.append([number, steps, [value if math.isfinite(value) else None for value in values]])
+                curves.append([number, steps, [_finite_or_none(value) for value in values]])
         charts.append({"name": name, "axis": axis, "folded": is_timing(name), "curves": curves})
     return charts
+
+
+def _finite_or_none(value: float) -> float | None:
+    """Replaces NaN and infinity, which JSON cannot represent, by None."""
+    if math.isfinite(value):
+        return value
+    return None
 
 
 def _thinned(
     steps: Sequence[float], values: Sequence[float], most_points: int | None
 ) -> tuple[Sequence[float], Sequence[float]]:
-    """The lowest and the highest of each stretch, and the last point."""
+    """Reduces a curve to about ``most_points``: the minimum and maximum of each group of points, and the last point."""
     if most_points is None or len(steps) <= most_points:
         return steps, values
     size = math.ceil(2 * len(steps) / most_points)
@@ -90,8 +102,10 @@ def _thinned(
     for begin in range(0, len(steps), size):
         stretch = range(begin, min(begin + size, len(steps)))
         finite = [index for index in stretch if math.isfinite(values[index])]
-        ends = [min(finite, key=values.__getitem__), max(finite, key=values.__getitem__)] if finite else [begin]
-        chosen.update(ends)
+        if finite:
+            chosen.update((min(finite, key=values.__getitem__), max(finite, key=values.__getitem__)))
+        else:
+            chosen.add(begin)
     shown = sorted(chosen)
     return [steps[index] for index in shown], [values[index] for index in shown]
 

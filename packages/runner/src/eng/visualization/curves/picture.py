@@ -1,4 +1,4 @@
-"""Curves as a picture."""
+"""Draws curves as a picture with matplotlib."""
 
 from __future__ import annotations
 
@@ -10,20 +10,26 @@ from .starts import Curves
 
 __all__ = ["draw_picture"]
 
+# Curves with fewer points show a marker for each point.
+_FEW_POINTS = 30
+
 
 def draw_picture(runs: Sequence[Curves], names: Sequence[str], path: str | Path, *, log: bool = False) -> None:
-    """Draws a chart for each curve, in which all runs lie above one another, into one picture.
+    """Draws a picture with one chart per name, which contains the curves of all runs.
 
     Args:
-        runs: with names of their own.
-        names: of the curves to show, in this order.
-        path: of the picture; its ending says which format.
-        log: whether values are on a logarithmic axis.
+        runs: the runs, with different names.
+        names: names of the curves to show, in this order.
+        path: path of the picture; its suffix determines the format.
+        log: whether the y axis is logarithmic.
 
     Raises:
         ImportError: matplotlib is not installed.
-        ValueError: there is no format with this ending.
+        ValueError: matplotlib has no format with this suffix.
     """
+    scale = "linear"
+    if log:
+        scale = "log"
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -41,12 +47,16 @@ def draw_picture(runs: Sequence[Curves], names: Sequence[str], path: str | Path,
         for number, run in enumerate(runs):
             if key in run.points:
                 steps, values = run.points[key]
-                axes.plot(steps, values, color=f"C{number}", label=run.title, marker="." if len(steps) < 30 else None)
+                marker = None
+                if len(steps) < _FEW_POINTS:
+                    marker = "."
+                axes.plot(steps, values, color=f"C{number}", label=run.title, marker=marker)
         if not any(math.isfinite(value) for run in runs for value in run.points.get(key, ((), ()))[1]):
             axes.text(0.5, 0.5, "no finite values", ha="center", transform=axes.transAxes)
-        axes.set(title=key[0], xlabel=key[1], yscale="log" if log else "linear")
+        axes.set(title=key[0], xlabel=key[1], yscale=scale)
         axes.grid(alpha=0.3)
-    for axes in list(grid):  # what is left of the grid has no curve
+    # `zip` has consumed the axes with curves from the iterator; the remaining cells of the grid are empty.
+    for axes in list(grid):
         axes.remove()
     handles = [figure.axes[0].plot([], [], color=f"C{number}", label=run.title)[0] for number, run in enumerate(runs)]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(runs), 4))

@@ -1,4 +1,4 @@
-"""Where the lines of a run lie: each start of it has a folder of its own in the work dir."""
+"""Finds the JSON lines of a run: each start of a run writes them into its own folder in the work directory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BEGAN = ".began_ns"
 
 
 class NoCurvesError(ValueError):
-    """A folder holds no curves; the message says what was looked for."""
+    """A folder contains no curves; the message names the files that were looked for."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Curves:
     """The curves of one run.
 
     Args:
-        name: of the run.
-        path: file that they come from.
-        points: by name and axis, the steps and values of a curve, in order.
-        differs: settings that tell the run from those beside it, such as ``lr=0.1``.
+        name: name of the run.
+        path: file from which the curves were read.
+        points: steps and values of each curve, by the curve's name and axis.
+        differs: settings in which the run differs from the other runs, such as ``lr=0.1``.
     """
 
     name: str
@@ -39,8 +39,10 @@ class Curves:
 
     @property
     def title(self) -> str:
-        """The name, with what differs."""
-        return f"{self.name} ({self.differs})" if self.differs else self.name
+        """The name of the run, with the settings in which it differs from other runs."""
+        if self.differs:
+            return f"{self.name} ({self.differs})"
+        return self.name
 
     @property
     def names(self) -> list[str]:
@@ -49,15 +51,15 @@ class Curves:
 
 
 def find_scalars(work_dir: str | Path) -> Path:
-    """The JSON lines of the newest start in a work dir that trained; they hold the curves of earlier starts too.
+    """Returns the JSON lines file of the newest training in a work directory; it contains the earlier starts' scalars, too.
 
-    A start that only validated (``eng val``) wrote lines as well; they count where no start trained.
+    Starts that only validated (``eng val``) are used if no start has trained.
 
     Args:
-        work_dir: of a run, the folder of one start in it, or the file itself.
+        work_dir: work directory of a run, the folder of one of its starts, or the file itself.
 
     Raises:
-        NoCurvesError: there are none.
+        NoCurvesError: there is no such file.
     """
     folder = Path(work_dir)
     if folder.is_file():
@@ -67,7 +69,9 @@ def find_scalars(work_dir: str | Path) -> Path:
     paths = [path for path in folder.rglob("scalars.json") if path.stat().st_size]
     if not paths:
         starts = sorted(path.name for path in folder.iterdir() if path.is_dir() and STAMP.search(path.name))
-        seen = f"its starts ({', '.join(starts[-3:])}) wrote none" if starts else "it is not the work dir of a run"
+        seen = "it is not the work dir of a run"
+        if starts:
+            seen = f"its starts ({', '.join(starts[-3:])}) wrote none"
         raise NoCurvesError(
             f"{folder} holds no curves: no file <start>/vis_data/scalars.json lies below it; {seen}. "
             "A run writes them while it trains, with LoggerHook and LocalVisBackend"
@@ -76,7 +80,7 @@ def find_scalars(work_dir: str | Path) -> Path:
 
 
 def _newest(paths: list[Path]) -> Path:
-    """The file of the newest start that trained, or else of the newest."""
+    """Returns the file of the newest start that trained; if none has trained, of the newest start."""
     ordered = sorted(paths, key=_order, reverse=True)
     return next(filter(_has_training, ordered), ordered[0])
 
@@ -84,18 +88,20 @@ def _newest(paths: list[Path]) -> Path:
 def _has_training(path: Path) -> bool:
     try:
         return has_training(path)
-    except LinesError:  # whoever reads the file is told what is wrong with it
+    except LinesError:
+        # The file counts as a training, so that the caller reads it and gets the error with the damaged line.
         return True
 
 
 def note_start(folder: Path) -> None:
-    """Writes down when a start began, which its name tells by the local clock only."""
-    with suppress(OSError), (folder / BEGAN).open("x", encoding="utf-8") as file:  # the lines can do without it
+    """Writes the time at which a start began into its folder; the folder's name has only local time, in seconds."""
+    # Without the file, the time in the folder's name is used, so a failed write is ignored.
+    with suppress(OSError), (folder / BEGAN).open("x", encoding="utf-8") as file:
         file.write(str(time.time_ns()))
 
 
 def _began_ns(path: Path) -> int:
-    """When the start that wrote a file began, in nanoseconds since 1970 UTC; 0 where nothing tells."""
+    """Returns when the start that wrote a file began, in nanoseconds since 1970 UTC; 0 if it is unknown."""
     try:
         return int((path.parent / BEGAN).read_text(encoding="utf-8")[:30])
     except (OSError, ValueError):
@@ -111,50 +117,54 @@ def _stamp(path: Path) -> str:
 
 
 def _order(path: Path) -> tuple[int, int, str, float]:
-    """Which start a file belongs to: its number in the run, and where nobody counted, when it began.
+    """Returns the sort key of a file: the number of its start in the run, then the time at which the start began.
 
-    A clock that was set back, and another machine's, tell the time wrong; the number does not.
+    The number comes first, because clocks may be set back or differ between machines.
     """
     folder = next((parent for parent in path.parents if STAMP.fullmatch(parent.name)), path.parent)
     return start_number(folder), _began_ns(path), _stamp(path), path.stat().st_mtime
 
 
 def scalars_before(checkpoint: str, experiment_name: str, work_dir: str, scalar_file: Path) -> Path | None:
-    """The JSON lines of the start that wrote a checkpoint.
+    """Returns the JSON lines file of the start that wrote a checkpoint.
 
     Args:
-        checkpoint: its path.
-        experiment_name: from its meta; it ends with the time at which that start began.
-        work_dir: of the run that goes on.
-        scalar_file: where the resumed run writes its lines; where that is a folder that all starts share, it holds them.
+        checkpoint: path of the checkpoint.
+        experiment_name: name in the checkpoint's meta; it ends with the time at which that start began.
+        work_dir: work directory of the resumed run.
+        scalar_file: file into which the resumed run writes its lines. If it exists already, all starts share this file.
 
     Returns:
-        The file; that of the newest other start that trained where the checkpoint names none; None where there is none.
+        The file. If the checkpoint does not identify its start, the file of the newest other start that trained; None if
+        there is none.
     """
     if scalar_file.is_file() and scalar_file.stat().st_size:
         return scalar_file
     stamp = STAMP.search(experiment_name)
-    for folder in (Path(checkpoint).parent, Path(work_dir)) if stamp else ():
-        path = folder / stamp[0] / "vis_data" / scalar_file.name  # type: ignore[index]  # the loop is empty where it is None
-        if path.is_file():
-            return path
+    if stamp is not None:
+        for folder in (Path(checkpoint).parent, Path(work_dir)):
+            path = folder / stamp[0] / "vis_data" / scalar_file.name
+            if path.is_file():
+                return path
     others = [path for path in Path(work_dir).glob(f"*/vis_data/{scalar_file.name}") if path.stat().st_size]
-    return _newest(others) if others else None
+    if not others:
+        return None
+    return _newest(others)
 
 
 def load_curves(work_dir: str | Path, name: str | None = None, damage: Damage | None = None) -> Curves:
-    """The curves of a run.
+    """Reads the curves of a run.
 
-    A value of a validation that training has under the same name (``time``, ``loss``) becomes ``val/time``, ``val/loss``.
+    Scalars of a validation with the same name as in training (``time``, ``loss``) become ``val/time`` and ``val/loss``.
 
     Args:
-        work_dir: see :func:`find_scalars`.
-        name: of the run; the folder's by default.
-        damage: where lines that cannot be read are noted; they are logged by default.
+        work_dir: work directory, folder of a start, or file; see :func:`find_scalars`.
+        name: name of the run; None (default) uses the folder's name.
+        damage: gets the record of lines that cannot be read; None (default) logs a warning about them.
 
     Raises:
-        NoCurvesError: there are none.
-        LinesError: a line cannot be read.
+        NoCurvesError: the run has no curves.
+        LinesError: no line of the file can be read.
     """
     path = find_scalars(work_dir)
     curves = Curves(name or Path(work_dir).resolve().name, path)

@@ -1,4 +1,4 @@
-"""One file per tracker. Importing them is cheap: each imports its tracker's library when it writes for the first time."""
+"""The trackers, one module each. A tracker's library is imported at the first write, so importing this package is cheap."""
 
 from .aim import AimVisBackend
 from .clearml import ClearMLVisBackend

@@ -1,24 +1,24 @@
-"""What the writers of trackers share."""
+"""Helper functions of the trackers: conversion of scalars and configs, and the list of files to upload."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from eng.visualization._base import plain_number
 from eng.visualization.curves.lines import tracker_name
 
 
 def numbers(scalars: Mapping[str, Any], mode: str | None = None) -> dict[str, float | int]:
-    """The numbers among scalars, without the step, under the names of their curves.
+    """Returns the scalars that are single numbers, without the step, under the names of their curves.
 
     Args:
-        scalars: by name.
-        mode: ``"train"``, ``"val"`` or ``"test"``: of validations, ``time`` and ``loss`` become ``val/time`` and ``val/loss``.
+        scalars: scalars by name.
+        mode: ``"train"``, ``"val"`` or ``"test"``. A validation's ``time`` and ``loss`` become ``val/time`` and ``val/loss``.
 
     Raises:
-        TypeError: `scalars` is not a mapping.
+        TypeError: ``scalars`` is not a mapping.
     """
     if not isinstance(scalars, Mapping):
         raise TypeError(f"add_scalars takes a mapping of names to numbers, not {type(scalars).__name__}")
@@ -26,8 +26,23 @@ def numbers(scalars: Mapping[str, Any], mode: str | None = None) -> dict[str, fl
     return {tracker_name(name, mode): value for name, value in pairs if value is not None}
 
 
+@runtime_checkable
+class ConvertsToDict(Protocol):
+    """A config that can be converted to a plain dict, such as :class:`eng.config.Config`."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the config as a plain dict."""
+
+
+def config_dict(config: Any) -> dict[str, Any]:
+    """Converts a config or a mapping to a plain dict."""
+    if isinstance(config, ConvertsToDict):
+        config = config.to_dict()
+    return dict(config)
+
+
 def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested config as dotted keys and plain values.
+    """Converts a nested config to a flat dict with dotted keys.
 
     Example:
         >>> flat({"model": {"depth": 50}, "hooks": [{"type": "A"}]})
@@ -46,13 +61,16 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def plain_value(value: Any) -> Any:
-    """A leaf of a config as JSON and YAML can hold it: text for what they have no form for."""
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+    """Converts a config's leaf for JSON and YAML: numbers, texts and None are unchanged, other objects become text."""
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return value
+    return str(value)
 
 
 def artifacts(folder: str | Path, suffixes: Sequence[str] | str) -> Iterator[Path]:
-    """Files below a run's folder whose names end with one of the suffixes."""
-    ends = (suffixes,) if isinstance(suffixes, str) else tuple(suffixes)
+    """Yields the files below a run's folder whose names end with one of the suffixes."""
+    if isinstance(suffixes, str):
+        suffixes = (suffixes,)
     for path in sorted(Path(folder).rglob("*")):
-        if path.is_file() and path.name.endswith(ends):
+        if path.is_file() and path.name.endswith(tuple(suffixes)):
             yield path

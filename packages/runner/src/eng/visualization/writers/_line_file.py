@@ -1,4 +1,4 @@
-"""A file that lines are added to, on a disk that may be full for a while."""
+"""LineFile: appends lines to a file, and keeps them in memory while the disk is full."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _MAX_WAITING_BYTES = 1 << 25
 
 
 class LineFile:
-    """Adds lines to a file; lines that the disk does not take wait in memory and are tried again with the next one.
+    """Appends lines to a file. Lines that cannot be written stay in memory and are written with the next line.
 
-    The first failure is logged. Beyond `max_waiting_bytes` further lines are lost, which is logged as well: a run goes on
-    whatever happens to its logs.
+    The first failure is logged. When ``max_waiting_bytes`` are in memory, further lines are lost, with a warning. No error
+    of the disk is raised, because a run should not end because of its logs.
 
     Args:
-        path: of the file.
-        max_waiting_bytes: of lines that may wait, 32 MiB by default.
+        path: path of the file.
+        max_waiting_bytes: maximum size of the lines in memory. 32 MiB by default.
     """
 
     def __init__(self, path: Path, max_waiting_bytes: int = _MAX_WAITING_BYTES) -> None:
@@ -31,7 +31,7 @@ class LineFile:
         self._has_failed = False
 
     def append(self, text: str) -> None:
-        """Adds a line, behind those that wait."""
+        """Appends a line after the lines in memory, and tries to write all of them."""
         line = text.encode()
         if self._waiting and len(self._waiting) + len(line) > self.max_waiting_bytes:
             self.flush()
@@ -42,7 +42,7 @@ class LineFile:
         self.flush()
 
     def flush(self) -> None:
-        """Tries to write what waits."""
+        """Tries to write the lines in memory."""
         if not self._waiting:
             return
         try:
@@ -61,7 +61,7 @@ class LineFile:
             _LOGGER.warning("%s is written again; %d lines were lost", self.path, self.num_lost)
 
     def close(self) -> None:
-        """Tries once more, and tells what is lost."""
+        """Tries to write the lines in memory a last time, and warns about lost lines."""
         self.flush()
         if self._waiting:
             num_lines = self._waiting.count(b"\n") + self.num_lost
@@ -69,7 +69,7 @@ class LineFile:
             self._waiting.clear()
 
     def forget(self) -> None:
-        """Forgets what waits, as the file is written anew."""
+        """Discards the lines in memory, because the file is replaced by a new one."""
         self._waiting.clear()
 
     def _lose_line(self) -> None:
@@ -80,14 +80,16 @@ class LineFile:
         self.num_lost += 1
 
     def _write(self) -> None:
-        """Writes as much as the disk takes; Python's layers above these calls would take several times as long."""
+        """Writes the lines with system calls: Python's file objects would take several times as long per line."""
         try:
             file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # the folder was not made, or somebody removed it
+        except FileNotFoundError:
+            # The folder could not be created at the start of the run, or was deleted during the run.
             self.path.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            while self._waiting:  # a file system that is nearly full takes a part, and then raises
+            # On a nearly full disk a call writes only a part of the data, and the next call raises.
+            while self._waiting:
                 del self._waiting[: os.write(file, self._waiting)]
         finally:
             os.close(file)

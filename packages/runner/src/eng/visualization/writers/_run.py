@@ -1,4 +1,4 @@
-"""What trackers share whose library logs mappings to a run object."""
+"""RunVisBackend, the base class of trackers whose library has a run object with ``config``, ``log`` and ``finish``."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 from eng.visualization._base import force_init_env
 from eng.visualization.images import as_rgb
 
-from ._library import flat, plain_value
+from ._library import config_dict, flat, plain_value
 from ._tracker import TrackerVisBackend
 
 
 class RunVisBackend(TrackerVisBackend):
-    """Writes to a run with ``config``, ``log`` and ``finish``; a subclass begins the run in ``_init_env``.
+    """Writes to a run object with ``config``, ``log`` and ``finish``; a subclass creates the run in ``_init_env``.
 
     Attributes:
-        _library: the tracker's module, which has ``Image``.
-        _run: what its ``init`` gave.
+        _library: the module of the tracker's library, which has a class ``Image``.
+        _run: the run object that the library's ``init`` returned.
     """
 
     _library: Any
@@ -33,13 +33,13 @@ class RunVisBackend(TrackerVisBackend):
 
     @force_init_env
     def add_config(self, config: Any, **kwargs: Any) -> None:
-        """Writes the config, by dotted key, as the run's."""
-        plain = flat(config.to_dict() if hasattr(config, "to_dict") else config)
+        """Writes the config into the run's config, with dotted keys."""
+        plain = flat(config_dict(config))
         self._run.config.update({key: plain_value(value) for key, value in plain.items()})
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
+        """Writes an image; see :meth:`BaseVisBackend.add_image` for the arguments."""
         self._run.log({name: self._library.Image(as_rgb(image))}, step=step)
 
     def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:

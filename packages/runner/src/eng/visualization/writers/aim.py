@@ -1,4 +1,4 @@
-"""Aim."""
+"""AimVisBackend: writes to Aim."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from eng.registry import VISBACKENDS
 from eng.visualization._base import force_init_env
 from eng.visualization.images import as_rgb
 
+from ._library import config_dict
 from ._tracker import TrackerVisBackend
 
 __all__ = ["AimVisBackend"]
@@ -22,8 +23,8 @@ class AimVisBackend(TrackerVisBackend):
     """Writes to an Aim repository.
 
     Args:
-        save_dir: the repository's folder, unless `init_kwargs` names one.
-        init_kwargs: of ``aim.Run``.
+        save_dir: folder of the Aim repository, unless ``init_kwargs`` has ``repo``.
+        init_kwargs: keyword arguments of ``aim.Run``.
     """
 
     in_background = True
@@ -34,24 +35,25 @@ class AimVisBackend(TrackerVisBackend):
 
     def _init_env(self) -> None:
         self._library = optional_module("aim", type(self).__name__)
-        repository = {"repo": self._save_dir} if self._save_dir else {}
+        repository = {}
+        if self._save_dir:
+            repository["repo"] = self._save_dir
         self._run = self._library.Run(**{**repository, **self._init_kwargs})
 
     @property
     @force_init_env
     def experiment(self) -> Any:
-        """The `aim.Run`."""
+        """The ``aim.Run`` object."""
         return self._run
 
     @force_init_env
     def add_config(self, config: Any, **kwargs: Any) -> None:
-        """Writes the config as the run's parameters."""
-        content = dict(config.to_dict() if hasattr(config, "to_dict") else config)
-        self._run.set("config", content, strict=False)
+        """Writes the config as parameters of the run."""
+        self._run.set("config", config_dict(config), strict=False)
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
+        """Writes an image; see :meth:`BaseVisBackend.add_image` for the arguments."""
         self._run.track(self._library.Image(as_rgb(image)), name=name, step=step)
 
     def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""ClearML."""
+"""ClearMLVisBackend: writes to ClearML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eng.registry import VISBACKENDS
 from eng.visualization._base import force_init_env
 from eng.visualization.images import as_rgb
 
-from ._library import artifacts
+from ._library import artifacts, config_dict
 from ._tracker import TrackerVisBackend
 
 __all__ = ["ClearMLVisBackend"]
@@ -20,12 +20,12 @@ __all__ = ["ClearMLVisBackend"]
 
 @VISBACKENDS.register_module()
 class ClearMLVisBackend(TrackerVisBackend):
-    """Writes to ClearML.
+    """Writes to the current ClearML task, or to a new one if there is none.
 
     Args:
-        save_dir: folder of the run's files, whose artifacts are uploaded at the end.
-        init_kwargs: of ``clearml.Task.init``: project_name, task_name …
-        artifact_suffix: endings of the files that are uploaded.
+        save_dir: folder of the run's files, of which the artifacts are uploaded at the end.
+        init_kwargs: keyword arguments of ``clearml.Task.init``, such as project_name and task_name.
+        artifact_suffix: suffixes of the files that are uploaded.
     """
 
     in_background = True
@@ -42,8 +42,9 @@ class ClearMLVisBackend(TrackerVisBackend):
 
     def _init_env(self) -> None:
         clearml = optional_module("clearml", type(self).__name__)
-        task = clearml.Task.current_task()
-        self._task = task if task is not None else clearml.Task.init(**self._init_kwargs)
+        self._task = clearml.Task.current_task()
+        if self._task is None:
+            self._task = clearml.Task.init(**self._init_kwargs)
         self._logger = self._task.get_logger()
 
     @property
@@ -54,12 +55,12 @@ class ClearMLVisBackend(TrackerVisBackend):
 
     @force_init_env
     def add_config(self, config: Any, **kwargs: Any) -> None:
-        """Writes the config as the task's configuration."""
-        self._task.connect_configuration(dict(config.to_dict() if hasattr(config, "to_dict") else config))
+        """Writes the config as the configuration of the task."""
+        self._task.connect_configuration(config_dict(config))
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
+        """Writes an image; see :meth:`BaseVisBackend.add_image` for the arguments."""
         self._logger.report_image(title=name, series=name, iteration=step, image=as_rgb(image))
 
     def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:
@@ -67,6 +68,7 @@ class ClearMLVisBackend(TrackerVisBackend):
             self._logger.report_scalar(title=name, series=name, value=value, iteration=step)
 
     def _finish(self) -> None:
-        for path in artifacts(self._save_dir, self._artifact_suffix) if self._save_dir else ():
-            self._task.upload_artifact(path.name, artifact_object=str(path))
+        if self._save_dir:
+            for path in artifacts(self._save_dir, self._artifact_suffix):
+                self._task.upload_artifact(path.name, artifact_object=str(path))
         self._task.close()

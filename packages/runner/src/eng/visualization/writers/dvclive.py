@@ -1,4 +1,4 @@
-"""DVCLive."""
+"""DVCLiveVisBackend: writes DVCLive's files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eng.registry import VISBACKENDS
 from eng.visualization._base import force_init_env
 from eng.visualization.images import as_rgb
 
-from ._library import artifacts
+from ._library import artifacts, config_dict, plain_value
 from ._tracker import TrackerVisBackend
 
 __all__ = ["DVCLiveVisBackend"]
@@ -23,12 +23,12 @@ __all__ = ["DVCLiveVisBackend"]
 class DVCLiveVisBackend(TrackerVisBackend):
     """Writes DVCLive's files.
 
-    DVCLive makes a DVC repository of a Git repository around the working directory, where that is none yet.
+    If the working directory belongs to a Git repository without DVC, DVCLive initializes DVC in it.
 
     Args:
-        save_dir: folder of the run's files; DVCLive's lie in ``dvclive`` below it, its ``dvc.yaml`` too.
-        artifact_suffix: endings of the files that are noted as artifacts at the end.
-        init_kwargs: of ``dvclive.Live``.
+        save_dir: folder of the run's files; DVCLive's files and its ``dvc.yaml`` are written to its subfolder ``dvclive``.
+        artifact_suffix: suffixes of the files that are logged as artifacts at the end.
+        init_kwargs: keyword arguments of ``dvclive.Live``.
     """
 
     in_background = True
@@ -53,17 +53,17 @@ class DVCLiveVisBackend(TrackerVisBackend):
     @property
     @force_init_env
     def experiment(self) -> Any:
-        """The `dvclive.Live`."""
+        """The ``dvclive.Live`` object."""
         return self._live
 
     @force_init_env
     def add_config(self, config: Any, **kwargs: Any) -> None:
-        """Writes the config as parameters."""
-        self._live.log_params(_plain(config.to_dict() if hasattr(config, "to_dict") else config))
+        """Logs the config as DVCLive's parameters."""
+        self._live.log_params(_plain(config_dict(config)))
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
+        """Writes an image; see :meth:`BaseVisBackend.add_image` for the arguments."""
         self._live.step = step
         self._live.log_image(f"{name}.png", as_rgb(image))
 
@@ -79,9 +79,9 @@ class DVCLiveVisBackend(TrackerVisBackend):
 
 
 def _plain(value: Any) -> Any:
-    """A config as YAML can hold it."""
+    """Converts a nested config to dicts, lists and values that YAML can represent."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+    return plain_value(value)

@@ -1,4 +1,4 @@
-"""Plain files: scalars as JSON lines, images as PNG, the config as it is."""
+"""LocalVisBackend: writes scalars as JSON lines, images as PNG files and the config as a Python file."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _LOGGER = logging.getLogger(__name__)
 
 @VISBACKENDS.register_module()
 class LocalVisBackend(BaseVisBackend):
-    r"""Writes to files in a folder.
+    r"""Writes scalars, images and the config to files in a folder.
 
     Args:
         save_dir: the folder.
-        img_save_dir: folder in it for images.
-        config_save_file: file in it for the config; ends in ``.py``.
-        scalar_save_file: file in it for scalars; ends in ``.json``. Each line is one JSON object.
+        img_save_dir: name of the subfolder for images.
+        config_save_file: name of the config's file, which must end in ``.py``.
+        scalar_save_file: name of the file for scalars, which must end in ``.json``. Each line is one JSON object.
 
     Raises:
-        ValueError: a file has another ending.
+        ValueError: a file name has another suffix.
 
     Examples:
         >>> import tempfile
@@ -49,7 +49,8 @@ class LocalVisBackend(BaseVisBackend):
         '{"loss": 0.5, "step": 3}\n'
     """
 
-    in_background = False  # the record that everything else can be restored from is written at once
+    # Lines are written before the call returns: other trackers can be restored from them with `eng sync`.
+    in_background = False
 
     def __init__(
         self,
@@ -71,55 +72,55 @@ class LocalVisBackend(BaseVisBackend):
         self._files: dict[str | None, list[LineFile]] = {None: [self._scalars]}
 
     def _init_env(self) -> None:
-        with _reported("the folder of this run's curves is not made yet"):
+        with _log_failure("the folder of this run's curves is not made yet"):
             Path(self._save_dir).mkdir(parents=True, exist_ok=True)
             note_start(Path(self._save_dir))
 
     @property
     def scalar_file(self) -> Path:
-        """The file with the JSON lines."""
+        """Path of the file with the JSON lines."""
         return self._scalar_save_file
 
     @property
     @force_init_env
     def experiment(self) -> LocalVisBackend:
-        """This object: files need no library."""
+        """This object itself, because no library is used."""
         return self
 
     @force_init_env
     def add_config(self, config: Any, **kwargs: Any) -> None:
-        """Writes the config by its own ``dump``."""
-        with _reported("the config is not written"):
+        """Writes the config with its method ``dump``."""
+        with _log_failure("the config is not written"):
             config.dump(str(self._config_save_file))
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes ``{name}_{step}.png``; arguments as in :meth:`BaseVisBackend.add_image`.
+        """Writes an image to ``{name}_{step}.png``; see :meth:`BaseVisBackend.add_image` for the arguments.
 
-        A name with ``/`` makes folders, all of them below `img_save_dir`: names often come from the paths of a dataset, so
-        a leading ``/`` and every ``..`` are left out.
+        A ``/`` in the name creates subfolders of ``img_save_dir``. Names often come from file paths of a dataset, so a
+        leading ``/`` and every ``..`` are removed, and no file is written outside of ``img_save_dir``.
         """
         pillow = optional_module("PIL.Image", "LocalVisBackend.add_image", "pillow")
         target = self._img_save_dir.joinpath(*_parts_below(f"{name}_{step}.png"))
         picture = pillow.fromarray(as_rgb(image))
-        with _reported(f"the image {name!r} is not written"):
+        with _log_failure(f"the image {name!r} is not written"):
             target.parent.mkdir(parents=True, exist_ok=True)
             picture.save(target)
 
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Appends a line with the number and its step."""
+        """Appends a line with the scalar and its step."""
         self._scalars.append(_text({name: value, "step": step, **_position(kwargs)}))
 
     @force_init_env
     def add_scalars(
         self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
     ) -> None:
-        """Appends a line with all numbers and their step; a second one to `file_path`, if given.
+        """Appends a line with the scalars and their step; with ``file_path`` the line is also appended to that file.
 
         Raises:
-            TypeError: `scalar_dict` is not a mapping.
-            ValueError: `file_path` does not end in ``.json`` or is the file of the scalars itself.
+            TypeError: ``scalar_dict`` is not a mapping.
+            ValueError: ``file_path`` does not end in ``.json``, or is the main file of the scalars.
         """
         if type(scalar_dict) is not dict and not isinstance(scalar_dict, Mapping):
             raise TypeError(f"add_scalars takes a mapping of names to numbers, not {type(scalar_dict).__name__}")
@@ -130,11 +131,11 @@ class LocalVisBackend(BaseVisBackend):
 
     @force_init_env
     def replay(self, lines: Iterable[Line], file_path: str | None = None) -> None:
-        """Makes `lines` all that the files hold; see :meth:`BaseVisBackend.replay`. A kill leaves the old files or the new."""
+        """Replaces the content of the files by ``lines``, atomically; see :meth:`BaseVisBackend.replay`."""
         for file in self._files_of(file_path):
             file.forget()
-            with _reported(f"earlier curves are not copied to {file.path}"):
-                # Lines of a log come with an axis and go to both files; what others write goes to the main one.
+            with _log_failure(f"earlier curves are not copied to {file.path}"):
+                # LoggerHook's lines have an axis and are written to both files; lines of others only to the main file.
                 self._write_anew(file.path, (line for line in lines if file is self._scalars or line.axis is not None))
 
     def _write_anew(self, path: Path, lines: Iterable[Line]) -> None:
@@ -142,7 +143,7 @@ class LocalVisBackend(BaseVisBackend):
             file.writelines(_text(line.as_dict()) for line in lines)
 
     def close(self) -> None:
-        """Tries once more to write lines that wait for a disk with room."""
+        """Tries a last time to write lines that could not be written to a full disk."""
         for files in self._files.values():
             for file in files:
                 file.close()
@@ -157,14 +158,14 @@ class LocalVisBackend(BaseVisBackend):
 
 
 def _parts_below(name: str) -> list[str]:
-    """The parts of a path that leads nowhere but down."""
+    """Splits a path into its parts, without the root and without ``..``, so that it cannot leave its parent folder."""
     path = PurePath(name)
     return [part for part in path.parts if part not in (path.anchor, "..")]
 
 
 @contextmanager
-def _reported(consequence: str) -> Iterator[None]:
-    """A failure of the disk, or a value without a form, is logged with its consequence; no run ends because of its logs."""
+def _log_failure(consequence: str) -> Iterator[None]:
+    """Logs an OSError or TypeError inside the block with its consequence, because no run should end due to its logs."""
     try:
         yield
     except (OSError, TypeError) as error:
@@ -176,14 +177,17 @@ def _text(line: Mapping[str, Any]) -> str:
 
 
 def _position(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Where a line belongs; the curves of a run that goes on are cut by it."""
+    """Returns the position of a line in the run, by which a resumed run selects the earlier lines that it keeps."""
     return {key: kwargs[key] for key in POSITION_KEYS if key in kwargs}
 
 
 def _as_json(value: Any) -> Any:
-    if isinstance(value, torch.Tensor | np.ndarray | np.generic):
-        return value.item() if np.prod(tuple(value.shape)) == 1 else value.tolist()
-    return str(value)
+    """Converts a value that JSON cannot represent: a tensor or array to a number or list, other objects to text."""
+    if not isinstance(value, torch.Tensor | np.ndarray | np.generic):
+        return str(value)
+    if np.prod(tuple(value.shape)) == 1:
+        return value.item()
+    return value.tolist()
 
 
 _ENCODER = json.JSONEncoder(default=_as_json)

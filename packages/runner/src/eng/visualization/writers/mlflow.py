@@ -1,4 +1,4 @@
-"""MLflow."""
+"""MLflowVisBackend: writes to MLflow."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from eng.visualization._base import force_init_env
 from eng.visualization.curves.lines import Line
 from eng.visualization.images import as_rgb
 
-from ._library import artifacts, flat, numbers
+from ._library import artifacts, config_dict, flat, numbers
 from ._tracker import TrackerVisBackend
 
 __all__ = ["MLflowVisBackend"]
 
-# What MLflow's server accepts: characters of a parameter, and parameters and metrics in one call.
+# Limits of MLflow's server: characters of a parameter's value, parameters per call and metrics per call.
 _MAX_PARAM_LENGTH, _MAX_PARAMS, _MAX_METRICS = 6000, 100, 1000
 
 
 @VISBACKENDS.register_module()
 class MLflowVisBackend(TrackerVisBackend):
-    """Writes to MLflow, through its client: the process's own active run is left alone.
+    """Writes to a new run of MLflow, through ``MlflowClient``, so that MLflow's active run of the process is not changed.
 
     Args:
-        save_dir: folder of the run's files, whose artifacts are uploaded at the end.
-        exp_name: experiment, ``"Default"`` by default.
+        save_dir: folder of the run's files, of which the artifacts are uploaded at the end.
+        exp_name: name of the experiment. ``"Default"`` by default.
         run_name: name of the run.
-        tags: of the run.
-        params: further parameters of the run.
-        tracking_uri: of the server; MLFLOW_TRACKING_URI, or a SQLite file in `save_dir`, by default.
-        artifact_suffix: endings of the files that are uploaded at the end.
-        tracked_config_keys: only these parts of the config become parameters; all of it by default.
-        artifact_location: where a new experiment keeps its artifacts.
+        tags: tags of the run.
+        params: additional parameters of the run.
+        tracking_uri: address of the server. None (default) uses MLFLOW_TRACKING_URI, or a SQLite file in ``save_dir``.
+        artifact_suffix: suffixes of the files that are uploaded at the end.
+        tracked_config_keys: keys of the config that are written as parameters. None (default) writes the complete config.
+        artifact_location: address at which a new experiment stores its artifacts.
     """
 
     in_background = True
@@ -67,7 +67,7 @@ class MLflowVisBackend(TrackerVisBackend):
         self._artifact_location = artifact_location
 
     def _init_env(self) -> None:
-        """Starts a run on the tracking server; without one, in a SQLite file of the folder."""
+        """Creates a run on the tracking server, or in a SQLite file in ``save_dir`` if there is no server."""
         optional_module("mlflow", type(self).__name__)
         from mlflow.tracking import MlflowClient
 
@@ -75,19 +75,24 @@ class MLflowVisBackend(TrackerVisBackend):
         folder.mkdir(parents=True, exist_ok=True)
         local = f"sqlite:///{folder / 'mlflow.db'}"
         uri = self._tracking_uri or os.environ.get("MLFLOW_TRACKING_URI") or local
-        artifact_location = self._artifact_location or (f"file://{folder / 'mlartifacts'}" if uri == local else None)
+        artifact_location = self._artifact_location
+        if not artifact_location and uri == local:
+            artifact_location = f"file://{folder / 'mlartifacts'}"
         self._client = MlflowClient(uri)
-        known = self._client.get_experiment_by_name(self._exp_name)
-        experiment = known.experiment_id if known else self._client.create_experiment(self._exp_name, artifact_location)
-        self._run = self._client.create_run(experiment, tags=self._tags, run_name=self._run_name)
+        experiment = self._client.get_experiment_by_name(self._exp_name)
+        if experiment:
+            experiment_id = experiment.experiment_id
+        else:
+            experiment_id = self._client.create_experiment(self._exp_name, artifact_location)
+        self._run = self._client.create_run(experiment_id, tags=self._tags, run_name=self._run_name)
         self._log_params(self._params)
         self._opened_ms = int(time.time() * 1000)
-        self._told: set[str] = set()
+        self._tagged_names: set[str] = set()
 
     @property
     @force_init_env
     def experiment(self) -> Any:
-        """The `MlflowClient`; ``run_id`` names the run in it."""
+        """The ``MlflowClient``; :attr:`run_id` is the id of the run."""
         return self._client
 
     @property
@@ -98,9 +103,8 @@ class MLflowVisBackend(TrackerVisBackend):
 
     @force_init_env
     def add_config(self, config: Any, **kwargs: Any) -> None:
-        """Writes the config, or its tracked keys, as parameters; long values are cut where the server would refuse them."""
-        content = dict(config.to_dict() if hasattr(config, "to_dict") else config)
-        leaves = flat(content)
+        """Writes the config, or its tracked keys, as parameters. Values above the server's limit of 6000 characters are cut."""
+        leaves = flat(config_dict(config))
         if self._tracked_config_keys is not None:
             chosen = tuple(self._tracked_config_keys)
             leaves = {
@@ -119,7 +123,7 @@ class MLflowVisBackend(TrackerVisBackend):
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
+        """Writes an image; see :meth:`BaseVisBackend.add_image` for the arguments."""
         self._client.log_image(self.run_id, as_rgb(image), artifact_file=f"{name}_{step}.png")
 
     def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:
@@ -127,9 +131,9 @@ class MLflowVisBackend(TrackerVisBackend):
 
     @force_init_env
     def replay(self, lines: Iterable[Line], file_path: str | None = None) -> None:
-        """Writes the curves again, in few calls; see :meth:`BaseVisBackend.replay`.
+        """Writes the earlier scalars of a resumed run in few calls; see :meth:`BaseVisBackend.replay`.
 
-        The time stamp is the same at a second try: the server keeps a point once that came twice.
+        A repeated attempt uses the same time stamp, so that the server does not store the points twice.
         """
         waiting = iter(lines)
         while some := list(islice(waiting, _MAX_METRICS)):
@@ -137,14 +141,20 @@ class MLflowVisBackend(TrackerVisBackend):
             self._log_points(points, self._opened_ms)
 
     def _log_points(self, points: Sequence[tuple[dict[str, float | int], int, str | None]], at_ms: int) -> None:
-        """Logs the numbers of steps, each with the axis that the step counts on, in one call where they are few."""
+        """Logs the scalars of several steps, in as few calls as the server's limit allows.
+
+        Args:
+            points: scalars, step and axis of each step.
+            at_ms: time stamp of the points, in milliseconds since 1970.
+        """
         from mlflow.entities import Metric, RunTag
 
-        over_epochs = {name for values, _, axis in points if axis == "epoch" for name in values} - self._told
-        if over_epochs:  # steps are plain numbers to MLflow; a tag says what they count
+        over_epochs = {name for values, _, axis in points if axis == "epoch" for name in values} - self._tagged_names
+        if over_epochs:
+            # MLflow's steps have no unit, so a tag records that a curve's steps are epochs.
             tags = [RunTag(f"axis.{name}", "epoch") for name in sorted(over_epochs)]
             self._client.log_batch(self.run_id, tags=tags[:_MAX_PARAMS])
-            self._told |= over_epochs
+            self._tagged_names |= over_epochs
         metrics = (
             Metric(name, float(value), at_ms, int(step)) for values, step, _ in points for name, value in values.items()
         )

@@ -1,4 +1,4 @@
-"""Neptune."""
+"""NeptuneVisBackend: writes to Neptune."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ class NeptuneVisBackend(TrackerVisBackend):
     """Writes to Neptune.
 
     Args:
-        save_dir: unused by Neptune, which keeps its own folder.
-        init_kwargs: of ``neptune.init_run``: project, api_token, mode (``"offline"`` keeps all on this machine) …
+        save_dir: not used, because Neptune has its own folder.
+        init_kwargs: keyword arguments of ``neptune.init_run``, such as project, api_token and mode. None (default) uses
+            ``mode="offline"``, which writes all data to this machine.
     """
 
     in_background = True
 
     def __init__(self, save_dir: str | None = None, init_kwargs: dict[str, Any] | None = None) -> None:
         super().__init__(save_dir or "")
-        self._init_kwargs = {"mode": "offline"} if init_kwargs is None else init_kwargs
+        if init_kwargs is None:
+            init_kwargs = {"mode": "offline"}
+        self._init_kwargs = init_kwargs
 
     def _init_env(self) -> None:
         self._library = optional_module("neptune", type(self).__name__)
@@ -39,17 +42,20 @@ class NeptuneVisBackend(TrackerVisBackend):
     @property
     @force_init_env
     def experiment(self) -> Any:
-        """The Neptune run."""
+        """The run object of the ``neptune`` library."""
         return self._neptune
 
     @force_init_env
     def add_config(self, config: Any, **kwargs: Any) -> None:
         """Writes the config as text."""
-        self._neptune["config"] = config.pretty_text if hasattr(config, "pretty_text") else str(config)
+        if hasattr(config, "pretty_text"):
+            self._neptune["config"] = config.pretty_text
+        else:
+            self._neptune["config"] = str(config)
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
+        """Writes an image; see :meth:`BaseVisBackend.add_image` for the arguments."""
         pillow = optional_module("PIL.Image", "NeptuneVisBackend.add_image", "pillow")
         picture = self._library.types.File.as_image(pillow.fromarray(as_rgb(image)))
         self._neptune["images"].append(picture, name=name, description=name, step=step)

@@ -1,4 +1,4 @@
-"""SwanLab."""
+"""SwanLabVisBackend: writes to SwanLab."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class SwanLabVisBackend(RunVisBackend):
     """Writes to SwanLab.
 
     Args:
-        save_dir: folder of the run's files; SwanLab's lie in ``swanlab`` below it.
-        init_kwargs: of ``swanlab.init``: project, workspace, mode (``"offline"``, the default here, keeps all on this machine;
-            ``"online"`` sends) …
+        save_dir: folder of the run's files; SwanLab's files are written to its subfolder ``swanlab``.
+        init_kwargs: keyword arguments of ``swanlab.init``, such as project, workspace and mode. The default mode here is
+            ``"offline"``, which writes all data to this machine; ``"online"`` sends it to the server.
     """
 
     in_background = True

@@ -1,4 +1,4 @@
-"""TensorBoard."""
+"""TensorboardVisBackend: writes event files for TensorBoard."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class TensorboardVisBackend(TrackerVisBackend):
         save_dir: folder of the event files.
 
     Raises:
-        ModuleNotFoundError: at the first write, where tensorboard is not installed.
+        ModuleNotFoundError: tensorboard is not installed; raised at the first write.
     """
 
     in_background = True
@@ -37,13 +37,13 @@ class TensorboardVisBackend(TrackerVisBackend):
         from torch.utils.tensorboard import SummaryWriter
 
         self._earlier = list(Path(self._save_dir).glob("*tfevents*"))
-        self._told: set[str] = set()
+        self._marked_names: set[str] = set()
         self._tensorboard = SummaryWriter(self._save_dir)
 
     @property
     @force_init_env
     def experiment(self) -> Any:
-        """The SummaryWriter."""
+        """The ``torch.utils.tensorboard.SummaryWriter``."""
         return self._tensorboard
 
     @force_init_env
@@ -53,23 +53,23 @@ class TensorboardVisBackend(TrackerVisBackend):
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
+        """Writes an image; see :meth:`BaseVisBackend.add_image` for the arguments."""
         self._tensorboard.add_image(name, as_rgb(image), step, dataformats="HWC")
 
     def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:
         for name, value in values.items():
-            if position.get("axis") == "epoch" and name not in self._told:
-                # Event files have steps and no word for what they count.
+            if position.get("axis") == "epoch" and name not in self._marked_names:
+                # Steps in event files have no unit, so a text records that a curve's steps are epochs.
                 self._tensorboard.add_text(f"axis/{name}", "epoch")
-                self._told.add(name)
+                self._marked_names.add(name)
             self._tensorboard.add_scalar(name, value, step)
 
     @force_init_env
     def replay(self, lines: Iterable[Line], file_path: str | None = None) -> None:
-        """Writes the curves again; see :meth:`BaseVisBackend.replay`.
+        """Writes the earlier scalars of a resumed run; see :meth:`BaseVisBackend.replay`.
 
-        Event files that an earlier start left in the same folder get names under which TensorBoard does not read them:
-        a curve cannot be cut in them.
+        Event files that an earlier start wrote into the same folder are renamed so that TensorBoard does not read them:
+        they contain points after the checkpoint, which cannot be removed from an event file.
         """
         for path in self._earlier:
             path.rename(path.with_name(path.name.replace("tfevents", "superseded")))

@@ -1,4 +1,4 @@
-"""Trackio."""
+"""TrackioVisBackend: writes to Trackio."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["TrackioVisBackend"]
 
 @VISBACKENDS.register_module()
 class TrackioVisBackend(RunVisBackend):
-    """Writes to Trackio's database on this machine, which ``trackio show`` opens, or to a Space.
+    """Writes to Trackio's database on this machine, which ``trackio show`` displays, or to a Hugging Face Space.
 
     Args:
-        save_dir: unused by Trackio, which keeps its own folder (``TRACKIO_DIR``).
-        init_kwargs: of ``trackio.init``: project (``"eng"`` by default), name, group, space_id …
+        save_dir: not used, because Trackio has its own folder (``TRACKIO_DIR``).
+        init_kwargs: keyword arguments of ``trackio.init``, such as project (``"eng"`` by default), name, group and space_id.
     """
 
     in_background = True

@@ -1,4 +1,4 @@
-"""Weights & Biases."""
+"""WandbVisBackend: writes to Weights & Biases."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from eng.registry import VISBACKENDS
 from eng.visualization._base import force_init_env
 from eng.visualization.images import as_rgb
 
+from ._library import config_dict
 from ._tracker import TrackerVisBackend
 
 __all__ = ["WandbVisBackend"]
@@ -23,13 +24,14 @@ class WandbVisBackend(TrackerVisBackend):
     """Writes to Weights & Biases.
 
     Args:
-        save_dir: folder of wandb's own files.
-        init_kwargs: of ``wandb.init``: project, name, mode (``"offline"`` keeps all on this machine), id …
-        define_metric_cfg: metrics and their summaries, ``{"accuracy": "max"}``, or a list of arguments of
+        save_dir: folder of wandb's files.
+        init_kwargs: keyword arguments of ``wandb.init``, such as project, name, id and mode (``"offline"`` writes all data
+            to this machine).
+        define_metric_cfg: summary of each metric, such as ``{"accuracy": "max"}``, or a list of keyword arguments of
             ``define_metric``.
-        commit: of ``wandb.log``, for subclasses that call it; what this class writes goes to wandb at once with its step.
-        log_code_name: upload the code of the working directory under this name.
-        watch_kwargs: of ``wandb.watch``, which `add_graph` calls.
+        commit: argument of ``wandb.log`` for subclasses that call it. This class itself always commits.
+        log_code_name: name under which to upload the code of the working directory; None (default) uploads none.
+        watch_kwargs: keyword arguments of ``wandb.watch``, which ``add_graph`` calls.
     """
 
     in_background = True
@@ -51,18 +53,20 @@ class WandbVisBackend(TrackerVisBackend):
         self._watch_kwargs = watch_kwargs or {}
 
     def _init_env(self) -> None:
-        """Starts a wandb run, and defines the axes of its curves."""
+        """Creates a wandb run, and defines the x axes of its curves."""
         wandb = optional_module("wandb", type(self).__name__)
         Path(self._save_dir).mkdir(parents=True, exist_ok=True)
         self._wandb = wandb
         self._run = wandb.init(**{"dir": self._save_dir, **self._init_kwargs})
-        # wandb's own counter only goes up; curves over epochs and over iterations need an axis of their own.
+        # wandb's step only increases, so curves over iterations and over epochs each get an x axis of their own.
         self._run.define_metric("step", hidden=True)
         self._run.define_metric("iteration/*", hidden=True)
         self._run.define_metric("*", step_metric="step", step_sync=True)
         self._over_epochs: set[str] = set()
-        # A run that wandb goes on with by its id has what the earlier start sent.
-        summary = self._run.summary if getattr(self._run, "resumed", False) else {}
+        # A wandb run that is resumed by its id already contains the points of the earlier start.
+        summary = {}
+        if getattr(self._run, "resumed", False):
+            summary = self._run.summary
         self._sent = {mode: summary.get(f"iteration/{mode}", -1) for mode in ("train", "val", "test")}
         for arguments in self._metric_definitions():
             self._run.define_metric(**arguments)
@@ -78,28 +82,28 @@ class WandbVisBackend(TrackerVisBackend):
     @property
     @force_init_env
     def experiment(self) -> Any:
-        """The module `wandb`, with its run."""
+        """The module ``wandb``, in which the run is active."""
         return self._wandb
 
     @force_init_env
     def add_config(self, config: Any, **kwargs: Any) -> None:
-        """Writes the config as the run's, and the code where that is asked for."""
-        self._run.config.update(dict(config.to_dict() if hasattr(config, "to_dict") else config), allow_val_change=True)
+        """Writes the config into the run's config, and uploads the code if ``log_code_name`` is set."""
+        self._run.config.update(config_dict(config), allow_val_change=True)
         if self._log_code_name is not None:
             self._run.log_code(name=self._log_code_name)
 
     @force_init_env
     def add_graph(self, model: Any, data_batch: Any, **kwargs: Any) -> None:
-        """Follows gradients and parameters of the model, as `watch_kwargs` say."""
+        """Lets wandb record gradients and parameters of the model, with the options ``watch_kwargs``."""
         self._run.watch(model, **self._watch_kwargs)
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes an image; arguments as in :meth:`BaseVisBackend.add_image`."""
+        """Writes an image; see :meth:`BaseVisBackend.add_image` for the arguments."""
         self._run.log({name: self._wandb.Image(as_rgb(image)), "step": step})
 
     def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:
-        """Sends the numbers of one step; those that an earlier start of the same run sent are left out."""
+        """Sends the scalars of one step, unless an earlier start of the same wandb run has sent them already."""
         mode, iteration, axis = position.get("mode"), position.get("iteration"), position.get("axis")
         if mode is not None and iteration is not None and iteration <= self._sent.get(mode, -1):
             return
