@@ -429,7 +429,7 @@ def settle_together(buffers: Iterable[HistoryBuffer]) -> None:
 def _sum(values: np.ndarray) -> float:
     """Sums an array. Up to 64 values are added in order, like pending values in ``mean``, to get bitwise the same sum."""
     if values.ndim == 1 and len(values) <= _FEW:
-        return sum(values.tolist())
+        return sum(values.tolist())  # type: ignore[no-any-return]  # numpy's stub returns Any.
     return values.sum()  # type: ignore[no-any-return]  # numpy's stub returns Any.
 
 

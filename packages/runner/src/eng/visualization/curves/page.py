@@ -8,7 +8,6 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from itertools import zip_longest
 from typing import Any
 
 from .order import is_timing
@@ -63,10 +62,8 @@ def page_data(
         most_points: maximum number of points of a curve. A longer curve is reduced to the minimum and maximum of each group
             of adjacent points. None (default) keeps all points.
     """
-    described = [
-        {"name": run.name, "title": run.title, "status": text}
-        for run, text in zip_longest(runs, status[: len(runs)], fillvalue="")
-    ]
+    texts = [*status[: len(runs)], *[""] * (len(runs) - len(status))]
+    described = [{"name": run.name, "title": run.title, "status": text} for run, text in zip(runs, texts, strict=True)]
     return {"runs": described, "charts": _charts(runs, names, most_points)}
 
 
