@@ -60,3 +60,10 @@ def test_the_ranges_of_siblings_hold_their_versions_of_today() -> None:
         if not as_numbers(low) <= versions[sibling] < as_numbers(high)
     ]
     assert misfits == []
+
+
+def test_the_citation_names_the_newest_release_of_the_front_door() -> None:
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changelog = (ROOT / "packages/eng/CHANGELOG.md").read_text(encoding="utf-8")
+    version, day = RELEASE.findall(changelog)[0]
+    assert re.findall(r'^(?:version|date-released): "?([\d.-]+)"?$', citation, re.MULTILINE) == [version, day]
