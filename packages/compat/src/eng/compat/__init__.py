@@ -1,4 +1,4 @@
-"""Unmodified MMEngine code on eng: ``import mmengine`` resolves to eng after `install()`."""
+"""Runs unmodified MMEngine code on eng: after `install()`, ``import mmengine`` imports the modules of eng."""
 
 from eng.compat._alias import alias, install, is_installed, uninstall
 from eng.compat._reset import reset_global_state

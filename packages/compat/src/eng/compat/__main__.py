@@ -18,10 +18,11 @@ USAGE = f"usage: {_CALL} SCRIPT.py [ARG ...]\n       {_CALL} -m MODULE [ARG ...]
 
 
 def main() -> int:
-    """Runs what the command line names: a Python script, a module, or a program whose Python processes get the alias.
+    """Runs a Python script, a module or another program under the alias, so that ``import mmengine`` imports eng.
 
     Returns:
-        2 where the command line names nothing or no file and no program; otherwise the script decides.
+        The exit status: 2 if the command line is empty or names neither a file nor a program, 1 after an uncaught
+        exception, else 0.
     """
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help") or arguments == ["-m"]:
@@ -30,7 +31,7 @@ def main() -> int:
     install()
     if arguments[0] == "-m":
         return _shows_errors_of(_run_module, arguments[1:])
-    if arguments[0].startswith("-"):  # an option of Python: -c CODE, - for standard input, -u SCRIPT.py
+    if arguments[0].startswith("-"):  # Other options belong to Python itself: -c CODE, - for standard input, -u FILE.
         _run_program(sys.executable, [sys.executable, *arguments])
     script, program = Path(arguments[0]), shutil.which(arguments[0], path=_search_path())
     if script.exists() and (script.suffix == ".py" or program is None):
@@ -54,14 +55,14 @@ def _run_script(arguments: list[str]) -> None:
 
 
 def _shows_errors_of(run: Callable[[list[str]], None], arguments: list[str]) -> int:
-    """Runs a script or module; an error that the script does not catch is shown as for ``python SCRIPT.py``."""
+    """Runs a script or module; the traceback of an uncaught exception shows only the frames of the script."""
     try:
         run(arguments)
     except Exception as error:
         frames = error.__traceback__
         while frames is not None and _starts_the_script(frames.tb_frame):
             frames = frames.tb_next
-        if frames is None:  # the script does not compile, or the module does not exist
+        if frames is None:  # No line of the script has run: it does not compile, or the module does not exist.
             raise
         sys.excepthook(type(error), error.with_traceback(frames), frames)
         return 1
@@ -73,7 +74,10 @@ def _starts_the_script(frame: FrameType) -> bool:
 
 
 def _run_program(program: str, arguments: list[str]) -> NoReturn:
-    """Becomes a program whose `python` and `torchrun` are those of this environment; signals reach it directly."""
+    """Replaces this process by a program, which therefore receives signals directly.
+
+    On PATH, the folder of this interpreter comes first, so that the program uses its `python` and `torchrun`.
+    """
     os.execve(program, arguments, {**os.environ, "PATH": _search_path()})  # noqa: S606  # no shell is wanted
 
 

@@ -1,4 +1,4 @@
-"""The import alias: a finder in front of all others that answers for ``mmengine`` and everything below it."""
+"""The import alias: an import finder that resolves ``mmengine`` and its submodules to modules of eng."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from eng.compat.errors import AlreadyImportedError
 
 
 class AliasFinder:
-    """Finds ``mmengine.x.y`` as the module of eng that stands for it; the module object is the same under both names."""
+    """Import finder that resolves ``mmengine.x.y`` to a module of eng; both names refer to the same module object."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """A spec for names below mmengine, None for all others (and for those that eng does not have)."""
+        """Returns a spec for ``mmengine`` and its submodules; None for other names and for modules that eng lacks."""
         if name.partition(".")[0] != ALIAS:
             return None
         real = target_of(name)
         try:
             spec = importlib.util.find_spec(real)
         except ModuleNotFoundError as error:
-            # A parent that is a plain module has no children; anything else that is missing is the user's to see.
+            # The parent is a module without submodules: report "not found". Any other missing module is a failed
+            # import inside eng, which the user must see.
             if error.name is not None and not real.startswith(error.name):
                 raise
             return None
@@ -40,7 +41,7 @@ class AliasFinder:
 
 
 class _AliasLoader(Loader):
-    """Gives the module of eng itself, and leaves it as it was."""
+    """Loader that returns the existing module of eng and does not execute it again."""
 
     def __init__(self, alias: str, real: str) -> None:
         self.alias = alias
@@ -52,28 +53,28 @@ class _AliasLoader(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self.own_spec  # the import system has just put the alias's there
+        module.__spec__ = self.own_spec  # The import system has replaced it by the spec of the alias.
         _missing.explain(module, self.alias)
         _star_import.limit(module)
 
 
 _finder = AliasFinder()
-_changes = threading.RLock()  # of the alias: several threads may install it at once
+_changes = threading.RLock()  # Several threads may install or uninstall the alias at the same time.
 
 
 def is_installed() -> bool:
-    """Whether ``import mmengine`` resolves to eng now."""
+    """Whether ``import mmengine`` currently imports eng."""
     return _finder in sys.meta_path
 
 
 def install() -> None:
-    """Makes ``import mmengine`` and everything below it resolve to eng, whether or not mmengine is installed.
+    """Installs the alias: ``import mmengine`` imports eng, whether or not mmengine is installed.
 
-    Calling it again changes nothing. Worker processes of `multiprocessing` (spawn and forkserver too) have the alias as
-    well, and so has every Python that is started with this process's environment: the variable PYTHONPATH carries it.
+    A second call does nothing. The alias also works in worker processes of `multiprocessing` (with any start method),
+    and, by the environment variable PYTHONPATH, in every Python process that this process starts.
 
     Raises:
-        AlreadyImportedError: the real mmengine was imported before.
+        AlreadyImportedError: the real mmengine has already been imported.
 
     Example:
         >>> install()
@@ -96,7 +97,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Undoes `install`: the next ``import mmengine`` finds the installed package, if there is one."""
+    """Removes the alias, so that the next ``import mmengine`` imports the installed package, if there is one."""
     with _changes:
         if not is_installed():
             return
@@ -113,7 +114,7 @@ def uninstall() -> None:
 
 @contextmanager
 def alias() -> Iterator[None]:
-    """The alias for a block; one that was installed before stays.
+    """Installs the alias for a ``with`` block; an alias that was installed before remains after it.
 
     Example:
         >>> with alias():
@@ -131,6 +132,6 @@ def alias() -> Iterator[None]:
 
 
 def _tell_registry(action: str) -> None:
-    """The scope mmengine is a synonym of eng, where eng-registry is installed."""
+    """Adds or removes ``mmengine`` as a synonym of the registry scope ``eng``, if eng-registry is installed."""
     if importlib.util.find_spec("eng.registry") is not None:
         getattr(importlib.import_module("eng.registry"), action)(ALIAS)

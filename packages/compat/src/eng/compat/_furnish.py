@@ -1,7 +1,7 @@
-"""Members that only old code reads or assigns are added to eng's classes while the alias is installed.
+"""Adds attributes and methods that only old code uses to classes of eng, while the alias is installed.
 
-``members/`` holds them: a module there names, per class of one module of eng, a class whose attributes are added.
-They are added when that module is imported, under whichever of its two names.
+The modules in ``members/`` define them: each maps a class name of eng to a class whose attributes are added. They are
+added when the module of eng is imported, by its own name or by that of MMEngine.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-# Module of eng -> module and table below eng.compat.members with the classes that are added to its own.
+# Module of eng -> module in eng.compat.members and its table with the added members.
 _SOURCES = {
     "eng.fileio.backends.lmdb_backend": "fileio:MEMBERS_OF_LMDB",
     "eng.fileio.backends.memcached_backend": "fileio:MEMBERS_OF_MEMCACHED",
@@ -50,12 +50,12 @@ _added: dict[type[Any], dict[str, Any]] = {}
 
 
 class FurnishingFinder:
-    """Finds the modules of eng whose classes get members, and adds these after the module has run."""
+    """Import finder for the modules of eng whose classes get members; these are added after the module is executed."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The module's own spec with a loader that adds the members; None for all other modules."""
+        """Returns the spec of the module with a loader that adds members; None for modules without added members."""
         if name not in _SOURCES:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
@@ -65,7 +65,7 @@ class FurnishingFinder:
 
 
 class _FurnishingLoader(Loader):
-    """Runs a module by its own loader and adds the members."""
+    """Loader that executes a module by its original loader and then adds the members."""
 
     def __init__(self, loader: Any) -> None:
         self.loader = loader
@@ -86,15 +86,15 @@ _finder = FurnishingFinder()
 
 
 def start() -> None:
-    """Adds members to the classes of modules that are loaded, and to those of modules that will be."""
+    """Adds members to the classes of all modules that are already imported, and of those imported later."""
     sys.meta_path.insert(0, _finder)
     for name in _SOURCES:
         if name in sys.modules:
-            furnish(importlib.import_module(name))  # waits for a thread that is loading it
+            furnish(importlib.import_module(name))  # import_module waits if another thread is importing the module.
 
 
 def stop() -> None:
-    """Takes all members away again."""
+    """Removes all added members and restores the attributes that they replaced."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
     for cls, before in _added.items():
@@ -107,7 +107,7 @@ def stop() -> None:
 
 
 def furnish(module: ModuleType) -> None:
-    """Adds the members to the classes of one module."""
+    """Adds members to the classes of one module, and remembers the attributes that they replace."""
     source, _, table = _SOURCES[module.__name__].partition(":")
     members = importlib.import_module(f"eng.compat.members.{source}")
     for class_name, holder in getattr(members, table).items():

@@ -1,4 +1,4 @@
-"""What a name that eng does not have says: the nearest name, and where differences are listed."""
+"""Resolves names that old code expects in a module, and explains names that eng does not have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from eng.compat._routes import is_moved
 
 
 class _Explain:
-    """Module-level ``__getattr__`` that gives what old code needs, and explains what is not there."""
+    """Module-level ``__getattr__`` that also finds names that MMEngine's module has and eng defines elsewhere.
+
+    For other names it raises an AttributeError that suggests similar names.
+    """
 
     def __init__(self, module: ModuleType, alias: str, module_getattr: Callable[[str], Any] | None) -> None:
         self.module = module
@@ -38,9 +41,9 @@ class _Explain:
 
 @functools.cache
 def _reexports() -> dict[str, dict[str, str]]:
-    """Module of eng -> name that the reference's module has too -> module of eng that holds it.
+    """Returns the names that MMEngine's modules re-export: module of eng -> name -> module of eng that defines it.
 
-    Modules of the reference re-export what they import. The table was made by walking MMEngine 0.10.7 (names only).
+    The table was generated from the names of MMEngine 0.10.7.
     """
     text = resources.files("eng.compat").joinpath("reexports.json").read_text(encoding="utf-8")
     return {
@@ -50,7 +53,7 @@ def _reexports() -> dict[str, dict[str, str]]:
 
 
 def _home_of(module: str, name: str) -> Any:
-    """The object that the reference's module shows under `name`; None where it shows none."""
+    """Returns the object that MMEngine's module re-exports under `name`; None if it does not."""
     entry, _, original = _reexports().get(module, {}).get(name, "").partition(":")
     if not entry:
         return None
@@ -59,7 +62,7 @@ def _home_of(module: str, name: str) -> Any:
 
 
 def explain(module: ModuleType, alias: str) -> None:
-    """Gives the module an answer for names that neither it nor its own ``__getattr__`` has.
+    """Sets a ``__getattr__`` on a module that handles names which the module itself does not have.
 
     Args:
         module: a module of eng.
@@ -71,7 +74,7 @@ def explain(module: ModuleType, alias: str) -> None:
 
 
 def forget(module: ModuleType) -> None:
-    """Takes the answer away again."""
+    """Restores the module's own ``__getattr__``."""
     answer = vars(module).get("__getattr__")
     if not isinstance(answer, _Explain):
         return
@@ -82,7 +85,7 @@ def forget(module: ModuleType) -> None:
 
 
 def message(module: str, name: str, names: Any) -> str:
-    """The text of the AttributeError for `name`."""
+    """Returns the message of the AttributeError for a missing name, which suggests similar names."""
     nearest = difflib.get_close_matches(name, [known for known in names if not known.startswith("__")], n=3)
     hint = f"; did you mean {', '.join(nearest)}?" if nearest else "."
     return f"{module} has no {name!r}{hint} What eng leaves out on purpose is listed in docs/differences.md."

@@ -1,7 +1,8 @@
-"""The alias in programs that this process starts.
+"""Makes the alias work in Python processes that this process starts.
 
-``path_entry/`` holds a package ``mmengine`` that installs the alias when it is imported, and the metadata of the
-version that it stands for. On PYTHONPATH the folder reaches every Python that a script, torchrun or a shell starts.
+The folder ``path_entry/`` contains a package ``mmengine`` that installs the alias when it is imported, and package
+metadata of MMEngine. It is added to PYTHONPATH, which every Python process inherits that a script, torchrun or a shell
+starts.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ _VARIABLE = "PYTHONPATH"
 
 
 def add() -> None:
-    """Programs that are started from now on have the alias, and `importlib.metadata` knows mmengine."""
+    """Adds the folder to PYTHONPATH and to ``sys.path``, so that `importlib.metadata` also finds mmengine."""
     os.environ[_VARIABLE] = os.pathsep.join([FOLDER, *_other_entries()])
     if FOLDER not in sys.path:
-        sys.path.insert(1, FOLDER)  # in front of installed packages, behind the folder of the script
+        sys.path.insert(1, FOLDER)  # After the folder of the script, and before installed packages.
 
 
 def remove() -> None:
-    """Programs that are started from now on start without it."""
+    """Removes the folder from PYTHONPATH and from ``sys.path``."""
     others = _other_entries()
     if others:
         os.environ[_VARIABLE] = os.pathsep.join(others)
@@ -32,6 +33,6 @@ def remove() -> None:
 
 
 def _other_entries() -> list[str]:
-    """An empty entry is the working directory; an empty variable has no entries."""
+    """Returns the other entries of PYTHONPATH. An empty entry means the working directory, so it is kept."""
     variable = os.environ.get(_VARIABLE)
     return [entry for entry in variable.split(os.pathsep) if entry != FOLDER] if variable else []

@@ -1,4 +1,4 @@
-"""Forgetting every named global instance, so that tests do not meet one another's."""
+"""Deletes all named global instances, such as loggers and message hubs, so that tests do not influence each other."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 def reset_global_state() -> None:
-    """Forgets loggers (closing their handlers), message hubs, visualizers, scopes and all other named instances.
+    """Deletes all named instances: loggers (after closing their handlers), message hubs, visualizers, scopes and so on.
 
-    Works on every class that is managed by name (`eng.registry.ManagerMixin`), a library's own included.
+    This includes the instances of every subclass of `eng.registry.ManagerMixin`, also of those in other libraries.
 
     Example:
         >>> reset_global_state()

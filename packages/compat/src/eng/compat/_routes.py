@@ -1,17 +1,17 @@
-"""Which module of eng stands behind a module path of MMEngine."""
+"""Maps module paths of MMEngine to modules of eng."""
 
 from __future__ import annotations
 
 ALIAS = "mmengine"
 
-# Paths whose module has another name or place in eng. The longest matching prefix counts.
+# Module paths of MMEngine whose module has another name in eng.
 _PLACES = {
     "mmengine": "eng.compat.toplevel",
     "mmengine.utils": "eng.compat.utils",
     "mmengine.version": "eng.compat.version",
     "mmengine._strategy": "eng.compat.strategies",
     "mmengine.runner._flexible_runner": "eng.compat.flexible_runner",
-    # Modules of the reference whose contents live elsewhere, or only in eng-compat.
+    # Modules of MMEngine whose contents are in several modules of eng, or only in eng-compat.
     **{
         f"mmengine._strategy.{name}": "eng.compat.strategies.kinds"
         for name in ("colossalai", "distributed", "fsdp", "single_device")
@@ -28,12 +28,12 @@ _PLACES = {
     "mmengine.testing._internal": "eng.compat.legacy.testing_internal",
     "mmengine.testing._internal.distributed": "eng.compat.legacy.testing_internal.distributed",
 }
-# Everything below these stays below them; everything below the others goes to `eng.<the same path>`.
+# Submodules of these two packages are in the package that replaces them. All other paths map to `eng.<same path>`.
 _OWN = ("mmengine.utils", "mmengine._strategy")
 
 
 def target_of(name: str) -> str:
-    """The module of eng behind a module path of MMEngine.
+    """Returns the name of the module of eng for a module path of MMEngine.
 
     Example:
         >>> target_of("mmengine.hooks.hook"), target_of("mmengine.utils.path"), target_of("mmengine")
@@ -48,5 +48,5 @@ def target_of(name: str) -> str:
 
 
 def is_moved(name: str) -> bool:
-    """Whether a module path of MMEngine names a module that has another name or place in eng."""
+    """Whether the module at a module path of MMEngine has another name in eng."""
     return name in _PLACES

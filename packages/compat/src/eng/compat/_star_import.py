@@ -1,7 +1,7 @@
-"""Which names ``from mmengine.x import *`` brings: those of MMEngine 0.10.7, not all of eng's.
+"""Makes ``from mmengine.x import *`` import exactly the names that MMEngine 0.10.7 exports.
 
-A module is one object under both of its names. While the alias is installed, the attribute ``__all__`` of a module that
-was imported by MMEngine's name is MMEngine's; the module's own global ``__all__`` stays.
+A module is the same object under its name in eng and in MMEngine. While the alias is installed, reading ``__all__`` of
+a module that was imported by MMEngine's name returns MMEngine's names; the global variable ``__all__`` is not changed.
 """
 
 from __future__ import annotations
@@ -13,29 +13,29 @@ from types import ModuleType
 
 
 class _ModuleOfMMEngine(ModuleType):
-    """A module whose ``__all__`` is that of the reference."""
+    """A module type whose attribute ``__all__`` has the names that MMEngine's module exports."""
 
     @property
     def __all__(self) -> list[str]:
         names = _names()[self.__name__]
-        return [name for name in names if hasattr(self, name)]  # a package of eng may not be installed
+        return [name for name in names if hasattr(self, name)]  # Names of packages that are not installed are missing.
 
 
 @functools.cache
 def _names() -> dict[str, list[str]]:
-    """Module of eng -> ``__all__`` of the reference's module."""
+    """Returns MMEngine's ``__all__`` by module of eng."""
     text = resources.files("eng.compat").joinpath("star_names.json").read_text(encoding="utf-8")
     names: dict[str, list[str]] = json.loads(text)
     return names
 
 
 def limit(module: ModuleType) -> None:
-    """Gives the module the reference's ``__all__``, where the reference's module has one."""
+    """Makes ``__all__`` of a module return MMEngine's names, if MMEngine's module defines ``__all__``."""
     if type(module) is ModuleType and module.__name__ in _names():
         module.__class__ = _ModuleOfMMEngine
 
 
 def restore(module: ModuleType) -> None:
-    """Gives the module its own ``__all__`` back."""
+    """Makes ``__all__`` of a module return its own names again."""
     if issubclass(type(module), _ModuleOfMMEngine):
         module.__class__ = ModuleType

@@ -1,8 +1,8 @@
-"""The alias in worker processes.
+"""Installs the alias in worker processes of `multiprocessing`.
 
-A forked child inherits it. A spawned one starts empty, and imports the parent's main module before anything of ours
-could run. Its parent sends it "preparation data" first; an object in there that installs the alias while it is unpickled
-is early enough.
+A forked process inherits the alias. A spawned process starts without it and imports the main module of its parent,
+which may import mmengine. Before that, it unpickles the "preparation data" from its parent; an object in these data
+installs the alias when it is unpickled.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 
 class _InstallOnArrival:
-    """Unpickles by calling ``install``, a function that can be pickled."""
+    """An object that calls the function ``install`` when it is unpickled."""
 
     def __init__(self, install: Callable[[], None]) -> None:
         self.install = install
@@ -23,7 +23,7 @@ class _InstallOnArrival:
 
 
 class _PreparationData:
-    """`multiprocessing.spawn.get_preparation_data`, with an installer in what it gives."""
+    """Replacement of `multiprocessing.spawn.get_preparation_data` that adds an `_InstallOnArrival` to the data."""
 
     def __init__(self, original: Callable[[str], dict[str, Any]], install: Callable[[], None]) -> None:
         self.original = original
@@ -34,13 +34,13 @@ class _PreparationData:
 
 
 def install_in_children(install: Callable[[], None]) -> None:
-    """Children that are spawned from now on call ``install`` before they import anything of the program."""
+    """Makes processes that are spawned later call ``install`` before they import the main module."""
     if not isinstance(spawn.get_preparation_data, _PreparationData):
         _replace(_PreparationData(spawn.get_preparation_data, install))
 
 
 def leave_children_alone() -> None:
-    """Children that are spawned from now on start without it."""
+    """Makes processes that are spawned later start without calling ``install``."""
     if isinstance(spawn.get_preparation_data, _PreparationData):
         _replace(spawn.get_preparation_data.original)
 

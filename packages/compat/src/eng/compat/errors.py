@@ -2,18 +2,18 @@ from __future__ import annotations
 
 
 class UsageError(ValueError, AssertionError):
-    """An argument has a value that the function cannot use. MMEngine asserts; code written for it catches either."""
+    """An argument has an invalid value. Also an AssertionError, which MMEngine raises in this case."""
 
 
 class UsageTypeError(TypeError, AssertionError):
-    """An argument has a type that the function cannot use. MMEngine asserts; code written for it catches either."""
+    """An argument has the wrong type. Also an AssertionError, which MMEngine raises in this case."""
 
 
 class AlreadyImportedError(ImportError):
-    """The real mmengine was imported before the alias was installed.
+    """The alias cannot be installed, because the real mmengine has already been imported.
 
     Attributes:
-        file: where the imported package lies.
+        file: path of the imported package.
     """
 
     def __init__(self, message: str, *, file: str = "") -> None:
@@ -22,7 +22,7 @@ class AlreadyImportedError(ImportError):
 
     @classmethod
     def of(cls, file: str) -> AlreadyImportedError:
-        """The error for a package that was imported from `file`."""
+        """Creates the error for a package that was imported from `file`."""
         return cls(
             f"mmengine was imported already, from {file}: classes of two engines would mix. "
             "Call eng.compat.install() before anything imports mmengine, or run the script by "

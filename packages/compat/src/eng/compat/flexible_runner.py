@@ -1,4 +1,4 @@
-"""The reference's FlexibleRunner: a Runner that takes a strategy, which eng's Runner does anyhow."""
+"""MMEngine's FlexibleRunner, a Runner that accepts a strategy; the Runner of eng does so as well."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from eng.runner.spec import arguments_from_cfg, arguments_taken_by, check_config
 
 @RUNNERS.register_module()
 class FlexibleRunner(Runner):
-    """A :class:`eng.runner.Runner` with the reference's arguments, all by keyword.
+    """A :class:`eng.runner.Runner` with the arguments of MMEngine's FlexibleRunner, all by keyword.
 
     Args:
         model: a model or its config.
-        work_dir: folder of checkpoints.
-        launcher: None finds out how the process was started.
-        default_scope: ``"mmengine"`` is eng's own scope.
-        **settings: see :class:`eng.runner.settings.RunnerSettings`.
+        work_dir: folder of checkpoints and logs.
+        launcher: launcher of the process; None infers it from the environment.
+        default_scope: default registry scope; ``"mmengine"`` stands for ``"eng"``.
+        **settings: further settings, see :class:`eng.runner.settings.RunnerSettings`.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class FlexibleRunner(Runner):
 
     @property
     def logger(self) -> Any:
-        """The run's logger."""
+        """The logger of the run."""
         return self._logger
 
     @logger.setter
@@ -49,7 +49,7 @@ class FlexibleRunner(Runner):
 
     @classmethod
     def from_cfg(cls, cfg: Any, *, check: bool = False) -> FlexibleRunner:
-        """A runner with all settings from a config; ``check`` looks for mistakes in it first."""
+        """Creates a runner from a config; with ``check``, mistakes in the config are reported first."""
         if check:
             check_config(cfg, cls)
         start = {"launcher": cfg.get("launcher"), "default_scope": cfg.get("default_scope")}
@@ -64,7 +64,7 @@ class FlexibleRunner(Runner):
         experiment_name: str | None = None,
         log_level: str | None = None,
     ) -> Any:
-        """A strategy from its config; the run itself has set up the process, so that the rest is for its notes only."""
+        """Builds a strategy from its config. The other arguments are only recorded: the run has set up the process."""
         built = build_strategy(strategy, self.work_dir)
         if experiment_name is not None:
             built.experiment_name = experiment_name

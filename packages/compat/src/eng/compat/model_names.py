@@ -8,12 +8,12 @@ from importlib import resources
 
 
 def get_openmmlab_models() -> dict[str, str]:
-    """Addresses behind ``open-mmlab://``, by name."""
+    """Returns the download addresses of the names after ``open-mmlab://``."""
     return dict(_tables()["openmmlab"])
 
 
 def get_mmcls_models() -> dict[str, str]:
-    """Addresses behind ``mmcls://``, by name."""
+    """Returns the download addresses of the names after ``mmcls://``."""
     return dict(_tables()["mmcls"])
 
 
@@ -25,7 +25,7 @@ def _tables() -> dict[str, dict[str, str]]:
 
 
 def get_deprecated_model_names() -> dict[str, str]:
-    """Old names behind ``open-mmlab://`` and the names that replaced them."""
+    """Returns the deprecated names after ``open-mmlab://``, with the names that replaced them."""
     return {
         "resnet50_caffe": "detectron/resnet50_caffe",
         "resnet50_caffe_bgr": "detectron2/resnet50_caffe_bgr",

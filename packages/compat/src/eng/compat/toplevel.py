@@ -1,4 +1,4 @@
-"""What stands for the module ``mmengine`` itself: the names of its parts, found when they are asked for."""
+"""The module that ``import mmengine`` returns; names of its subpackages are looked up at their first use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eng.compat._missing import message
 from eng.compat._routes import is_moved
 from eng.compat.version import __version__, version_info  # noqa: F401  # names of mmengine itself
 
-# The reference gives the names of the first five rooms on its top level; the manual also uses those of the others.
+# MMEngine exports the names of the first five packages at its top level; its manual also uses names of the others.
 _ROOMS = ("eng.config", "eng.registry", "eng.fileio", "eng.compat.utils", "eng.logging")
 _ROOMS_OF_THE_MANUAL = (
     "eng.hooks", "eng.runner", "eng.model", "eng.optim", "eng.dataset", "eng.evaluator", "eng.structures",
@@ -20,7 +20,8 @@ _ROOMS_OF_THE_MANUAL = (
 )  # fmt: skip
 
 _OWN_NAMES = ("__version__", "version_info")
-# A package, whose modules `pkgutil` lists from eng's folders. The alias's finder answers for what is below it.
+# With a `__path__` this module is a package, and `pkgutil` lists the folders of eng as its submodules. These are imported
+# by the finder of the alias.
 __path__ = list(eng.__path__)
 if __spec__ is not None:
     __spec__.submodule_search_locations = __path__
@@ -44,13 +45,13 @@ def __dir__() -> list[str]:
 
 
 def _public(room: ModuleType) -> list[str]:
-    """The room's own ``__all__``, whichever a star import brings."""
+    """Returns the global variable ``__all__`` of a package; its attribute may return MMEngine's names instead."""
     names: list[str] = vars(room)["__all__"]
     return names
 
 
 def _import(room: str) -> ModuleType | None:
-    """The room, or None where the package that holds it is not installed."""
+    """Imports a package of eng; returns None if its distribution is not installed."""
     if importlib.util.find_spec(room) is None:
         return None
     return importlib.import_module(room)

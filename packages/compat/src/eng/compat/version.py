@@ -1,4 +1,4 @@
-"""The version that libraries see under the alias: the last MMEngine whose interface eng serves."""
+"""The version of mmengine that libraries see under the alias: the MMEngine release whose interface eng implements."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ __version__ = "0.10.7"
 
 
 def parse_version_info(version: str) -> tuple[int | str, ...]:
-    """Numbers of a version, and its release candidate if it is one; other parts are left out.
+    """Returns the numbers of a version as a tuple, followed by ``"rcN"`` for a release candidate.
 
     Example:
         >>> parse_version_info("1.3.0"), parse_version_info("1.3.0rc1")

@@ -1,4 +1,4 @@
-"""Modules and helper names of MMEngine 0.10.7 that only code written for it imports.
+"""Modules and helper functions of MMEngine 0.10.7 that only code written for MMEngine imports.
 
-Each module answers for one module path of the reference; :mod:`eng.compat._routes` and ``reexports.json`` say which.
+Each module replaces one module of MMEngine; :mod:`eng.compat._routes` and ``reexports.json`` say which.
 """

@@ -8,5 +8,5 @@ from eng.registry import Registry, build_from_cfg
 
 
 def build_optimizer_from_cfg(cfg: Any, registry: Registry, default_args: Any = None) -> Any:
-    """An optimizer built from a config; see :func:`eng.registry.build_from_cfg`."""
+    """Builds an optimizer from a config; see :func:`eng.registry.build_from_cfg`."""
     return build_from_cfg(cfg, registry, default_args)

@@ -1,4 +1,4 @@
-"""Loaders of checkpoints from the internal storages that ``mmengine.runner.checkpoint`` knows, and its constants."""
+"""Functions of ``mmengine.runner.checkpoint`` that load checkpoints from internal storages, and its constants."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DEFAULT_CACHE_DIR = "~/.cache"
 
 
 def load_from_pavi(filename: str, map_location: Any = None) -> Any:
-    """A checkpoint of a ``pavi://`` model.
+    """Loads the checkpoint of a ``pavi://`` model.
 
     Raises:
         ImportError: the package pavi is not installed.
@@ -37,11 +37,11 @@ def load_from_pavi(filename: str, map_location: Any = None) -> Any:
 
 
 def load_from_ceph(filename: str, map_location: Any = None, backend: str = "petrel") -> Any:
-    """A checkpoint of an ``s3://`` address, read through the named backend.
+    """Loads a checkpoint at an ``s3://`` address by a storage backend.
 
     Args:
         filename: the address.
-        map_location: as for :func:`torch.load`.
+        map_location: device of the tensors, see :func:`torch.load`.
         backend: name of a storage backend of :mod:`eng.fileio`.
     """
     from io import BytesIO
@@ -53,7 +53,7 @@ def load_from_ceph(filename: str, map_location: Any = None, backend: str = "petr
 
 
 def _get_mmengine_home() -> str:
-    """Folder of downloaded tables and weights, which is made where it is missing."""
+    """Returns the folder of downloaded tables and weights; creates it if it does not exist."""
     cache = os.getenv(ENV_XDG_CACHE_HOME, DEFAULT_CACHE_DIR)
     home = Path(os.getenv(ENV_MMENGINE_HOME, str(Path(cache) / "mmengine"))).expanduser()
     home.mkdir(parents=True, exist_ok=True)
@@ -61,10 +61,10 @@ def _get_mmengine_home() -> str:
 
 
 def _process_mmcls_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The backbone's weights of a classifier, without their prefix.
+    """Returns the weights of a classifier's backbone, without the prefix ``backbone.``.
 
     Args:
-        checkpoint: weights, or a dict with them under ``state_dict``.
+        checkpoint: a state dict, or a dict that contains one under ``state_dict``.
     """
     weights = checkpoint.get("state_dict", checkpoint)
     prefix = "backbone."
@@ -74,7 +74,7 @@ def _process_mmcls_checkpoint(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 def _save_to_state_dict(module: nn.Module, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
     """Writes the parameters and persistent buffers of one module into `destination`."""
-    module._save_to_state_dict(destination, prefix, keep_vars)  # noqa: SLF001  # torch's own hook
+    module._save_to_state_dict(destination, prefix, keep_vars)  # noqa: SLF001  # torch documents this method
 
 
 __all__ = ["CheckpointLoader", "load_from_ceph", "load_from_pavi"]

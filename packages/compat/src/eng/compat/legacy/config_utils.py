@@ -1,4 +1,4 @@
-"""``mmengine.config.utils``: names of libraries and paths of their configs."""
+"""Replaces ``mmengine.config.utils``: names of libraries and paths of their configs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SYSTEM_PYTHON_PREFIX = str(Path(f"{sys.prefix}/lib/python") if sys.prefix != "/u
 
 
 class RemoveAssignFromAST(ast.NodeTransformer):
-    """Removes the assignment to one name from the tree of a config file.
+    """Removes the assignments to a name from the syntax tree of a config file.
 
     Args:
         key: the name.
@@ -51,23 +51,23 @@ class RemoveAssignFromAST(ast.NodeTransformer):
         self.key = key
 
     def visit_Assign(self, node: ast.Assign) -> ast.Assign | None:  # the name that ast dispatches to
-        """None for the assignment to `key`, the node itself for all others."""
+        """Returns None for an assignment to `key`, which removes it; other assignments unchanged."""
         target = node.targets[0]
         return None if isinstance(target, ast.Name) and target.id == self.key else node
 
 
 def _is_builtin_module(module_name: str) -> bool:
-    """Whether a module is part of the interpreter itself."""
+    """Whether a module is compiled into the Python interpreter."""
     if module_name.startswith("."):
         return False
     return module_name.split(".", maxsplit=1)[0] in sys.builtin_module_names
 
 
 def _get_package_and_cfg_path(cfg_path: str) -> tuple[str, str]:
-    """The package and the relative path of ``package::path``.
+    """Splits ``package::path`` into the package and the relative path.
 
     Raises:
-        ValueError: `cfg_path` has another form, or the package is not installed.
+        ValueError: `cfg_path` does not have this form, or the package is not installed.
     """
     package, separator, relative = cfg_path.partition("::")
     if not re.fullmatch(r"\w+::[\w\-./]+", cfg_path) or not separator:
@@ -84,11 +84,11 @@ def _is_importable(package: str) -> bool:
 
 
 def _get_external_cfg_path(package_path: str, cfg_file: str) -> str:
-    """Path of a config that an installed library ships.
+    """Returns the path of a config that an installed library contains.
 
     Args:
         package_path: folder of the library's package.
-        cfg_file: path relative to the library's ``configs``.
+        cfg_file: path relative to the library's folder ``configs``.
 
     Raises:
         FileNotFoundError: the library has no such config.
@@ -102,15 +102,15 @@ _get_external_cfg_base_path = _get_external_cfg_path
 
 
 def add_args(parser: argparse.ArgumentParser, cfg: Mapping[str, Any], prefix: str = "") -> argparse.ArgumentParser:
-    """Adds an option to a parser for each value of a config.
+    """Adds a command-line option to a parser for each value of a config.
 
     Args:
-        parser: is extended in place.
-        cfg: settings; a mapping inside gives options such as ``--optimizer.lr``.
-        prefix: stands before the names.
+        parser: the parser to which the options are added.
+        cfg: the config; a nested mapping gives options such as ``--optimizer.lr``.
+        prefix: prefix of the option names.
 
     Returns:
-        the parser.
+        The same parser.
     """
     for key, value in cfg.items():
         option = f"--{prefix}{key}"

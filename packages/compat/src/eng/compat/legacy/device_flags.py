@@ -1,4 +1,4 @@
-"""Which accelerators ``mmengine.device.utils`` saw when it was imported."""
+"""Constants of ``mmengine.device.utils``: the accelerators that are available when this module is imported."""
 
 from __future__ import annotations
 

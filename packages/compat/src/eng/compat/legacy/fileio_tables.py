@@ -1,4 +1,4 @@
-"""The tables of storage backends as ``mmengine.fileio`` names them, read from those of :mod:`eng.fileio`."""
+"""The tables of storage backends of ``mmengine.fileio``, as views of the tables of :mod:`eng.fileio`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from eng.fileio.backends.registry_utils import BACKENDS, register_backend
 
 
 class _ClassesByName(Mapping[str, Any]):
-    """Name of a backend -> its class."""
+    """Read-only mapping from the name of a storage backend to its class."""
 
     def __getitem__(self, name: str) -> Any:
         if name not in BACKENDS:
@@ -25,7 +25,7 @@ class _ClassesByName(Mapping[str, Any]):
 
 
 class _ClassesByPrefix(Mapping[str, Any]):
-    """Scheme of a URI -> class of the backend that serves it."""
+    """Read-only mapping from a URI scheme to the class of the storage backend that supports it."""
 
     def __getitem__(self, prefix: str) -> Any:
         return BACKENDS.class_named(BACKENDS._prefixes[prefix])  # noqa: SLF001  # the table itself, which is private
@@ -45,22 +45,22 @@ _parse_uri_prefix = prefix_of
 
 
 def _register_handler(handler: Any, file_formats: str | list[str]) -> None:
-    """Makes an instance of a handler known by one or more formats."""
+    """Registers an instance of a handler for one or more file formats."""
     from eng.fileio.handlers.registry_utils import file_handlers
 
     file_handlers.update(dict.fromkeys([file_formats] if isinstance(file_formats, str) else file_formats, handler))
 
 
 def _get_file_backend(prefix: str, backend_args: Mapping[str, Any]) -> Any:
-    """A new backend for a scheme."""
+    """Creates a storage backend for a URI scheme."""
     return BACKENDS.make(prefix, backend_args)
 
 
 def set_default(obj: Any) -> Any:
-    """A value that JSON can hold for a set, a range, an array or a numpy number.
+    """Converts a set, range, numpy array or numpy number to a list or number that JSON supports.
 
     Raises:
-        TypeError: there is none for values of this type.
+        TypeError: `obj` has another type.
     """
     import numpy as np
 

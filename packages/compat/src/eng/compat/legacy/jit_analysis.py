@@ -1,4 +1,4 @@
-"""``mmengine.analysis.jit_analysis``: the base class of the analyzers, with counters that a user chooses."""
+"""Replaces ``mmengine.analysis.jit_analysis``: the base class of analyzers, whose handles the user sets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import jit_handles as handles
 
 __all__ = ["JitModelAnalysis", "Statistics"]
 
-#: Operators that the reference neither counts nor reports as unsupported.
+#: Operators that MMEngine neither counts nor reports as unsupported.
 _IGNORED_OPS = {
     f"aten::{name}"
     for name in (
@@ -55,12 +55,12 @@ _DEFAULT_SUPPORTED_ACT_OPS: dict[str, handles.Handle] = {
 
 @dataclass
 class Statistics:
-    """Counts of one run of a model.
+    """The counts of one run of a model.
 
     Args:
-        counts: per module the count of each operator.
-        unsupported_ops: per module the operators without a handle, and how often each ran.
-        uncalled_mods: modules that never ran.
+        counts: count of each operator, by module.
+        unsupported_ops: number of calls of each operator without a handle, by module.
+        uncalled_mods: names of modules whose forward was never called.
     """
 
     counts: dict[str, Counter[str]]
@@ -69,7 +69,9 @@ class Statistics:
 
 
 class JitModelAnalysis(ModelAnalysis):
-    """Counts the operators for which the user sets a handle; the analyzers of :mod:`eng.analysis` are instances of it.
+    """Counts only operators for which the user sets a handle.
+
+    The analyzers of :mod:`eng.analysis` count as instances of this class for ``isinstance``.
 
     Args:
         model: the module.

@@ -1,6 +1,6 @@
-"""Handles that count the flops or activations of one operator from the shapes of its arguments.
+"""Functions (handles) that compute the flops or activations of an operator from the shapes of its arguments.
 
-An argument is a tensor, a value of a TorchScript graph, or anything else with a ``shape``.
+An argument is a tensor, a value in a TorchScript graph, or any object with an attribute ``shape``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Handle = Callable[[list[Any], list[Any]], Any]
 
 
 def get_shape(val: Any) -> list[int] | None:
-    """The sizes of a tensor or of a tensor value of a graph; None for anything else."""
+    """Returns the shape of a tensor, or of a tensor value in a TorchScript graph; None for anything else."""
     shape = getattr(val, "shape", None)
     if shape is not None:
         return list(shape)
@@ -25,10 +25,10 @@ def get_shape(val: Any) -> list[int] | None:
 
 
 def _shape(val: Any) -> list[int]:
-    """The sizes of a value that has to be a tensor.
+    """Returns the shape of a value that must be a tensor.
 
     Raises:
-        TypeError: it is none.
+        TypeError: the value is not a tensor of known shape.
     """
     shape = get_shape(val)
     if shape is None:
@@ -37,10 +37,10 @@ def _shape(val: Any) -> list[int]:
 
 
 def generic_activation_jit(op_name: str | None = None) -> Handle:
-    """A handle that counts the elements of the first output.
+    """Returns a handle that counts the elements of the first output.
 
     Args:
-        op_name: the handle returns a Counter with this key; a number where it is None.
+        op_name: key of the Counter that the handle returns; with None it returns a number.
     """
 
     def count(inputs: list[Any], outputs: list[Any]) -> Any:
@@ -51,24 +51,24 @@ def generic_activation_jit(op_name: str | None = None) -> Handle:
 
 
 def addmm_flop_jit(inputs: list[Any], outputs: list[Any]) -> int:
-    """Multiply-adds of ``addmm(bias, a, b)``."""
+    """Returns the multiply-adds of ``addmm(bias, a, b)``."""
     (batch, inner), (_, columns) = _shape(inputs[1]), _shape(inputs[2])
     return batch * inner * columns
 
 
 def linear_flop_jit(inputs: list[Any], outputs: list[Any]) -> int:
-    """Multiply-adds of ``linear(x, weight)``."""
+    """Returns the multiply-adds of ``linear(x, weight)``."""
     return prod(_shape(inputs[0])) * _shape(inputs[1])[0]
 
 
 def bmm_flop_jit(inputs: list[Any], outputs: list[Any]) -> int:
-    """Multiply-adds of ``bmm(a, b)``."""
+    """Returns the multiply-adds of ``bmm(a, b)``."""
     batch, rows, inner = _shape(inputs[0])
     return batch * rows * inner * _shape(inputs[1])[-1]
 
 
 def matmul_flop_jit(inputs: list[Any], outputs: list[Any]) -> int:
-    """Elements of `a` times columns of `b`, for ``matmul(a, b)`` with any dimensions.
+    """Returns the multiply-adds of ``matmul(a, b)``: number of elements of `a` times number of columns of `b`.
 
     Raises:
         AssertionError: the inner dimensions differ.
@@ -84,13 +84,13 @@ def matmul_flop_jit(inputs: list[Any], outputs: list[Any]) -> int:
 def conv_flop_count(
     x_shape: Sequence[int], w_shape: Sequence[int], out_shape: Sequence[int], transposed: bool = False
 ) -> int:
-    """Multiply-adds of a convolution, from the shapes of input, weight and output."""
+    """Returns the multiply-adds of a convolution, given the shapes of input, weight and output."""
     positions = (x_shape if transposed else out_shape)[2:]
     return x_shape[0] * prod(w_shape) * prod(positions)
 
 
 def conv_flop_jit(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
-    """Multiply-adds of ``_convolution``, under the key ``conv``, transposed or not."""
+    """Returns a Counter with the multiply-adds of ``_convolution``, transposed or not, under the key ``conv``."""
     flag = inputs[6]
     transposed = bool(flag.toIValue() if hasattr(flag, "toIValue") else flag)
     flops = conv_flop_count(_shape(inputs[0]), _shape(inputs[1]), _shape(outputs[0]), transposed)
@@ -98,7 +98,7 @@ def conv_flop_jit(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
 
 
 def einsum_flop_jit(inputs: list[Any], outputs: list[Any]) -> int:
-    """Multiply-adds of ``einsum(equation, operands)`` with two operands: the product of all its indices.
+    """Returns the multiply-adds of ``einsum`` with two operands: the product of the sizes of all its indices.
 
     Raises:
         NotImplementedError: the equation has another number of operands.
@@ -117,7 +117,7 @@ def einsum_flop_jit(inputs: list[Any], outputs: list[Any]) -> int:
 
 
 def norm_flop_counter(affine_arg_index: int) -> Handle:
-    """A handle for a normalisation: 5 operations per element with a weight, 4 without.
+    """Returns a handle for a normalization: 5 operations per element with a weight, 4 without.
 
     Args:
         affine_arg_index: position of the weight among the operator's arguments.
@@ -131,10 +131,10 @@ def norm_flop_counter(affine_arg_index: int) -> Handle:
 
 
 def batchnorm_flop_jit(inputs: list[Any], outputs: list[Any]) -> int:
-    """Operations of ``batch_norm``; in evaluation one scaling, whose factors are merged beforehand.
+    """Returns the operations of ``batch_norm``; in evaluation mode it only scales, because mean and variance are fixed.
 
     Raises:
-        AssertionError: the argument ``training`` is no bool.
+        AssertionError: the argument ``training`` is not a bool.
     """
     training = inputs[5].toIValue() if hasattr(inputs[5], "toIValue") else inputs[5]
     if not isinstance(training, bool):
@@ -146,7 +146,12 @@ def batchnorm_flop_jit(inputs: list[Any], outputs: list[Any]) -> int:
 
 
 def elementwise_flop_counter(input_scale: float = 1, output_scale: float = 0) -> Handle:
-    """A handle that counts `input_scale` per element of the first input and `output_scale` per element of the first output."""
+    """Returns a handle that counts a fixed number of operations per element.
+
+    Args:
+        input_scale: operations per element of the first input.
+        output_scale: operations per element of the first output.
+    """
 
     def count(inputs: list[Any], outputs: list[Any]) -> float:
         flops: float = 0

@@ -1,4 +1,4 @@
-"""Single helpers that old code imports from modules whose other contents live in eng."""
+"""Helper functions that old code imports from several modules of MMEngine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 def wrap_forward(forward: Callable[..., Any]) -> Callable[..., Any]:
-    """`forward` with its activations recomputed in the backward pass instead of kept."""
+    """Returns `forward` with activation checkpointing: activations are recomputed in the backward pass, not stored."""
 
     def checkpointed(*args: Any) -> Any:
         return checkpoint(forward, *args, use_reentrant=False)
@@ -24,7 +24,7 @@ def check_kineto() -> bool:
 
 
 def __getattr__(name: str) -> Any:
-    if name == "InferencerMeta":  # imported when asked for: eng.infer loads models and data sets
+    if name == "InferencerMeta":  # Imported at its first use, because eng.infer imports models and datasets.
         from eng.infer import BaseInferencer
 
         return type(BaseInferencer)

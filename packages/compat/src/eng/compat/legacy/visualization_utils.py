@@ -9,18 +9,18 @@ import torch
 
 
 class NotAMapError(ValueError, AssertionError):
-    """An array has no shape of a feature map."""
+    """The shape of an array is not that of a feature map."""
 
 
 Types = type[Any] | tuple[type[Any], ...]
 
 
 def value2list(value: Any, valid_type: Types, expand_dim: int) -> Any:
-    """`value` repeated `expand_dim` times in a list where it is a single one, unchanged otherwise.
+    """Repeats a single value `expand_dim` times in a list; returns a list unchanged.
 
     Args:
-        value: one value, or already a list of them.
-        valid_type: type or types of one value.
+        value: a single value, or a list of values.
+        valid_type: type or types of a single value.
         expand_dim: length of the list.
     """
     return [value] * expand_dim if isinstance(value, valid_type) else value
@@ -30,17 +30,17 @@ def check_type(name: str, value: Any, valid_type: Types) -> None:
     """Checks the type of an argument.
 
     Raises:
-        TypeError: `value` is of another type; names the argument.
+        TypeError: `value` has another type; the message names the argument.
     """
     if not isinstance(value, valid_type):
         raise TypeError(f"`{name}` should be {valid_type} but got {type(value)}")
 
 
 def check_length(name: str, value: Any, valid_length: int) -> None:
-    """Checks that a list is long enough; values of other types pass.
+    """Checks that a list is long enough; values of other types are not checked.
 
     Raises:
-        AssertionError: the list is shorter than `valid_length`; names the argument.
+        AssertionError: the list is shorter than `valid_length`; the message names the argument.
     """
     if isinstance(value, list) and len(value) < valid_length:
         raise AssertionError(
@@ -52,8 +52,8 @@ def check_type_and_length(name: str, value: Any, valid_type: Types, valid_length
     """Checks type and length of an argument; see :func:`check_type` and :func:`check_length`.
 
     Raises:
-        TypeError: `value` is of another type.
-        AssertionError: the list is too short.
+        TypeError: `value` has another type.
+        AssertionError: the list is shorter than `valid_length`.
     """
     check_type(name, value, valid_type)
     check_length(name, value, valid_length)
@@ -62,12 +62,12 @@ def check_type_and_length(name: str, value: Any, valid_type: Types, valid_length
 def convert_overlay_heatmap(
     feat_map: np.ndarray | torch.Tensor, img: np.ndarray | None = None, alpha: float = 0.5
 ) -> np.ndarray:
-    """A feature map in the colours from blue (least) to red (most), over an image where one is passed.
+    """Draws a feature map in colors from blue (lowest value) to red (highest value), optionally over an image.
 
     Args:
-        feat_map: (H, W), (1, H, W), or (3, H, W), which is taken for an RGB picture.
-        img: (H, W, 3) uint8.
-        alpha: share of the map in the result.
+        feat_map: (H, W) or (1, H, W); (3, H, W) is treated as an RGB image.
+        img: the image, (H, W, 3) uint8; None for none.
+        alpha: weight of the feature map when it is drawn over the image.
 
     Returns:
         (H, W, 3) uint8, RGB.
@@ -90,15 +90,15 @@ def convert_overlay_heatmap(
 
 
 def wait_continue(figure: Any, timeout: float = 0, continue_key: str = " ") -> int:
-    """Waits until a key is pressed in a matplotlib figure, its window is closed, or the time is over.
+    """Waits until a key is pressed in a matplotlib figure, its window is closed, or the timeout expires.
 
     Args:
         figure: the matplotlib figure.
-        timeout: seconds to wait at most; 0 waits without limit.
-        continue_key: key that ends waiting.
+        timeout: longest time to wait in seconds; 0 waits without limit.
+        continue_key: the key that ends waiting.
 
     Returns:
-        0 after a key press or where nothing can be shown, 1 where the window was closed or the time is over.
+        0 after the key was pressed or if no window can be shown, 1 after the window was closed or the timeout.
     """
     import matplotlib.pyplot as plt
     from matplotlib.backend_bases import CloseEvent

@@ -1,4 +1,4 @@
-"""Members of MMEngine's classes that libraries read, assign, call or override and that eng's own classes do not need.
+"""Attributes and methods of MMEngine's classes that libraries use and that the classes of eng lack.
 
-Each module has ``MEMBERS``: name of a class of eng -> a class whose attributes :mod:`eng.compat._furnish` adds to it.
+Each module has a table ``MEMBERS``: name of a class of eng -> class whose attributes :mod:`eng.compat._furnish` adds.
 """

@@ -10,7 +10,7 @@ class OfBaseAveragedModel:
 
     @property
     def avg_parameters(self: Any) -> dict[str, Any]:
-        """The tensors that are averaged, by name: the parameters, with ``update_buffers=True`` all of the state."""
+        """The averaged tensors by name: the parameters; with ``update_buffers=True`` the complete state dict."""
         if self.update_buffers:
             return dict(self.module.state_dict())
         return dict(self.module.named_parameters())

@@ -13,7 +13,7 @@ class OfBaseModel:
     """Added to :class:`eng.model.BaseModel`."""
 
     def _set_device(self: Any, device: Any) -> None:
-        """Tells all data preprocessors inside the model to which device they send batches."""
+        """Sets the device to which all data preprocessors of the model move batches."""
         for module in self.modules():
             if isinstance(module, BaseDataPreprocessor):
                 module._device = torch.device(device)  # noqa: SLF001  # what its property shows

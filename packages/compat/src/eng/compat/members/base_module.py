@@ -1,4 +1,4 @@
-"""The record of initialisation that subclasses of ``BaseModule`` keep in an ``init_weights`` of their own."""
+"""The record of parameter initialization, which subclasses of ``BaseModule`` write in their own ``init_weights``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from eng.model._init_record import write_record
 class OfBaseModule:
     """Added to :class:`eng.model.BaseModule`."""
 
-    # MMEngine calls init_weights() of every child that has it, and the numbers of published configs depend on that.
+    # MMEngine calls init_weights() of every child module that defines it. Results of published configs depend on this.
     initialises_any_child = True
 
     def _dump_init_info(self: Any) -> None:
-        """Writes what set each parameter to the log file. ``_params_init_info`` must hold the record."""
+        """Writes to the log file how each parameter was initialized, as recorded in ``_params_init_info``."""
         write_record(self)
 
 

@@ -1,4 +1,4 @@
-"""Options of storage backends as attributes."""
+"""Attributes of MMEngine's storage backends that contain their options."""
 
 from __future__ import annotations
 

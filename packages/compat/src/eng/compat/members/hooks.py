@@ -1,4 +1,4 @@
-"""Attributes of hooks under the names of the reference."""
+"""Attributes of hooks that have another name in MMEngine, or exist only there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eng.compat.version import __version__
 
 
 def _option(name: str) -> property:
-    """An option of the profiler, which may be assigned before the run."""
+    """Returns a property for an option of the profiler; it can be set before the run."""
 
     def read(hook: Any) -> Any:
         return hook.options[name]
@@ -52,14 +52,14 @@ class OfLoggerHook:
 
     @property
     def file_backend(self: Any) -> Any:
-        """The storage of ``out_dir``; None where logs stay where they are."""
+        """The storage backend of ``out_dir``; None if logs are not copied to another folder."""
         from eng.fileio import get_file_backend
 
         return None if self.out_dir is None else get_file_backend(self.out_dir, backend_args=self.backend_args)
 
     @property
     def file_client(self: Any) -> Any:
-        """The storage of ``out_dir`` by the older interface; None where logs stay where they are."""
+        """The `FileClient` of ``out_dir``; None if logs are not copied to another folder."""
         from eng.fileio import FileClient
 
         if self.out_dir is None:
@@ -82,12 +82,12 @@ class OfCheckpointHook:
 
     @property
     def is_better_than(self: Any) -> dict[str, Callable[[Any, Any], bool]]:
-        """By metric, whether a first value beats a second; empty until ``"auto"`` has a metric."""
+        """For each metric, a function that says whether its first argument is better; empty before the first metric."""
         return {metric: self.rule_map[rule] for metric, rule in self._best.rules.items()}
 
     @property
     def keep_ckpt_ids(self: Any) -> deque[int]:
-        """Epochs or iterations whose checkpoints are kept, oldest first."""
+        """Epochs or iterations of the checkpoints that are currently kept, oldest first."""
         return deque(self._retention.kept, self.max_keep_ckpts if self.max_keep_ckpts > 0 else None)
 
 

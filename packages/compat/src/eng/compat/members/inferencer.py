@@ -15,20 +15,20 @@ class OfBaseInferencer:
 
     @staticmethod
     def _get_repo_or_mim_dir(scope: str) -> str:
-        """Folder that holds the ``model-index.yml`` of a library.
+        """Returns the folder that contains the ``model-index.yml`` of a library.
 
         Args:
-            scope: the library's scope, which is its import name.
+            scope: import name of the library, which is also its registry scope.
 
         Raises:
             ModuleNotFoundError: the library is not installed.
-            FileNotFoundError: it has no model index.
+            FileNotFoundError: the library has no model index.
         """
         return str(index_file(scope).parent)
 
     @staticmethod
     def _get_models_from_metafile(dir: str) -> Iterator[dict[str, Any]]:
-        """The models of all metafiles that the ``model-index.yml`` in a folder names, as the metafiles describe them."""
+        """Yields the descriptions of all models in the metafiles that the ``model-index.yml`` of a folder names."""
         root = Path(dir)
         for metafile in load(str(root / "model-index.yml")).get("Import", []):
             content = load(str(root / metafile))

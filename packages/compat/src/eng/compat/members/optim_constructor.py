@@ -1,9 +1,11 @@
-"""Parameter groups as MMEngine 0.10.7 makes them: configs that libraries ship, and their published results, rest on them.
+"""Creates parameter groups as MMEngine 0.10.7 does, because configs of libraries and their published results need them.
 
-They differ from eng's in four points, all of the reference: ``bias_decay_mult`` also applies to biases of normalisation
-layers unless ``norm_decay_mult`` is set; only batch, instance, group and layer norms normalise; only values that a rule
-sets are in a group and in the log; a shared parameter without ``bypass_duplicate`` is in two groups, which the optimizer
-refuses.
+They differ from those of eng in four points:
+
+- ``bias_decay_mult`` also applies to biases of normalization layers, unless ``norm_decay_mult`` is set.
+- Only batch, instance, group and layer norms count as normalization layers.
+- A group and the log contain only values that a rule sets.
+- A shared parameter without ``bypass_duplicate`` is in two groups, which the optimizer rejects.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from torch import nn
 
 from eng.optim.optimizer._paramwise import custom_key_of, is_deformable
 
-# torch has no public name for the common bases of its normalisations.
+# torch has no public name for the common base classes of its normalization layers.
 from ..utils.dl_utils.parrots_wrapper import _BatchNorm, _InstanceNorm
 
 logger = logging.getLogger("eng.optim.optimizer.default_constructor")
@@ -33,13 +35,13 @@ class OfDefaultOptimWrapperConstructor:
         prefix: str = "",
         is_dcn_module: int | float | None = None,
     ) -> None:
-        """Adds groups for the parameters of a module and all below it.
+        """Adds parameter groups for a module and its submodules.
 
         Args:
-            params: the groups so far; added to.
+            params: the list to which the groups are added.
             module: the module.
-            prefix: its path in the model.
-            is_dcn_module: whether it is a child of a deformable convolution.
+            prefix: dotted name of the module in the model.
+            is_dcn_module: whether the module is a child of a deformable convolution.
         """
         rules = self.paramwise_cfg
         for name, parameter in module.named_parameters(recurse=False):
@@ -68,7 +70,7 @@ class OfDefaultOptimWrapperConstructor:
 
 
 def with_general_factors(constructor: Any, group: dict[str, Any]) -> dict[str, Any]:
-    """The group with ``lr_mult`` and ``decay_mult`` of all parameters, which chapter 17 of the manual describes."""
+    """Multiplies learning rate and weight decay of a group by the global factors ``lr_mult`` and ``decay_mult``."""
     scaled = dict(group)
     for option, base, rule in (
         ("lr", constructor.base_lr, "lr_mult"),
@@ -81,7 +83,7 @@ def with_general_factors(constructor: Any, group: dict[str, Any]) -> dict[str, A
 
 
 def custom_values(constructor: Any, custom: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of a parameter that a custom key names."""
+    """Returns learning rate, weight decay and other options of a parameter that matches an entry of ``custom_keys``."""
     values: dict[str, Any] = {}
     if constructor.base_lr is not None or "lr_mult" in custom:
         values["lr"] = constructor.base_lr * custom.get("lr_mult", 1.0)
@@ -93,7 +95,11 @@ def custom_values(constructor: Any, custom: Mapping[str, Any]) -> dict[str, Any]
 def values_by_kind(
     constructor: Any, module: nn.Module, name: str, prefix: str, ndim: int, in_deformable: bool
 ) -> dict[str, Any]:
-    """Values of a parameter by its kind: a bias, of a norm, of a depthwise convolution, with one dimension."""
+    """Returns learning rate and weight decay of a parameter by its type.
+
+    The types are: bias, normalization layer, offset of a deformable convolution, depthwise convolution, and parameters
+    with one dimension. Only values that a rule changes are returned.
+    """
     rules = constructor.paramwise_cfg
     is_norm = isinstance(module, _NORMS)
     is_bias = name == "bias" and not in_deformable

@@ -1,4 +1,4 @@
-"""``s3://`` on clusters that have Petrel's client: old configs mean that client, which knows the cluster's credentials."""
+"""Selects Petrel for ``s3://`` if its client is installed, because old configs rely on the client's credentials."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class OfBackendTable:
     """Added to the table of storage backends."""
 
     def name_for_prefix(self: Any, prefix: str) -> str:
-        """The backend that serves a prefix: Petrel for ``s3`` where ``petrel_client`` can be imported.
+        """Returns the name of the backend for a URI scheme: Petrel for ``s3`` if ``petrel_client`` is installed.
 
         Raises:
-            UnknownBackendError: nobody serves it.
+            UnknownBackendError: no backend supports the scheme.
         """
         if prefix == "s3" and self._prefixes.get("s3") == "fsspec" and importlib.util.find_spec("petrel_client"):
             return "petrel"

@@ -1,4 +1,4 @@
-"""Walking a tree of registries by the names of the reference."""
+"""Private methods of MMEngine's ``Registry`` that libraries call to walk the tree of registries."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ class OfRegistry:
     """Added to :class:`eng.registry.Registry`."""
 
     def _get_root_registry(self: Any) -> Any:
-        """The registry at the top of the tree."""
+        """Returns the root of the tree of registries."""
         return list(line_of(self))[-1]
 
     def _search_child(self: Any, scope: str) -> Any:
-        """The first registry at or below this one that has the scope; None where there is none."""
+        """Returns the first registry with the scope, among this registry and those below it; None if there is none."""
         return find_scope(self, scope)
 
     def _add_child(self: Any, registry: Any) -> None:
-        """Makes `registry` a child.
+        """Adds a child registry.
 
         Raises:
-            ValueError: there is a child of that scope already.
+            ValueError: this registry already has a child with that scope.
         """
         _add_child(self, registry)
 

@@ -1,4 +1,4 @@
-"""Underscored names of ``Runner`` that hooks and tools of libraries read and assign."""
+"""Private attributes and methods of MMEngine's ``Runner`` that hooks and tools of libraries use."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ from eng.runner.assemble import optim
 from eng.runner.assemble.compilation import compile_model
 
 
-def _part(name: str) -> property:
-    """A loop where it is built, its config before; a hook may assign another loop or config."""
+def _loop_property(name: str) -> property:
+    """Returns a property for a loop: its value is the loop, or its config before it is built; it can be assigned."""
     return property(lambda self: getattr(self, name).peek(), lambda self, loop: getattr(self, name).replace(loop))
 
 
-def _setting(name: str) -> property:
-    """What the Runner was given for a part, or what was assigned since."""
+def _setting_property(name: str) -> property:
+    """Returns a property for a setting of the Runner; assigning to it replaces the setting."""
 
     def assign(runner: Any, value: Any) -> None:
         settings = copy.copy(runner.settings)
-        object.__setattr__(settings, name, value)  # the settings themselves are frozen, and other code may hold them
+        # The settings are frozen and may be shared, so a changed copy replaces them.
+        object.__setattr__(settings, name, value)
         runner.settings = settings
 
     return property(lambda self: getattr(self.settings, name), assign)
 
 
-def _same(path: str) -> property:
-    """Another name of an attribute, read and assigned."""
+def _alias_property(path: str) -> property:
+    """Returns a property that reads and assigns another attribute, given by its dotted path."""
     *owners, name = path.split(".")
 
     def owner(runner: Any) -> Any:
@@ -43,33 +44,40 @@ def _same(path: str) -> property:
 class OfRunner:
     """Added to :class:`eng.runner.Runner`."""
 
-    # Properties in the reference, which tools look up on the class; each Runner sets its own in its place.
+    # These are properties in MMEngine, and tools look them up on the class. Every Runner sets its own values.
     work_dir = log_dir = timestamp = experiment_name = model_name = ""
     launcher, seed, deterministic = "none", 0, False
 
-    _train_loop, _val_loop, _test_loop = _part("train_part"), _part("val_part"), _part("test_part")
-    _train_dataloader = _setting("train_dataloader")
-    _val_dataloader = _setting("val_dataloader")
-    _test_dataloader = _setting("test_dataloader")
-    _val_evaluator = _setting("val_evaluator")
-    _test_evaluator = _setting("test_evaluator")
-    _hooks = _same("hook_list.hooks")
-    _resume = _same("state.resume_setting")
-    _load_from = _same("state.load_from")
-    _has_loaded = _same("state.has_loaded")
-    _work_dir, _log_dir, _timestamp = _same("work_dir"), _same("log_dir"), _same("timestamp")
-    _experiment_name, _model_name = _same("experiment_name"), _same("model_name")
-    _launcher, _seed, _deterministic = _same("launcher"), _same("seed"), _same("deterministic")
+    _train_loop = _loop_property("train_part")
+    _val_loop = _loop_property("val_part")
+    _test_loop = _loop_property("test_part")
+    _train_dataloader = _setting_property("train_dataloader")
+    _val_dataloader = _setting_property("val_dataloader")
+    _test_dataloader = _setting_property("test_dataloader")
+    _val_evaluator = _setting_property("val_evaluator")
+    _test_evaluator = _setting_property("test_evaluator")
+    _hooks = _alias_property("hook_list.hooks")
+    _resume = _alias_property("state.resume_setting")
+    _load_from = _alias_property("state.load_from")
+    _has_loaded = _alias_property("state.has_loaded")
+    _work_dir = _alias_property("work_dir")
+    _log_dir = _alias_property("log_dir")
+    _timestamp = _alias_property("timestamp")
+    _experiment_name = _alias_property("experiment_name")
+    _model_name = _alias_property("model_name")
+    _launcher = _alias_property("launcher")
+    _seed = _alias_property("seed")
+    _deterministic = _alias_property("deterministic")
     _randomness_cfg = property(lambda self: dict(self.settings.randomness))
 
     def _init_model_weights(self: Any) -> None:
-        """Lets the model set its weights, and gives all ranks those of rank 0."""
+        """Initializes the weights of the model, and broadcasts those of rank 0 to all ranks."""
         self.strategy.init_weights(self.model)
 
     def collect_checkpoint(
         self: Any, save_optimizer: bool = True, save_param_scheduler: bool = True, meta: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """The state of the run, with the version of MMEngine that tools look for in ``meta``."""
+        """Returns the checkpoint of the run; ``meta`` also contains ``mmengine_version``, which tools read."""
         checkpoint: dict[str, Any] = self.state.collect(save_optimizer, save_param_scheduler, meta)
         checkpoint["meta"].setdefault("mmengine_version", __version__)
         return checkpoint
@@ -79,7 +87,7 @@ class OfRunner:
     _world_size = property(lambda self: get_world_size())
 
     def _build_param_scheduler(self: Any, scheduler: Any, optim_wrapper: Any) -> list[Any]:
-        """The schedulers of one optimizer wrapper."""
+        """Builds the parameter schedulers of one optimizer wrapper."""
         ends = {"max_epochs": self.max_epochs, "max_iters": self.max_iters}
         length = len(self.train_dataloader) if hasattr(self.train_dataloader, "__len__") else None
         built = optim.build_param_schedulers(scheduler, optim_wrapper, epoch_length=length, **ends)
@@ -91,7 +99,7 @@ class OfRunner:
         """Checks that ``param_scheduler`` is a scheduler, a config, or a list or dict of them.
 
         Raises:
-            TypeError: it is something else; names the type.
+            TypeError: ``param_scheduler`` has another type; the message names it.
         """
         if param_scheduler is None or hasattr(param_scheduler, "step"):
             return
@@ -108,16 +116,15 @@ class OfRunner:
             self._check_scheduler_cfg(part)
 
     def _log_env(self: Any, env_cfg: Mapping[str, Any]) -> None:
-        """Writes facts on machine, software and run to the log."""
+        """Writes information about machine, software and run to the log."""
         facts = {**dict(env_cfg), "Seed": self.seed, "Launcher": self.launcher, **environment.distributed_facts()}
         self.logger.info(environment.environment_report(facts))
 
     def _maybe_compile(self: Any, target: str) -> None:
-        """Compiles a method of the model where the config asks for it.
+        """Compiles the forward of the model if the config sets ``compile``.
 
         Args:
-            target: name of the method, such as ``"train_step"``; the model's forward, which each of them calls, is
-                compiled.
+            target: name of a method such as ``"train_step"``; ignored, because all these methods call forward.
         """
         compile_model(self.model, self.settings.compile or self.cfg.get("compile", False))
 

@@ -1,4 +1,4 @@
-"""The window of ``Visualizer.show`` that subclasses of libraries open themselves."""
+"""The window of ``Visualizer.show``, which subclasses in libraries open themselves."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class OfVisualizer:
     manager: Any = None
 
     def _init_manager(self: Any, win_name: str) -> None:
-        """Opens the window, or names the one that is open.
+        """Opens a window, or changes the title of the open one.
 
         Args:
-            win_name: its title.
+            win_name: title of the window.
         """
         from matplotlib import pyplot as plt
         from matplotlib.figure import Figure

@@ -1,4 +1,4 @@
-"""Settings of ``ApexOptimWrapper`` as attributes."""
+"""Attributes of MMEngine's ``ApexOptimWrapper`` that contain its settings."""
 
 from __future__ import annotations
 

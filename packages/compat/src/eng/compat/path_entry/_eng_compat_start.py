@@ -1,7 +1,7 @@
 """Installs the alias at the first ``import mmengine`` of a process that inherited this folder on PYTHONPATH.
 
-A finder does it, before there is a module of that name: a stand-in in ``sys.modules`` would be what other threads
-import meanwhile, and what they look for submodules in.
+An import finder installs it, before a module of that name exists. A placeholder in ``sys.modules`` would not do:
+other threads would import the placeholder meanwhile and look for submodules in it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from importlib.machinery import ModuleSpec, PathFinder
 
-TYPE_CHECKING = False  # of typing, which is not imported at every start
+TYPE_CHECKING = False  # a constant here, because importing typing would slow every start of Python
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
@@ -20,27 +20,27 @@ FOLDER = __file__.rpartition("_eng_compat_start")[0].rstrip("\\/")
 
 
 class FirstImport:
-    """Finds ``mmengine`` while the folder is on the path, and loads it as the alias does."""
+    """Import finder for ``mmengine`` that installs the alias and then loads the module of the alias."""
 
     loader: Any
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """A spec for mmengine where eng is installed; else the finders behind this one find the installed package.
+        """Returns a spec for mmengine if eng-compat is installed, else None, so that the real package is found.
 
-        Python holds the lock of all imports here. To import a module here could deadlock: another thread may be inside
-        that module's import and wait for this lock.
+        This method must not import modules: Python holds the import lock of mmengine here, and another thread that
+        imports such a module may wait for the same lock (deadlock).
         """
         if name != ALIAS or FOLDER not in sys.path:
             return None
         if has_eng_compat():
-            return ModuleSpec(name, self, is_package=True)  # type: ignore[arg-type]  # a loader in all but its base class
+            return ModuleSpec(name, self, is_package=True)  # type: ignore[arg-type]  # has the methods of a loader
         leave_path()
         return None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Installs the alias, and gives the module that it stands for; only one thread comes here."""
+        """Installs the alias and returns its module; Python's import lock lets only one thread call this."""
         from importlib.util import find_spec
 
         from eng.compat import install
@@ -53,7 +53,7 @@ class FirstImport:
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Ends the import as the loader of the alias does."""
+        """Completes the import by the loader of the alias."""
         self.loader.exec_module(module)
 
 
@@ -61,15 +61,15 @@ _finder = FirstImport()
 
 
 def install_at_first_import() -> None:
-    """From now on the first import of mmengine installs the alias."""
-    import importlib.util  # noqa: F401  # while the process has one thread: `find_spec` must not import it
+    """Makes the first import of mmengine in this process install the alias."""
+    import importlib.util  # noqa: F401  # imported while there is one thread, since `find_spec` must not import
 
     if _finder not in sys.meta_path:
         sys.meta_path.insert(0, _finder)
 
 
 def has_eng_compat() -> bool:
-    """Whether this Python has eng-compat; imports nothing."""
+    """Whether eng-compat is installed for this Python; does not import it."""
     from importlib.util import find_spec
 
     namespace = find_spec("eng")
@@ -78,12 +78,12 @@ def has_eng_compat() -> bool:
 
 
 def leave_path() -> None:
-    """Takes the folder off the path of this process."""
+    """Removes the folder from ``sys.path`` of this process."""
     sys.path[:] = [entry for entry in sys.path if entry != FOLDER]
 
 
 def run_hidden_sitecustomize() -> None:
-    """Runs the ``sitecustomize`` behind this folder on the path, such as that of a distribution or a debugger."""
+    """Runs the next ``sitecustomize`` on ``sys.path``, which the one in this folder hides, such as a debugger's."""
     spec = PathFinder.find_spec("sitecustomize", [entry for entry in sys.path if entry != FOLDER])
     if spec is None or spec.loader is None:
         return

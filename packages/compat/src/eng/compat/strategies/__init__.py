@@ -1,4 +1,4 @@
-"""The strategies of ``mmengine._strategy``, over those of :mod:`eng.runner.strategy`."""
+"""The strategies of ``mmengine._strategy``, implemented with those of :mod:`eng.runner.strategy`."""
 
 from __future__ import annotations
 

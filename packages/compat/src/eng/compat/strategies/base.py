@@ -1,4 +1,4 @@
-"""A strategy that prepares, saves and loads the parts of a training without a runner."""
+"""MMEngine's base strategy, which prepares, saves and loads model, optimizer and schedulers without a runner."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from eng.runner.utils import set_random_seed
 
 
 class BaseStrategy(Strategy):
-    """What every strategy of the reference offers beside those of eng: it may be used without a runner.
+    """Base class of MMEngine's strategies; in addition to those of eng, they can be used without a runner.
 
     Args:
         work_dir: folder of the run.
-        experiment_name: name of the run; None (default) is the time at which it started.
-        env_kwargs: ``launcher``, ``randomness`` and what :func:`eng.runner.environment.setup_environment` takes.
-        log_kwargs: options of the logger.
-        auto_scale_lr: ``dict(enable=True, base_batch_size=N)``.
+        experiment_name: name of the run; None (default) uses its start time.
+        env_kwargs: ``launcher``, ``randomness`` and arguments of :func:`eng.runner.environment.setup_environment`.
+        log_kwargs: arguments of the logger.
+        auto_scale_lr: settings for scaling the learning rate, such as ``dict(enable=True, base_batch_size=N)``.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class BaseStrategy(Strategy):
 
     @cached_property
     def _opened(self) -> tuple[str, int]:
-        """Time stamp and seed of the process, which is set up when they are first needed."""
+        """Timestamp and seed of the run; the first access sets up the process (process group and random seed)."""
         settings = {key: value for key, value in self.env_kwargs.items() if key not in ("launcher", "randomness")}
         if self.launcher != "none":
             self._setup_distributed(self.launcher, **dict(settings.get("dist_cfg") or {}))
@@ -61,11 +61,11 @@ class BaseStrategy(Strategy):
         return stamp, set_random_seed(**{"seed": None, **self.randomness})
 
     def _setup_distributed(self, launcher: str | None = None, backend: str = "nccl", **kwargs: Any) -> None:
-        """Starts the process group, unless there is one. Subclasses of old code extend it.
+        """Creates the process group, unless it exists. Subclasses in old code override this method.
 
         Args:
             launcher: ``"pytorch"``, ``"slurm"`` or ``"mpi"``.
-            backend: of the process group.
+            backend: backend of the process group.
             **kwargs: further arguments of :func:`eng.dist.init_dist`.
         """
         if launcher is not None and not is_distributed():
@@ -80,15 +80,15 @@ class BaseStrategy(Strategy):
         compile: dict[str, Any] | bool = False,
         dispatch_kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """The model on its devices, and the optimizer and schedulers where they are asked for.
+        """Builds the model and moves it to its devices; also builds optimizer wrapper and schedulers if requested.
 
         Args:
             model: a model or its config.
             optim_wrapper: an optimizer wrapper or its config.
             param_scheduler: schedulers or their configs.
-            compile: True, or options of ``torch.nn.Module.compile``.
+            compile: whether to compile the model: True, or options of ``torch.nn.Module.compile``.
             dispatch_kwargs: ``epoch_length``, ``max_epochs``, ``max_iters`` and ``train_micro_batch_size_per_gpu`` of
-                the run, where schedulers or ``auto_scale_lr`` need them.
+                the run, as far as schedulers or ``auto_scale_lr`` need them.
 
         Returns:
             The model, or ``[model, optim_wrapper]``, or ``[model, optim_wrapper, param_schedulers]``.
@@ -118,53 +118,51 @@ class BaseStrategy(Strategy):
             optim.scale_lr(self.optim_wrapper, batch, self.world_size, self.auto_scale_lr)
 
     def build_model(self, model: nn.Module | dict[str, Any]) -> nn.Module:
-        """The model, not yet on its device."""
+        """Builds the model; it is not moved to a device."""
         return models.build_model(model)
 
     def compile_model(self, model: nn.Module, compile: dict[str, Any] | bool = False) -> nn.Module:
-        """The model, its forward compiled in place where that is asked for."""
+        """Returns the model; if `compile` is set, its forward is compiled in place."""
         if compile:
             compile_model(model, compile)
         return model
 
     def build_optim_wrapper(self, optim_wrapper: Any, model: nn.Module | None = None) -> Any:
-        """The optimizer with what surrounds it; ``model`` is the prepared one by default."""
+        """Builds the optimizer wrapper for ``model``, by default the prepared model."""
         owner = model if model is not None else self.model
         return self.prepare_optim(owner, optim.build_optim_wrapper(optim_wrapper, owner))
 
     def build_param_scheduler(
         self, scheduler: Any, optim_wrapper: Any, default_args: dict[str, Any] | None = None
     ) -> Any:
-        """The schedulers; ``default_args`` may hold ``epoch_length``, ``max_epochs`` and ``max_iters``."""
+        """Builds the parameter schedulers; ``default_args`` may set ``epoch_length``, ``max_epochs`` and ``max_iters``."""
         facts = {**getattr(self, "_facts", {}), **(default_args or {})}
         ends = {"max_epochs": facts.get("max_epochs", 0), "max_iters": facts.get("max_iters", 0)}
         length = facts.get("epoch_length")
         return optim.build_param_schedulers(scheduler, optim_wrapper, epoch_length=length, **ends)
 
     def build_logger(self, log_level: int | str = "INFO", log_file: str | None = None, **kwargs: Any) -> Any:
-        """The logger, which writes to the console and to a file in ``log_dir``."""
+        """Builds a logger that writes to the console and to a file in ``log_dir``."""
         log_file = log_file or str(Path(self.log_dir) / f"{self.timestamp}.log")
         return observers.build_logger(kwargs.pop("name", self.experiment_name), log_level, log_file, **kwargs)
 
     def collect_env(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Facts on machine and software, and on this run."""
+        """Returns information about machine and software, and about this run."""
         from eng.compat.utils.dl_utils import collect_env
 
         run = {**self.env_kwargs, "seed": self.seed, "Distributed launcher": self.launcher}
         return collect_env(), {**run, "Distributed training": self.distributed, "GPU number": self.world_size}
 
-    # --- state
-
     def model_state_dict(self) -> dict[str, Any]:
-        """The weights under the plain names."""
+        """Returns the state dict of the model, without prefixes of wrappers such as ``module.``."""
         return self.model_state(self.model)
 
     def optim_state_dict(self) -> dict[str, Any]:
-        """The optimizer's state."""
+        """Returns the state of the optimizer wrapper."""
         return self.optim_state(self.model, self.optim_wrapper)
 
     def scheduler_state_dict(self) -> Any:
-        """The schedulers' states: a list, or lists by name."""
+        """Returns the states of the schedulers: a list, or lists by name of the optimizer."""
         return collect.scheduler_states(self.param_schedulers)
 
     def load_model_state_dict(
@@ -172,17 +170,17 @@ class BaseStrategy(Strategy):
         state_dict: dict[str, Any],
         *,
         strict: bool = False,
-        revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  # read only, and the reference's
+        revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  # never changed; MMEngine's default
     ) -> None:
-        """Loads weights."""
+        """Loads a state dict into the model."""
         self.load_model_state(self.model, {"state_dict": state_dict}, strict, revise_keys)
 
     def load_optim_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Loads the optimizer's state."""
+        """Loads the state of the optimizer wrapper."""
         self.load_optim_state(self.model, self.optim_wrapper, state_dict)
 
     def load_scheduler_state_dict(self, state_dict: dict[str, Any] | list[Any]) -> None:
-        """Loads the schedulers' states."""
+        """Loads the states of the schedulers."""
         restore.restore_schedulers(self.param_schedulers, state_dict)
 
     # --- checkpoints
@@ -196,7 +194,7 @@ class BaseStrategy(Strategy):
         revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  # read only, and the reference's
         callback: Callable[[dict[str, Any]], Any] | None = None,
     ) -> dict[str, Any]:
-        """Takes the weights of a checkpoint, which ``callback`` sees first, and gives the checkpoint."""
+        """Loads the weights of a checkpoint and returns the checkpoint; ``callback`` is called with it first."""
         checkpoint = self.read(filename, map_location, self.model)
         if callback is not None:
             callback(checkpoint)
@@ -212,7 +210,7 @@ class BaseStrategy(Strategy):
         map_location: Any = "default",
         callback: Callable[[dict[str, Any]], Any] | None = None,
     ) -> dict[str, Any]:
-        """Takes weights, optimizer and schedulers of a checkpoint, and gives the checkpoint."""
+        """Restores model, optimizer and schedulers from a checkpoint and returns the checkpoint."""
         device = "cpu" if map_location == "default" else map_location
         checkpoint = self.load_checkpoint(filename, map_location=device, callback=callback)
         if resume_optimizer and self.optim_wrapper is not None and "optimizer" in checkpoint:
@@ -222,7 +220,7 @@ class BaseStrategy(Strategy):
         return checkpoint
 
     def load_or_resume(self, *, load_from: str | None = None, resume: bool | str = False) -> dict[str, Any] | None:
-        """Goes on from a checkpoint, or takes its weights; None where there is none."""
+        """Resumes from a checkpoint, or loads its weights; returns the checkpoint, or None if there is none."""
         beginning = choose_beginning(resume, load_from, self.work_dir)
         if beginning is None:
             return None
@@ -237,14 +235,14 @@ class BaseStrategy(Strategy):
         extra_ckpt: dict[str, Any] | None = None,
         callback: Callable[[dict[str, Any]], Any] | None = None,
     ) -> None:
-        """Writes a checkpoint; all ranks call it.
+        """Writes a checkpoint; all ranks must call it.
 
         Args:
-            filename: where, on any storage.
-            save_optimizer: with the optimizer's state.
-            save_param_scheduler: with the schedulers' states.
-            extra_ckpt: further entries.
-            callback: sees the checkpoint before it is written.
+            filename: path or URI of the checkpoint.
+            save_optimizer: whether to include the optimizer state.
+            save_param_scheduler: whether to include the states of the schedulers.
+            extra_ckpt: further entries of the checkpoint.
+            callback: called with the checkpoint before it is written.
         """
         extra = dict(extra_ckpt or {})
         meta = {"seed": self.seed, "time": time.strftime("%Y%m%d_%H%M%S"), **extra.pop("meta", {})}
@@ -261,7 +259,7 @@ class BaseStrategy(Strategy):
 
     @property
     def dispatch_kwargs(self) -> dict[str, Any]:
-        """Facts of the run that :meth:`prepare` was given: ``epoch_length``, ``max_epochs``, ``max_iters`` ..."""
+        """The argument ``dispatch_kwargs`` of :meth:`prepare`: ``epoch_length``, ``max_epochs`` and so on."""
         return getattr(self, "_facts", {})
 
     @property
@@ -282,12 +280,12 @@ class BaseStrategy(Strategy):
 
     @property
     def log_dir(self) -> str:
-        """Folder of this start's logs."""
+        """Folder of the logs of this run: a subfolder of ``work_dir`` named after the start time."""
         return str(Path(self.work_dir) / self.timestamp)
 
     @property
     def experiment_name(self) -> str:
-        """Name of the run, with the time at which it started."""
+        """Name of the run followed by its start time."""
         return f"{self._given_name}_{self.timestamp}" if self._given_name else self.timestamp
 
     @experiment_name.setter
@@ -296,17 +294,17 @@ class BaseStrategy(Strategy):
 
     @property
     def launcher(self) -> str:
-        """How the processes were started."""
+        """The launcher of the processes; ``"none"`` without one."""
         return str(self.env_kwargs.get("launcher") or "none")
 
     @property
     def randomness(self) -> dict[str, Any]:
-        """Settings of the random generators."""
+        """Settings of the random generators, such as ``seed`` and ``deterministic``."""
         return dict(self.env_kwargs.get("randomness") or {})
 
     @property
     def timestamp(self) -> str:
-        """When the run started, the same on all ranks."""
+        """Start time of the run as text, equal on all ranks."""
         return self._opened[0]
 
     @property
@@ -316,12 +314,12 @@ class BaseStrategy(Strategy):
 
     @property
     def distributed(self) -> bool:
-        """Whether this is one of several processes."""
+        """Whether this process belongs to a process group."""
         return is_distributed()
 
     @property
     def rank(self) -> int:
-        """Number of this process."""
+        """Rank of this process."""
         return get_rank()
 
     @property

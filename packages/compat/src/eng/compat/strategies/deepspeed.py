@@ -1,4 +1,4 @@
-"""``mmengine._strategy.deepspeed``: the parts around DeepSpeed's engine."""
+"""``mmengine._strategy.deepspeed``: optimizer wrapper and model wrapper for DeepSpeed's engine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["DeepSpeedOptimWrapper", "DeepSpeedStrategy", "MMDeepSpeedEngineWrapp
 
 
 def register_deepspeed_optimizers() -> list[str]:
-    """Registers DeepSpeed's own optimizers where it is installed, and gives their names."""
+    """Registers the optimizers of DeepSpeed and returns their names; an empty list if it is not installed."""
     try:
         from deepspeed.ops.adam import DeepSpeedCPUAdam, FusedAdam  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
         from deepspeed.ops.lamb import FusedLamb  # type: ignore[import-not-found,import-untyped,unused-ignore]  # optional
@@ -31,10 +31,10 @@ def register_deepspeed_optimizers() -> list[str]:
 
 @OPTIM_WRAPPERS.register_module()
 class DeepSpeedOptimWrapper(BaseOptimWrapper):
-    """An optimizer whose backward and step are those of DeepSpeed's engine.
+    """Optimizer wrapper whose backward and step call DeepSpeed's engine.
 
     Args:
-        optimizer: the optimizer that the engine made.
+        optimizer: the optimizer that the engine created.
     """
 
     def __init__(self, optimizer: Any) -> None:
@@ -43,10 +43,10 @@ class DeepSpeedOptimWrapper(BaseOptimWrapper):
 
     @property
     def model(self) -> Any:
-        """The engine.
+        """DeepSpeed's engine.
 
         Raises:
-            ValueError: it has not been set.
+            ValueError: the engine has not been set.
         """
         if self._model is None:
             raise ValueError("DeepSpeedOptimWrapper.model must be set to DeepSpeed's engine before it is used")
@@ -57,16 +57,16 @@ class DeepSpeedOptimWrapper(BaseOptimWrapper):
         self._model = value
 
     def update_params(self, loss: torch.Tensor) -> None:
-        """Backward and step of the engine, which accumulates and clips by its own config."""
+        """Calls backward and step of the engine, which accumulates and clips gradients according to its own config."""
         self.backward(loss)
         self.step()
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
-        """The engine's backward."""
+        """Calls the backward of the engine."""
         self.model.backward(loss)
 
     def zero_grad(self, **kwargs: Any) -> None:
-        """Not supported: the engine clears gradients itself.
+        """Raises NotImplementedError, because the engine clears gradients itself.
 
         Raises:
             NotImplementedError: always.
@@ -74,13 +74,13 @@ class DeepSpeedOptimWrapper(BaseOptimWrapper):
         raise NotImplementedError("DeepSpeed's engine clears gradients itself: leave out the call of zero_grad")
 
     def step(self, **kwargs: Any) -> None:
-        """The engine's step."""
+        """Calls the step of the engine."""
         self.model.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """State of the optimizer."""
+        """Returns ``base_param_settings``, if set; the engine saves the optimizer state itself."""
         return {"base_param_settings": self.base_param_settings} if self.base_param_settings is not None else {}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Loads what :meth:`state_dict` gave."""
+        """Restores the state that :meth:`state_dict` returned."""
         self.base_param_settings = state_dict.get("base_param_settings", self.base_param_settings)

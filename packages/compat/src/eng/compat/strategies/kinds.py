@@ -1,4 +1,4 @@
-"""The five kinds of strategies of the reference."""
+"""The five strategies of MMEngine."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from .base import BaseStrategy
 
 
 class SingleDeviceStrategy(BaseStrategy, OneDevice):
-    """One device; the arguments are the base's."""
+    """Trains on one device; the arguments are those of `BaseStrategy`."""
 
 
 class DDPStrategy(SingleDeviceStrategy, Replicating):
-    """One process per device, each with all of the model.
+    """Trains with one process per device, each with a complete copy of the model (DistributedDataParallel).
 
     Args:
-        model_wrapper: config of the wrapper.
-        sync_bn: ``"torch"`` synchronises BatchNorm.
-        **kwargs: the base's arguments.
+        model_wrapper: config of the model wrapper.
+        sync_bn: ``"torch"`` replaces BatchNorm by SyncBatchNorm.
+        **kwargs: arguments of `BaseStrategy`.
     """
 
     def __init__(
@@ -37,20 +37,20 @@ class DDPStrategy(SingleDeviceStrategy, Replicating):
         Replicating.__init__(self, model_wrapper=model_wrapper, sync_bn=sync_bn, **kwargs)
 
     def convert_model(self, model: nn.Module) -> nn.Module:
-        """The model on its device, in its wrapper."""
+        """Returns the model on its device, inside the model wrapper."""
         return Replicating.convert_model(self, model)
 
 
 class FSDPStrategy(DDPStrategy, Sharding):
-    """Each rank keeps a part of the model.
+    """Trains with a model whose parameters are sharded over the ranks (FSDP).
 
     Args:
         model_wrapper: options of :class:`eng.model.MMFullyShardedDataParallel`.
-        skip_init_weights: leave out ``init_weights``.
-        state_dict_cfg: ``"local"`` (default) writes sharded folders, ``"full"`` or a dict with ``state_dict_type`` that
-            is ``FULL_STATE_DICT`` one file.
-        activation_checkpointing: ``dict(modules=[...])``, dotted names.
-        **kwargs: the base's arguments.
+        skip_init_weights: whether to skip the call of ``init_weights``.
+        state_dict_cfg: ``"local"`` (default) writes sharded checkpoints, each a folder; ``"full"``, or a dict whose
+            ``state_dict_type`` is ``FULL_STATE_DICT``, writes one file.
+        activation_checkpointing: ``dict(modules=[...])`` with dotted names of modules.
+        **kwargs: arguments of `BaseStrategy`.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class FSDPStrategy(DDPStrategy, Sharding):
         self._checkpointed = (activation_checkpointing or {}).get("modules", [])
 
     def convert_model(self, model: nn.Module) -> nn.Module:
-        """The model in shards."""
+        """Returns the model with sharded parameters."""
         if self._checkpointed:
             turn_on_activation_checkpointing(model, self._checkpointed)
         return Sharding.convert_model(self, model)
@@ -80,11 +80,11 @@ class FSDPStrategy(DDPStrategy, Sharding):
 
 @MODEL_WRAPPERS.register_module()
 class MMDeepSpeedEngineWrapper(EngineModel):
-    """A model in DeepSpeed's engine, with the engine under ``model``.
+    """Model wrapper around DeepSpeed's engine, which is the attribute ``model``.
 
     Args:
-        model: DeepSpeed's engine, or a model that has none yet.
-        inputs_to_half: names and positions of the inputs that the strategy casts to half precision.
+        model: DeepSpeed's engine, or a model for which no engine exists yet.
+        inputs_to_half: names and positions of the inputs that are converted to half precision.
     """
 
     def __init__(self, *, model: Any, inputs_to_half: list[int | str] | None = None) -> None:
@@ -96,12 +96,12 @@ class MMDeepSpeedEngineWrapper(EngineModel):
 
     @property
     def model(self) -> Any:
-        """The engine; the bare model before there is one."""
+        """DeepSpeed's engine; the unwrapped model before the engine is created."""
         return self.engine if self.engine is not None else self.module
 
 
 class DeepSpeedStrategy(BaseStrategy, Zero):
-    """DeepSpeed's ZeRO; the arguments are those of :class:`eng.runner.strategy.DeepSpeedStrategy`."""
+    """Trains with DeepSpeed's ZeRO; the arguments are those of :class:`eng.runner.strategy.DeepSpeedStrategy`."""
 
     def __init__(
         self,
@@ -125,22 +125,22 @@ class DeepSpeedStrategy(BaseStrategy, Zero):
         Zero.__init__(self, **arguments, **kwargs)
 
     def convert_model(self, model: nn.Module) -> nn.Module:
-        """The model on its device, in the wrapper that :meth:`_wrap_model` gives."""
+        """Returns the model on its device, inside the wrapper that :meth:`_wrap_model` creates."""
         placed: Any = Zero.convert_model(self, model)
         return self._wrap_model(placed.module)
 
     @property
     def exclude_frozen_parameters(self) -> bool:
-        """Whether checkpoints leave frozen parameters out."""
+        """Whether checkpoints omit frozen parameters."""
         return self.exclude_frozen
 
     def _wrap_model(self, model: nn.Module) -> nn.Module:
-        """The wrapper of a model. Subclasses of old code extend it."""
+        """Wraps a model. Subclasses in old code override this method."""
         return MMDeepSpeedEngineWrapper(model=model, inputs_to_half=self.inputs_to_half)
 
 
 class ColossalAIStrategy(BaseStrategy):
-    """Kept for its name: ColossalAI does not run on today's PyTorch, so that making one raises.
+    """Exists only for its name: ColossalAI does not support current PyTorch, so the constructor raises an error.
 
     Args:
         config: ignored.
@@ -150,7 +150,7 @@ class ColossalAIStrategy(BaseStrategy):
         **kwargs: ignored.
 
     Raises:
-        SettingsError: always; it names what takes its place.
+        SettingsError: always; the message names the strategies to use instead.
     """
 
     def __init__(
@@ -169,5 +169,5 @@ class ColossalAIStrategy(BaseStrategy):
         )
 
     def convert_model(self, model: nn.Module) -> nn.Module:
-        """The model as it is."""
+        """Returns the model unchanged."""
         return model

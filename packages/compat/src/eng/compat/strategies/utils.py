@@ -10,18 +10,18 @@ from torch.utils._pytree import tree_map_only
 
 
 def _is_tensor_constructor(func: Any) -> bool:
-    """Whether an operator makes a tensor without taking any."""
-    schema = func._schema  # noqa: SLF001  # torch gives operators' schemas no public name
+    """Whether an operator creates a tensor without a tensor among its arguments, such as ``zeros``."""
+    schema = func._schema  # noqa: SLF001  # torch has no public name for the schema of an operator
     takes_tensor = any(argument.type.isSubtypeOf(torch._C.TensorType.get()) for argument in schema.arguments)  # noqa: SLF001  # as above
     makes_tensor = len(schema.returns) == 1 and schema.returns[0].type is torch._C.TensorType.get()  # noqa: SLF001  # as above
     return not takes_tensor and makes_tensor
 
 
 class MetaTensorContext(TorchDispatchMode):
-    """Tensors that are made inside live on the meta device: they have a shape and no memory."""
+    """Dispatch mode that creates all tensors on the meta device, where they have a shape but no memory."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Runs an operator; constructors and operators with a ``device`` get the meta device."""
+        """Runs an operator; operators that create tensors or have an argument ``device`` use the meta device."""
         kwargs = dict(kwargs or {})
         if _is_tensor_constructor(func) or "device" in kwargs:
             kwargs["device"] = torch.device("meta")

@@ -1,4 +1,4 @@
-"""Helpers that only code written for MMEngine calls, under ``mmengine.utils``."""
+"""Replaces ``mmengine.utils``: helper functions that only code written for MMEngine calls."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Named instances live in eng-registry, which need not be installed for the other helpers.
+    # These two classes need eng-registry, which need not be installed for the other helpers.
     if name in ("ManagerMeta", "ManagerMixin"):
         from eng.compat.utils import manager
 

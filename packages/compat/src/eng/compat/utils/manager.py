@@ -1,4 +1,4 @@
-"""``mmengine.utils.manager``: named instances, which live in eng-registry."""
+"""Replaces ``mmengine.utils.manager``; its classes are those of eng-registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``mmengine.utils.misc``: types, sequences, prerequisites, deprecations."""
+"""Replaces ``mmengine.utils.misc``: helpers for types, sequences, imports, prerequisites and deprecations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def to_ntuple(n: int) -> Callable[[Any], Any]:
-    """A function that repeats one value `n` times and returns any iterable, a string included, unchanged.
+    """Returns a function that repeats a value `n` times in a tuple; an iterable, such as a string, is returned unchanged.
 
     Example:
         >>> to_ntuple(3)(7), to_ntuple(3)([1, 2]), to_ntuple(2)("corner")
@@ -46,7 +46,7 @@ def is_str(x: object) -> bool:
 
 
 def is_seq_of(seq: Any, expected_type: type | tuple[type, ...], seq_type: type | None = None) -> bool:
-    """Whether `seq` is a sequence (of `seq_type`, if given) whose items all have the expected type."""
+    """Whether `seq` is a sequence, of class `seq_type` if that is set, whose items all have the expected type."""
     outer: Any = seq_type or Sequence
     return isinstance(seq, outer) and all(isinstance(item, expected_type) for item in seq)
 
@@ -62,15 +62,15 @@ def is_tuple_of(seq: Any, expected_type: type | tuple[type, ...]) -> bool:
 
 
 def has_method(obj: object, method: str) -> bool:
-    """Whether `obj` has something callable of this name."""
+    """Whether an object has a callable attribute of this name."""
     return callable(getattr(obj, method, None))
 
 
 def is_method_overridden(method: str, base_class: type, derived_class: type | Any) -> bool:
-    """Whether a class (or the class of an instance) has another method of this name than its base.
+    """Whether a class, or the class of an instance, overrides a method of its base class.
 
     Raises:
-        UsageTypeError: `base_class` is no class.
+        UsageTypeError: `base_class` is not a class.
     """
     if not isinstance(base_class, type):
         raise UsageTypeError(f"base_class must be a class, got {base_class!r}")
@@ -82,10 +82,10 @@ def is_method_overridden(method: str, base_class: type, derived_class: type | An
 
 
 def iter_cast(inputs: Iterable[Any], dst_type: type, return_type: type | None = None) -> Any:
-    """Items converted to `dst_type`: an iterator, or a `return_type` of them.
+    """Converts all items to `dst_type`; returns an iterator, or a container of class `return_type`.
 
     Raises:
-        TypeError: `inputs` is not iterable or `dst_type` no type.
+        TypeError: `inputs` is not iterable, or `dst_type` is not a type.
     """
     if not isinstance(inputs, Iterable):
         raise TypeError(f"inputs must be iterable, got {type(inputs).__name__}")
@@ -96,27 +96,27 @@ def iter_cast(inputs: Iterable[Any], dst_type: type, return_type: type | None = 
 
 
 def list_cast(inputs: Iterable[Any], dst_type: type) -> list[Any]:
-    """A list of the items converted to `dst_type`."""
+    """Returns a list of all items, converted to `dst_type`."""
     converted: list[Any] = iter_cast(inputs, dst_type, list)
     return converted
 
 
 def tuple_cast(inputs: Iterable[Any], dst_type: type) -> tuple[Any, ...]:
-    """A tuple of the items converted to `dst_type`."""
+    """Returns a tuple of all items, converted to `dst_type`."""
     converted: tuple[Any, ...] = iter_cast(inputs, dst_type, tuple)
     return converted
 
 
 def slice_list(in_list: Any, lens: int | list[int]) -> list[Any]:
-    """A list cut into pieces, each of the type of the list.
+    """Splits a list into pieces.
 
     Args:
-        in_list: what to cut.
-        lens: length of each piece, or one length for all.
+        in_list: the list.
+        lens: length of each piece, or a single length for all pieces.
 
     Raises:
-        TypeError: `lens` is neither.
-        UsageError: the pieces do not add up to the list.
+        TypeError: `lens` is neither an integer nor a list.
+        UsageError: the lengths of the pieces do not add up to that of the list.
 
     Example:
         >>> slice_list([1, 2, 3], [1, 2])
@@ -135,12 +135,12 @@ def slice_list(in_list: Any, lens: int | list[int]) -> list[Any]:
 
 
 def concat_list(in_list: list[list[Any]]) -> list[Any]:
-    """The items of several lists in one."""
+    """Concatenates several lists."""
     return [item for part in in_list for item in part]
 
 
 def apply_to(data: Any, expr: Callable[[Any], bool], apply_func: Callable[[Any], Any]) -> Any:
-    """The same nested dicts, lists and tuples, with `apply_func` applied to the leaves that `expr` accepts.
+    """Returns a copy of nested dicts, lists and tuples with `apply_func` applied to the leaves that `expr` accepts.
 
     Example:
         >>> apply_to({"a": [1, "b"]}, lambda x: isinstance(x, int), lambda x: -x)
@@ -161,17 +161,17 @@ def apply_to(data: Any, expr: Callable[[Any], bool], apply_func: Callable[[Any],
 def import_modules_from_strings(
     imports: str | list[str], allow_failed_imports: bool = False
 ) -> ModuleType | list[ModuleType | None] | None:
-    """Modules by their dotted names.
+    """Imports modules by their dotted names.
 
     Args:
-        imports: one name, or a list of them.
-        allow_failed_imports: warn and give None for a module that cannot be imported.
+        imports: a name, or a list of names.
+        allow_failed_imports: whether to warn and return None, instead of raising, for a module whose import fails.
 
     Returns:
-        A module for a name, a list for a list, None for nothing.
+        The module for a single name, a list of modules for a list, None for an empty argument.
 
     Raises:
-        TypeError: `imports` is neither.
+        TypeError: `imports` is neither a string nor a list of strings.
         ImportError: a module cannot be imported.
     """
     if not imports:
@@ -193,7 +193,7 @@ def _import(name: str, allow_failure: bool) -> ModuleType | None:
 
 
 def get_object_from_string(obj_name: str) -> Any:
-    """What a dotted path names, or None where there is no such thing.
+    """Imports and returns the object at a dotted path; None if it does not exist.
 
     Example:
         >>> get_object_from_string("os.path.join").__name__
@@ -217,17 +217,17 @@ def get_object_from_string(obj_name: str) -> Any:
 def check_prerequisites(
     prerequisites: str | list[str],
     checker: Callable[[str], bool],
-    msg_tmpl: str = 'Prerequisites "{}" are required in method "{}" but not found, please install them first.',  # the reference's default
+    msg_tmpl: str = 'Prerequisites "{}" are required in method "{}" but not found, please install them first.',  # MMEngine's text
 ) -> Callable[[F], F]:
-    """A decorator: the function runs only where all prerequisites are there.
+    """Returns a decorator that lets a function run only if all prerequisites are available.
 
     Args:
-        prerequisites: one name or several.
-        checker: whether one of them is there.
-        msg_tmpl: printed with the missing names and the function's name.
+        prerequisites: one name or several names.
+        checker: returns whether a prerequisite is available.
+        msg_tmpl: template of the printed message; gets the missing names and the name of the function.
 
     Raises:
-        RuntimeError: by the decorated function, where one is missing.
+        RuntimeError: raised by the decorated function if a prerequisite is missing.
     """
     names = [prerequisites] if isinstance(prerequisites, str) else prerequisites
 
@@ -237,7 +237,7 @@ def check_prerequisites(
             missing = [name for name in names if not checker(name)]
             if missing:
                 text = msg_tmpl.format(", ".join(missing), function.__name__)
-                print(text)  # noqa: T201  # the reference prints it, and tests of libraries read it
+                print(text)  # noqa: T201  # MMEngine prints the message, and tests of libraries read it
                 raise RuntimeError(text)
             return function(*args, **kwargs)
 
@@ -249,7 +249,7 @@ def check_prerequisites(
 def _module_is_there(name: str) -> bool:
     try:
         return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # a parent of it is missing
+    except ModuleNotFoundError:  # A parent package does not exist.
         return False
 
 
@@ -258,12 +258,12 @@ def _executable_is_there(name: str) -> bool:
 
 
 def requires_package(prerequisites: str | list[str]) -> Callable[[F], F]:
-    """A decorator: the function needs these modules."""
+    """Returns a decorator that lets a function run only if these modules are installed."""
     return check_prerequisites(prerequisites, checker=_module_is_there)
 
 
 def requires_executable(prerequisites: str | list[str]) -> Callable[[F], F]:
-    """A decorator: the function needs these programs on PATH."""
+    """Returns a decorator that lets a function run only if these programs are on PATH."""
     return check_prerequisites(prerequisites, checker=_executable_is_there)
 
 
@@ -271,14 +271,14 @@ def requires_executable(prerequisites: str | list[str]) -> Callable[[F], F]:
 
 
 def deprecated_api_warning(name_dict: dict[str, str], cls_name: str | None = None) -> Callable[[F], F]:
-    """A decorator that takes old keyword names, with a warning, and hands on the new ones.
+    """Returns a decorator that renames deprecated keyword arguments of a function, with a warning.
 
     Args:
         name_dict: old name -> new name.
-        cls_name: class of the function, for the warning.
+        cls_name: name of the class of the function, for the warning.
 
     Raises:
-        UsageTypeError: by the decorated function, where old and new name of an argument are both given.
+        UsageTypeError: raised by the decorated function if an argument is passed by its old and its new name.
     """
 
     def decorate(function: F) -> F:
@@ -296,18 +296,18 @@ def deprecated_api_warning(name_dict: dict[str, str], cls_name: str | None = Non
                 kwargs[new] = kwargs.pop(old)
             return function(*args, **kwargs)
 
-        return renaming  # type: ignore[return-value]  # the same signature but for the old names
+        return renaming  # type: ignore[return-value]  # the same signature, apart from the old names
 
     return decorate
 
 
 def deprecated_function(since: str, removed_in: str, instructions: str) -> Callable[[F], F]:
-    """A decorator that warns once that a function will go, and says so in its docstring.
+    """Returns a decorator that marks a function as deprecated: one warning, and a note in its docstring.
 
     Args:
-        since: version since which it is deprecated.
-        removed_in: version without it.
-        instructions: what to do instead.
+        since: version in which the function was deprecated.
+        removed_in: version in which the function will be removed.
+        instructions: what to use instead.
     """
 
     def decorate(function: F) -> F:

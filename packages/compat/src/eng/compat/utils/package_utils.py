@@ -1,4 +1,4 @@
-"""``mmengine.utils.package_utils``, on `importlib.metadata`."""
+"""Replaces ``mmengine.utils.package_utils``, implemented with `importlib.metadata`."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def is_installed(package: str) -> bool:
 
 
 def get_installed_path(package: str) -> str:
-    """Folder of an installed package.
+    """Returns the folder of an installed package.
 
     Args:
         package: name of the distribution (``mmcv-lite``) or of the module (``mmcv``).
 
     Raises:
-        ModuleNotFoundError: nothing of that name is installed.
+        ModuleNotFoundError: no package of that name is installed.
 
     Example:
         >>> get_installed_path("packaging").endswith("packaging")
@@ -41,14 +41,14 @@ def get_installed_path(package: str) -> str:
 
 
 def package2module(package: str) -> str:
-    """Name under which a distribution is imported: its first top-level module.
+    """Returns the import name of a distribution: its first top-level module.
 
     Raises:
         ValueError: the distribution lists no module.
     """
     distribution = metadata.distribution(package)
     listed = (distribution.read_text("top_level.txt") or "").split()
-    if not listed:  # newer build tools write no such list
+    if not listed:  # Newer build tools do not write top_level.txt, so use the installed files.
         files = [file.parts[0] for file in distribution.files or () if len(file.parts) > 1]
         listed = [name for name in files if name.isidentifier() and not name.startswith("_")]
     if not listed:
@@ -65,15 +65,15 @@ def _has_distribution(package: str) -> bool:
 
 
 def call_command(cmd: list[str]) -> None:
-    """Runs a command, and lets its failure be the caller's.
+    """Runs a command and waits for it.
 
     Raises:
-        subprocess.CalledProcessError: it ended with another status than 0.
+        subprocess.CalledProcessError: the exit status of the command is not 0.
     """
     subprocess.run(cmd, check=True)  # noqa: S603  # the caller's own command
 
 
 def install_package(package: str) -> None:
-    """Installs a package by pip into this interpreter's environment, unless it is there."""
+    """Installs a package by pip for this Python interpreter, unless it is already installed."""
     if not is_installed(package):
         call_command([sys.executable, "-m", "pip", "install", package])

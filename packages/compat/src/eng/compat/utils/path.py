@@ -1,4 +1,4 @@
-"""``mmengine.utils.path``."""
+"""Replaces ``mmengine.utils.path``: helper functions on paths."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-# What `os.path` does not call absolute although nothing stands before it.
+# URI schemes that `is_abs` treats as absolute, which `os.path.isabs` does not.
 _SCHEMES = ("http://", "https://", "s3:")
 
 
@@ -17,10 +17,10 @@ def is_filepath(x: object) -> bool:
 
 
 def fopen(filepath: str | Path, *args: Any, **kwargs: Any) -> IO[Any]:
-    """`open`, for a string or a `Path`.
+    """Opens a file by the builtin `open`; the path is a string or a `Path`.
 
     Raises:
-        ValueError: `filepath` is neither.
+        ValueError: `filepath` is neither a string nor a `Path`.
     """
     if not is_filepath(filepath):
         raise ValueError(f"filepath takes a str or a Path, got {type(filepath).__name__}")
@@ -29,34 +29,34 @@ def fopen(filepath: str | Path, *args: Any, **kwargs: Any) -> IO[Any]:
 
 
 def check_file_exist(filename: str | Path, msg_tmpl: str = 'file "{}" does not exist') -> None:
-    """Raises FileNotFoundError where there is no such file.
+    """Checks that a file exists.
 
     Args:
         filename: path of the file.
-        msg_tmpl: text of the error; ``{}`` is the path.
+        msg_tmpl: message of the error; ``{}`` is replaced by the path.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the file does not exist.
     """
     if not Path(filename).is_file():
         raise FileNotFoundError(msg_tmpl.format(filename))
 
 
 def mkdir_or_exist(dir_name: str | Path, mode: int = 0o777) -> None:
-    """Makes a folder and those above it; one that exists is fine, and so is an empty name."""
+    """Creates a folder and its parents; does nothing if the folder exists or the name is empty."""
     if dir_name != "":
-        # os.path.expanduser leaves an unknown user's folder as it is, Path.expanduser raises.
-        Path(os.path.expanduser(dir_name)).mkdir(mode=mode, parents=True, exist_ok=True)  # noqa: PTH111  # as said above
+        # For an unknown user such as "~nobody-x", os.path.expanduser returns the path unchanged; Path.expanduser raises.
+        Path(os.path.expanduser(dir_name)).mkdir(mode=mode, parents=True, exist_ok=True)  # noqa: PTH111
 
 
 def symlink(src: str | Path, dst: str | Path, overwrite: bool = True, **kwargs: Any) -> None:
-    """Makes the link `dst` that points to `src`.
+    """Creates a symbolic link.
 
     Args:
-        src: what the link points to.
-        dst: the link.
-        overwrite: replace what lies at `dst`.
-        **kwargs: of `os.symlink`.
+        src: path to which the link points.
+        dst: path of the link.
+        overwrite: whether to remove an existing file or link at `dst` first.
+        **kwargs: arguments of `os.symlink`.
     """
     if overwrite and os.path.lexists(dst):
         Path(dst).unlink()
@@ -69,16 +69,16 @@ def scandir(
     recursive: bool = False,
     case_sensitive: bool = True,
 ) -> Iterator[str]:
-    """Files of a folder whose name does not begin with a dot, as paths relative to it.
+    """Yields the files of a folder as paths relative to it, without hidden files (names that start with a dot).
 
     Args:
         dir_path: the folder.
-        suffix: only files that end with it (or with one of a tuple).
-        recursive: also files of folders below.
-        case_sensitive: whether the case of the suffix matters.
+        suffix: ending, or tuple of endings, of the files to yield; None for all files.
+        recursive: whether to include files in subfolders.
+        case_sensitive: whether upper and lower case of the suffix matter.
 
     Raises:
-        TypeError: `dir_path` is no path, or `suffix` no string or tuple of strings.
+        TypeError: `dir_path` is not a path, or `suffix` is neither a string nor a tuple.
     """
     if not is_filepath(dir_path):
         raise TypeError(f"dir_path takes a str or a Path, got {dir_path!r}")
@@ -101,7 +101,7 @@ def _scan(folder: Path, root: Path, ends: tuple[str, ...], recursive: bool, case
 
 
 def find_vcs_root(path: str | Path, markers: tuple[str, ...] = (".git",)) -> str | None:
-    """The nearest folder at or above `path` with a marker in it; None where there is none."""
+    """Returns the nearest folder, among `path` and its parents, that contains one of the markers; None without one."""
     start = Path(path).resolve()
     start = start.parent if start.is_file() else start
     for folder in (start, *start.parents):
@@ -111,5 +111,5 @@ def find_vcs_root(path: str | Path, markers: tuple[str, ...] = (".git",)) -> str
 
 
 def is_abs(path: str) -> bool:
-    """Whether a path stands for itself: an absolute one, or one of a remote storage (http, https, s3)."""
+    """Whether a path is absolute, or a URI with the scheme http, https or s3."""
     return os.path.isabs(path) or path.startswith(_SCHEMES)  # noqa: PTH117  # URLs are no Paths

@@ -1,4 +1,4 @@
-"""``mmengine.utils.progressbar``: a bar of characters, for code that prints one."""
+"""Replaces ``mmengine.utils.progressbar``: a progress bar of text characters."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from eng.compat.utils.timer import Timer
 
 
 class ProgressBar:
-    """Prints how many tasks are done, how fast, and how long the rest will take.
+    """Prints the number of finished tasks, the speed and the estimated remaining time.
 
     Args:
-        task_num: how many there are; with 0 only the number done is printed.
-        bar_width: characters of the bar at most.
-        start: print the empty bar at once.
-        file: where to print.
+        task_num: number of tasks; with 0 only the number of finished tasks is printed.
+        bar_width: largest width of the bar in characters.
+        start: whether to print the empty bar and start the clock immediately.
+        file: text file to which the bar is printed.
     """
 
     def __init__(self, task_num: int = 0, bar_width: int = 50, start: bool = True, file: IO[str] = sys.stdout) -> None:
@@ -33,7 +33,7 @@ class ProgressBar:
 
     @property
     def terminal_width(self) -> int:
-        """Columns of the terminal."""
+        """Width of the terminal in columns."""
         return shutil.get_terminal_size().columns
 
     def start(self) -> None:
@@ -45,7 +45,7 @@ class ProgressBar:
         self.timer = Timer()
 
     def update(self, num_tasks: int = 1) -> None:
-        """Notes that `num_tasks` more are done.
+        """Adds `num_tasks` finished tasks and prints the bar.
 
         Raises:
             UsageError: `num_tasks` is below 1.
@@ -74,20 +74,20 @@ class ProgressBar:
 def track_progress(
     func: Callable[..., Any], tasks: Sequence[Any], bar_width: int = 50, file: IO[str] = sys.stdout, **kwargs: Any
 ) -> list[Any]:
-    """Results of `func` for each task, with a bar.
+    """Calls `func` for each task, shows a progress bar, and returns the results.
 
     Args:
         func: called with a task and `kwargs`.
-        tasks: a list of tasks, or an iterable and its length.
-        bar_width: characters of the bar.
-        file: where to print.
+        tasks: a list of tasks, or a pair of an iterable and its length.
+        bar_width: largest width of the bar in characters.
+        file: text file to which the bar is printed.
         **kwargs: further arguments of `func`.
     """
     return [func(task, **kwargs) for task in track_iter_progress(tasks, bar_width, file)]
 
 
 def track_iter_progress(tasks: Sequence[Any], bar_width: int = 50, file: IO[str] = sys.stdout) -> Iterator[Any]:
-    """The tasks one by one, with a bar. Arguments as of `track_progress`."""
+    """Yields the tasks one by one and shows a progress bar; the arguments are those of `track_progress`."""
     iterable, number = _with_length(tasks)
     bar = ProgressBar(number, bar_width, file=file)
     for task in iterable:
@@ -99,15 +99,15 @@ def track_iter_progress(tasks: Sequence[Any], bar_width: int = 50, file: IO[str]
 def init_pool(
     process_num: int, initializer: Callable[..., Any] | None = None, initargs: tuple[Any, ...] | None = None
 ) -> PoolType:
-    """A pool of processes.
+    """Creates a pool of worker processes.
 
     Args:
-        process_num: how many.
-        initializer: called in each process first.
-        initargs: its arguments.
+        process_num: number of processes.
+        initializer: function that each process calls at its start.
+        initargs: arguments of `initializer`.
 
     Raises:
-        TypeError: `initargs` is no tuple.
+        TypeError: `initargs` is not a tuple.
     """
     if initargs is not None and not isinstance(initargs, tuple):
         raise TypeError(f'"initargs" must be a tuple, got {type(initargs).__name__}')
@@ -126,19 +126,20 @@ def track_parallel_progress(
     keep_order: bool = True,
     file: IO[str] = sys.stdout,
 ) -> list[Any]:
-    """Results of `func` for each task, worked out by a pool of processes, with a bar.
+    """Calls `func` for each task in a pool of processes, shows a progress bar, and returns the results.
 
     Args:
         func: called with a task.
-        tasks: a list of tasks, or an iterable and its length.
-        nproc: processes.
-        initializer: called in each process first.
-        initargs: its arguments.
-        bar_width: characters of the bar.
-        chunksize: tasks that a process takes at a time.
-        skip_first: start the clock after the first chunk of each process, whose start-up would spoil the estimate.
-        keep_order: results in the order of the tasks, else in that of their completion.
-        file: where to print.
+        tasks: a list of tasks, or a pair of an iterable and its length.
+        nproc: number of processes.
+        initializer: function that each process calls at its start.
+        initargs: arguments of `initializer`.
+        bar_width: largest width of the bar in characters.
+        chunksize: number of tasks that a process gets at a time.
+        skip_first: whether to start the clock after the first chunk of each process, whose start-up distorts the
+            estimated time.
+        keep_order: whether to return the results in the order of the tasks; False returns them in order of completion.
+        file: text file to which the bar is printed.
     """
     iterable, number = _with_length(tasks)
     skipped = nproc * chunksize if skip_first else 0
@@ -158,10 +159,10 @@ def track_parallel_progress(
 
 
 def _with_length(tasks: Any) -> tuple[Iterable[Any], int]:
-    """Tasks and their number, from a sequence or from a pair of an iterable and a number.
+    """Returns the tasks and their number, given a sequence, or a pair of an iterable and its length.
 
     Raises:
-        TypeError: it is neither.
+        TypeError: `tasks` is neither.
     """
     if isinstance(tasks, tuple) and len(tasks) == 2 and isinstance(tasks[0], Iterable) and isinstance(tasks[1], int):
         return tasks

@@ -1,4 +1,4 @@
-"""``mmengine.utils.progressbar_rich``."""
+"""Replaces ``mmengine.utils.progressbar_rich``: a progress bar drawn by the library rich."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class _Worker:
-    """Calls a function with a task: a tuple as arguments, a dict as keywords, anything else as the one argument."""
+    """Calls a function with a task: a tuple as positional arguments, a dict as keywords, else as a single argument."""
 
     def __init__(self, func: Callable[..., Any]) -> None:
         self.func = func
@@ -28,20 +28,21 @@ def track_progress_rich(
     description: str = "Processing",
     color: str = "blue",
 ) -> list[Any]:
-    """Results of `func` for each task, with a bar drawn by rich.
+    """Calls `func` for each task, shows a progress bar drawn by rich, and returns the results.
 
     Args:
-        func: a tuple among the tasks is its arguments, a dict its keywords, anything else its one argument.
-        tasks: the tasks; where there are none, `func` is called `task_num` times without arguments.
-        task_num: how many tasks to do; all of them by default.
-        nproc: processes; 1 works in this one.
-        chunksize: tasks that a process takes at a time.
+        func: called with a task: a tuple as positional arguments, a dict as keywords, else as a single argument.
+        tasks: the tasks; if there are none, `func` is called `task_num` times without arguments.
+        task_num: number of tasks to do; all by default.
+        nproc: number of processes; 1 uses the current process.
+        chunksize: number of tasks that a process gets at a time.
         description: text beside the bar.
-        color: of the bar.
+        color: color of the bar.
 
     Raises:
-        TypeError: `func` cannot be called, or `tasks` cannot be gone through.
-        ValueError: there are neither tasks nor a `task_num`, fewer tasks than `task_num`, or `nproc` is below 1.
+        TypeError: `func` is not callable, or `tasks` is not iterable.
+        ValueError: neither tasks nor `task_num` are given, `task_num` exceeds the number of tasks, or `nproc` is
+            below 1.
     """
     from rich.progress import BarColumn as Bar
     from rich.progress import Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn

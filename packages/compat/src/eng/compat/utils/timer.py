@@ -1,4 +1,4 @@
-"""``mmengine.utils.timer``."""
+"""Replaces ``mmengine.utils.timer``: a stopwatch."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 
 class TimerError(Exception):
-    """A timer was asked for a time before it was started."""
+    """A method of a `Timer` was called before the timer was started."""
 
 
 class Timer:
-    """A stop-watch, also as a context manager.
+    """A stopwatch, which can also be used as a context manager.
 
     Args:
-        start: start at once.
-        print_tmpl: how `with` prints the seconds, ``"{:.3f}"`` by default.
+        start: whether to start the timer immediately.
+        print_tmpl: format in which a ``with`` block prints its duration in seconds, ``"{:.3f}"`` by default.
 
     Example:
         >>> with Timer(print_tmpl="done in {:.0f} s"):
@@ -31,7 +31,7 @@ class Timer:
 
     @property
     def is_running(self) -> bool:
-        """Whether it was started."""
+        """Whether the timer was started."""
         return self._is_running
 
     def __enter__(self) -> Timer:
@@ -39,31 +39,31 @@ class Timer:
         return self
 
     def __exit__(self, type: Any, value: Any, traceback: Any) -> None:
-        print(self.print_tmpl.format(self.since_last_check()))  # noqa: T201  # printing is what it is for
+        print(self.print_tmpl.format(self.since_last_check()))  # noqa: T201  # printing is the purpose of the class
         self._is_running = False
 
     def start(self) -> None:
-        """Starts, or starts anew."""
+        """Starts the timer; if it is running, only the time of the last check is reset."""
         if not self._is_running:
             self._started = time.perf_counter()
             self._is_running = True
         self._checked = time.perf_counter()
 
     def since_start(self) -> float:
-        """Seconds since the start; also a check.
+        """Returns the seconds since the start; the call counts as a check for `since_last_check`.
 
         Raises:
-            TimerError: it is not running.
+            TimerError: the timer was not started.
         """
         self._must_run()
         self._checked = time.perf_counter()
         return self._checked - self._started
 
     def since_last_check(self) -> float:
-        """Seconds since the last check, or since the start.
+        """Returns the seconds since the last check (call of this method or `since_start`), or since the start.
 
         Raises:
-            TimerError: it is not running.
+            TimerError: the timer was not started.
         """
         self._must_run()
         before, self._checked = self._checked, time.perf_counter()
@@ -78,7 +78,7 @@ _timers: dict[str, Timer] = {}
 
 
 def check_time(timer_id: str) -> float:
-    """Seconds since the last call with this name; 0 at the first."""
+    """Returns the seconds since the last call with the same `timer_id`; 0 at the first call."""
     if timer_id not in _timers:
         _timers[timer_id] = Timer()
         return 0

@@ -1,4 +1,4 @@
-"""``mmengine.utils.version_utils``."""
+"""Replaces ``mmengine.utils.version_utils``: comparable versions, and the commit of a git repository."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ import subprocess
 
 from eng.compat.errors import UsageError
 
-# Where a pre-release sorts: below 0, which stands for the release itself.
+# Number of the stage of a pre-release. The release itself has stage 0, so that pre-releases sort before it.
 _STAGES = {"dev": -4, "a": -3, "b": -2, "rc": -1}
 
 
 def digit_version(version_str: str, length: int = 4) -> tuple[int, ...]:
-    """A version as numbers that compare: the release, then the stage before or after it.
+    """Converts a version to a tuple of numbers that can be compared.
 
     Args:
-        version_str: such as ``"1.0.0rc1"``; a local part (``+cu118``) is ignored.
-        length: numbers of the release, filled up with zeros.
+        version_str: a version such as ``"1.0.0rc1"``; a local part such as ``+cu118`` is ignored.
+        length: number of release numbers; missing ones are filled with zeros.
 
     Returns:
-        `length` numbers, then two: stage (-4 dev, -3 alpha, -2 beta, -1 candidate, 0 release, 1 post) and its number.
+        `length` release numbers, the stage (-4 dev, -3 alpha, -2 beta, -1 candidate, 0 release, 1 post) and the number
+        of the stage.
 
     Raises:
-        UsageError: the text is no version.
+        UsageError: the text is not a valid version.
 
     Example:
         >>> digit_version("1.0.0rc1"), digit_version("2.1.0+cu118") >= digit_version("2.0")
@@ -44,14 +45,14 @@ def digit_version(version_str: str, length: int = 4) -> tuple[int, ...]:
 
 
 def get_git_hash(fallback: str = "unknown", digits: int | None = None) -> str:
-    """Commit that is checked out in the working directory.
+    """Returns the hash of the commit that is checked out in the working directory.
 
     Args:
-        fallback: given where there is no repository or no git.
-        digits: length of the hash; all of it by default.
+        fallback: returned if there is no git repository, or git is not installed.
+        digits: length of the hash; None for the complete hash.
 
     Raises:
-        TypeError: `digits` is no whole number.
+        TypeError: `digits` is not an integer.
     """
     if digits is not None and not isinstance(digits, int):
         raise TypeError(f"digits must be a whole number or None, got {digits!r}")

@@ -1,4 +1,4 @@
-"""``mmengine.testing._internal``: test cases of several processes."""
+"""Replaces ``mmengine.testing._internal``: test cases that run in several processes."""
 
 from __future__ import annotations
 

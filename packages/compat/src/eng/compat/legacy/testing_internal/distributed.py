@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 
 class TestSkip(NamedTuple):
-    """Exit status by which a process says that its test is skipped, and the reason.
+    """Exit status by which a process reports that its test was skipped.
 
     Args:
-        exit_code: the status.
-        message: the reason.
+        exit_code: the exit status.
+        message: reason for skipping the test.
     """
 
     exit_code: int
@@ -37,13 +37,13 @@ TEST_SKIPS = {
 
 
 class MultiProcessTestCase(unittest.TestCase):
-    """Runs each test method in ``world_size`` processes; the main process waits and checks how they ended.
+    """Runs each test method in ``world_size`` processes; the main process waits for them and checks the exit statuses.
 
-    A subclass calls ``_spawn_processes()`` at the end of its ``setUp``. A process knows its ``rank``, and all share
-    ``file_name``, an empty file by which they may meet.
+    A subclass calls ``_spawn_processes()`` at the end of its ``setUp``.
 
     Attributes:
-        rank: number of this process; :attr:`MAIN_PROCESS_RANK` in the main one.
+        rank: rank of this process; :attr:`MAIN_PROCESS_RANK` in the main process.
+        file_name: path of an empty file, which the processes can use to create a process group.
     """
 
     MAIN_PROCESS_RANK = -1
@@ -58,12 +58,12 @@ class MultiProcessTestCase(unittest.TestCase):
 
     @property
     def world_size(self) -> int:
-        """How many processes run a test."""
+        """Number of processes that run a test."""
         return 2
 
     @property
     def timeout(self) -> float:
-        """Seconds after which the processes of a test are ended."""
+        """Seconds after which a test fails if its processes have not ended."""
         return 1000
 
     @property
@@ -72,10 +72,10 @@ class MultiProcessTestCase(unittest.TestCase):
         return self.rank == 0
 
     def prepare_subprocess(self) -> None:
-        """Called in each process before its test; does nothing."""
+        """Called in each process before the test; subclasses may override it."""
 
     def join_or_run(self, fn: Callable[[], Any]) -> Callable[[], None]:
-        """The test for a process, the wait for all processes in the main one."""
+        """Returns a function that runs the test in a child process, and waits for all children in the main process."""
 
         @functools.wraps(fn)
         def wrapper() -> None:
@@ -87,7 +87,7 @@ class MultiProcessTestCase(unittest.TestCase):
         return wrapper
 
     def setUp(self) -> None:
-        """Makes the shared file."""
+        """Creates the file that the processes share."""
         super().setUp()
         self.processes: list[Any] = []
         self.pid_to_pipe: dict[int | None, Connection] = {}
@@ -96,7 +96,7 @@ class MultiProcessTestCase(unittest.TestCase):
         os.close(descriptor)
 
     def tearDown(self) -> None:
-        """Ends processes that still run and removes the shared file."""
+        """Terminates processes that are still running and removes the shared file."""
         super().tearDown()
         for process in self.processes:
             process.terminate()
@@ -112,7 +112,7 @@ class MultiProcessTestCase(unittest.TestCase):
         for rank in range(int(self.world_size)):
             here, there = multiprocessing.Pipe()
             process = proc(
-                target=type(self)._run,  # noqa: SLF001  # its own class method
+                target=type(self)._run,  # noqa: SLF001  # a class method of the same class
                 name=f"process {rank}",
                 args=(rank, self._current_test_name(), self.file_name, there),
             )
@@ -128,7 +128,7 @@ class MultiProcessTestCase(unittest.TestCase):
         test.run_test(test_name, parent_pipe)
 
     def run_test(self, test_name: str, parent_pipe: Connection) -> None:
-        """Runs the test in this process and ends the process with its exit status."""
+        """Runs the test in a child process and exits with the status of the test."""
         self.prepare_subprocess()
         faulthandler.enable()
         try:
@@ -136,7 +136,7 @@ class MultiProcessTestCase(unittest.TestCase):
         except unittest.SkipTest as skip:
             sys.stderr.write(f"Process {self.rank} skips {test_name}: {skip}\n")
             sys.exit(TEST_SKIPS["generic"].exit_code)
-        except Exception:  # noqa: BLE001  # any failure of the test goes to the parent
+        except Exception:  # noqa: BLE001  # every failure of the test is reported to the main process
             parent_pipe.send(traceback.format_exc())
             sys.exit(self.TEST_ERROR_EXIT_CODE)
         finally:

@@ -1,6 +1,7 @@
-"""Stands for mmengine where ``sitecustomize`` of this folder has not run: ``python -S``, or another one hid it.
+"""Replaces mmengine if the ``sitecustomize`` of this folder has not run (``python -S``, or another one hides it).
 
-Here threads that import mmengine for the first time at once may see this module; `_eng_compat_start` spares them that.
+If several threads import mmengine for the first time at once, some may get this module instead of that of the alias.
+`_eng_compat_start` does not have this problem.
 """
 
 import importlib

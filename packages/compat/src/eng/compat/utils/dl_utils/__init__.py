@@ -1,4 +1,4 @@
-"""``mmengine.utils.dl_utils``: helpers on torch."""
+"""Replaces ``mmengine.utils.dl_utils``: helper functions for torch."""
 
 from eng.compat.utils.dl_utils.collect_env import collect_env
 from eng.compat.utils.dl_utils.hub import load_url

@@ -1,4 +1,4 @@
-"""``mmengine.utils.dl_utils.collect_env``: the environment report in the old form."""
+"""Replaces ``mmengine.utils.dl_utils.collect_env``: a report about software and devices."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from eng.compat.version import __version__
 
 
 def collect_env() -> OrderedDict[str, Any]:
-    """What runs here, by the keys of the reference.
+    """Returns versions of software and names of devices, under the keys that MMEngine uses.
 
-    It starts the compiler once to ask its version; `eng env` reports without starting anything.
+    The C compiler is started once to get its version; the command `eng env` starts no process.
 
     Returns:
-        ``sys.platform``, ``Python``, ``CUDA available``, devices by name, ``GCC``, ``PyTorch``, its build, ``OpenCV`` and
-        ``MMEngine``.
+        A dict with ``sys.platform``, ``Python``, ``CUDA available``, the devices by name, ``GCC``, ``PyTorch`` and its
+        build settings, ``TorchVision``, ``OpenCV`` and ``MMEngine``.
     """
     from eng.device import is_cuda_available, is_musa_available
 

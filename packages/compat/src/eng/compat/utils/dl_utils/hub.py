@@ -1,4 +1,4 @@
-"""``mmengine.utils.dl_utils.hub``."""
+"""Replaces ``mmengine.utils.dl_utils.hub``, which re-exports ``load_url``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``mmengine.utils.dl_utils.misc``."""
+"""Replaces ``mmengine.utils.dl_utils.misc``: checks for normalization layers, and conversion of batches to images."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch import nn
 
 from eng.compat.errors import UsageError
 
-# torch has no public name for the common bases of its normalisations.
+# torch has no public name for the common base classes of its normalization layers.
 from eng.compat.utils.dl_utils.parrots_wrapper import _BatchNorm, _InstanceNorm
 
 
 def is_norm(layer: nn.Module, exclude: type | tuple[type, ...] | None = None) -> bool:
-    """Whether a layer normalises (batch, instance, group or layer norm).
+    """Whether a layer is a normalization layer (batch, instance, group or layer norm).
 
     Args:
         layer: the module.
-        exclude: classes that shall not count.
+        exclude: class or classes that do not count as normalization layers.
 
     Raises:
-        TypeError: `exclude` is no class or tuple of classes.
+        TypeError: `exclude` is neither a class nor a tuple of classes.
     """
     excluded: tuple[Any, ...] = ()
     if exclude is not None:
@@ -35,7 +35,7 @@ def is_norm(layer: nn.Module, exclude: type | tuple[type, ...] | None = None) ->
 
 
 def has_batch_norm(model: nn.Module) -> bool:
-    """Whether any module of a model is a batch norm."""
+    """Whether a model contains a batch norm layer."""
     return any(isinstance(module, _BatchNorm) for module in model.modules())
 
 
@@ -53,20 +53,20 @@ def tensor2imgs(
     std: tuple[float, float, float] | None = None,
     to_bgr: bool = True,
 ) -> list[np.ndarray[Any, Any]]:
-    """Images of a normalised batch.
+    """Converts a batch of normalized images back to images.
 
     Args:
-        tensor: (N, C, H, W) with 1 or 3 channels.
-        mean: that was subtracted; zeros by default.
-        std: that was divided by; ones by default.
-        to_bgr: swap the channels of RGB.
+        tensor: (N, C, H, W) batch with 1 or 3 channels.
+        mean: mean of each channel that normalization subtracted; zeros by default.
+        std: standard deviation of each channel by which normalization divided; ones by default.
+        to_bgr: whether to convert RGB to BGR.
 
     Returns:
-        N arrays (H, W, C) float32.
+        A list of N arrays (H, W, C) float32.
 
     Raises:
-        UsageError: the tensor is no such batch, `mean` and `std` have another number of channels, or one channel would
-            have to be swapped.
+        UsageError: `tensor` has another shape, `mean` or `std` has another number of channels, or `to_bgr` is set for
+            images with one channel.
     """
     if not torch.is_tensor(tensor) or tensor.dim() != 4 or tensor.shape[1] not in (1, 3):
         raise UsageError(f"expected a batch (N, 1 or 3, H, W), got {getattr(tensor, 'shape', type(tensor).__name__)}")

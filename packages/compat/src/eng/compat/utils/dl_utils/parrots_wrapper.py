@@ -1,4 +1,4 @@
-"""``mmengine.utils.dl_utils.parrots_wrapper``: torch's own classes under the names that libraries import."""
+"""Replaces ``mmengine.utils.dl_utils.parrots_wrapper``: classes of torch under the names that libraries import."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-# The common bases of torch's layers, which it gives no public name: taken from the classes that have one.
+# torch has no public names for the common base classes of its layers, so they are taken from the public subclasses.
 _BatchNorm = nn.BatchNorm2d.__mro__[1]
 _InstanceNorm = nn.InstanceNorm2d.__mro__[1]
 _ConvNd = nn.Conv2d.__mro__[1]
@@ -27,5 +27,5 @@ def is_rocm_pytorch() -> bool:
 
 
 def get_build_config() -> Any:
-    """How this torch was built, as text."""
+    """Returns the build settings of torch as text."""
     return torch.__config__.show()

@@ -1,4 +1,4 @@
-"""``mmengine.utils.dl_utils.setup_env``."""
+"""Replaces ``mmengine.utils.dl_utils.setup_env``: settings of worker processes and threads."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import warnings
 
 
 def set_multi_processing(mp_start_method: str = "fork", opencv_num_threads: int = 0, distributed: bool = False) -> None:
-    """Sets how worker processes start and how many threads they use.
+    """Sets the start method of worker processes and the number of threads.
 
     Args:
-        mp_start_method: ``"fork"``, ``"spawn"`` or ``"forkserver"``; not set on Windows, which has only spawn.
-        opencv_num_threads: of OpenCV, where it is installed; 0 keeps it from starting any.
-        distributed: one of several ranks: OpenMP and MKL get one thread each unless their variables are set.
+        mp_start_method: ``"fork"``, ``"spawn"`` or ``"forkserver"``; ignored on Windows, which only supports spawn.
+        opencv_num_threads: number of OpenCV threads, if OpenCV is installed; 0 disables its threads.
+        distributed: whether this is one of several ranks. If so, OpenMP and MKL use one thread each, unless their
+            environment variables are set.
     """
     if platform.system() != "Windows":
         before = multiprocessing.get_start_method(allow_none=True)

@@ -1,4 +1,4 @@
-"""``mmengine.utils.dl_utils.time_counter``."""
+"""Replaces ``mmengine.utils.dl_utils.time_counter``: measures the time of functions and blocks."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, ClassVar
 
 
 class TimeCounter:
-    """Prints how long a function, or a block, takes: the mean over its runs since the warm-up.
+    """Prints the mean time of a function or a ``with`` block, without its warm-up runs.
 
     Args:
-        log_interval: runs between two lines.
-        warmup_interval: runs that do not count.
-        with_sync: wait for the GPU before each look at the clock.
-        tag: name of a block, under which its runs are summed; a function has its own name.
-        logger: where to log; printed without one.
+        log_interval: number of runs between two printed lines.
+        warmup_interval: number of the first run that is measured.
+        with_sync: whether to wait for the GPU before the time is read.
+        tag: name of a block; runs with the same tag are averaged. For a function its name is the default.
+        logger: logger for the lines; None prints them.
 
     Raises:
-        ValueError: as a context manager without a tag.
+        ValueError: used as a context manager without a tag.
     """
 
     names: ClassVar[dict[str, TimeCounter]] = {}
@@ -33,7 +33,7 @@ class TimeCounter:
         tag: str | None = None,
         logger: logging.Logger | None = None,
     ) -> TimeCounter:
-        """The counter of this tag, or a new one."""
+        """Returns the existing counter with this tag, or a new one."""
         if tag is not None and tag in cls.names:
             return cls.names[tag]
         counter = super().__new__(cls)
@@ -54,7 +54,7 @@ class TimeCounter:
     seconds: float
 
     def __call__(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        """The function, counted under its name."""
+        """Decorates a function, so that the time of every call is measured."""
         if self.tag is None:
             self.tag = fn.__name__
             self.names[self.tag] = self
@@ -84,7 +84,7 @@ class TimeCounter:
         return time.perf_counter()
 
     def print_time(self, elapsed: float) -> None:
-        """Adds a run of `elapsed` seconds, and prints the mean where the interval is full."""
+        """Adds a run of `elapsed` seconds, and prints the mean after every `log_interval` runs."""
         self.seconds += elapsed
         counted = self.runs - max(self.warmup_interval - 1, 0)
         if self.runs % self.log_interval:
@@ -92,6 +92,6 @@ class TimeCounter:
         mean_ms = self.seconds / max(counted, 1) * 1000
         text = f"[{self.tag}]-mean of {counted} runs: {mean_ms:.1f} ms"
         if self.logger is None:
-            print(text)  # noqa: T201  # printing is what it is for
+            print(text)  # noqa: T201  # printing is the purpose of the class
         else:
             self.logger.info(text)

@@ -1,4 +1,4 @@
-"""``mmengine.utils.dl_utils.torch_ops``."""
+"""Replaces ``mmengine.utils.dl_utils.torch_ops``."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import torch
 
 
 def torch_meshgrid(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """`torch.meshgrid` with matrix indexing, which torch wants named."""
+    """Calls `torch.meshgrid` with ``indexing="ij"``, because torch warns if the argument is missing."""
     return torch.meshgrid(*tensors, indexing="ij")

@@ -1,4 +1,4 @@
-"""``mmengine.utils.dl_utils.trace``."""
+"""Replaces ``mmengine.utils.dl_utils.trace``."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import torch
 
 
 def is_jit_tracing() -> bool:
-    """Whether the caller is being traced by `torch.jit.trace`."""
+    """Whether `torch.jit.trace` is currently tracing a model."""
     return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]  # public, but untyped

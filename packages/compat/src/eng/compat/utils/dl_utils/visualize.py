@@ -1,4 +1,4 @@
-"""``mmengine.utils.dl_utils.visualize``: a training that only moves schedules, to draw learning rates from its log."""
+"""Replaces ``mmengine.utils.dl_utils.visualize``: a training that computes only learning rates, to plot schedules."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from eng.visualization import Visualizer
 
 @MODELS.register_module()
 class ToyModel(BaseModel):
-    """One convolution; the loss is always 0."""
+    """A model with one convolution, whose loss is always 0."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
         self.conv = nn.Conv2d(1, 1, 1)
 
     def forward(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
-        """The loss 0."""
+        """Returns the loss 0."""
         return {"loss": torch.tensor(0.0)}
 
 
 def update_params_step(self: Any, loss: Any) -> None:
-    """In place of ``OptimWrapper.update_params``: counts a step and updates nothing."""
+    """Replaces ``OptimWrapper.update_params`` in `fake_run`; updates nothing."""
 
 
 def runtimeinfo_step(self: Any, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
-    """In place of ``RuntimeInfoHook.before_train_iter``: writes learning rate and momentum of the first group."""
+    """Replaces ``RuntimeInfoHook.before_train_iter`` in `fake_run`; logs learning rate and momentum of the first group."""
     runner.message_hub.update_info("iter", runner.iter)
     rates = runner.optim_wrapper.get_lr()
     momenta = runner.optim_wrapper.get_momentum()
@@ -42,7 +42,7 @@ def runtimeinfo_step(self: Any, runner: Any, batch_idx: int, data_batch: Any = N
 
 
 def fake_run(cfg: Any) -> None:
-    """Runs the training of a config without computing anything.
+    """Runs the training of a config without updating parameters, so that only its schedules are computed.
 
     Args:
         cfg: config of a run.
