@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 DIST = Path(os.environ.get("ENG_DIST", "no-dist"))
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+import page_blocks
+
+FIRST_PAGES = (
+    "README.md",
+    "docs/index.md",
+    "docs/start/install.md",
+    "docs/start/fifteen-minutes.md",
+    "docs/start/first-project.md",
+)
 pytestmark = pytest.mark.skipif(not DIST.is_dir(), reason="nox -s build makes dist/ and runs these tests")
 IMPORT_NAMES = [
     "config", "registry", "fileio", "structures", "dist", "device", "analysis", "runner", "hooks", "optim", "model",
@@ -86,14 +98,42 @@ def test_eng_config_alone_brings_no_torch(tmp_path: Path) -> None:
     assert done.stdout.strip() == "1", done.stderr
 
 
-@pytest.mark.timeout(900)
-def test_everything_installs_runs_and_comes_apart(tmp_path: Path) -> None:
-    environment = Environment(tmp_path / "env")
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environment]:
+    """Everything from the wheels, and what the pages tell a reader to install."""
+    folder = tmp_path_factory.mktemp("complete") / "env"
+    environment = Environment(folder)
     environment.install("torch")  # before anything that depends on it: otherwise pip brings gigabytes of CUDA
-    environment.install("eng[all]")
-    assert environment.imports(*IMPORT_NAMES) == ""
-    done = environment.run("eng", "--version")
+    environment.install("eng[all]", "scikit-learn")
+    yield environment
+    shutil.rmtree(folder)  # two gigabytes
+
+
+@pytest.mark.timeout(900)
+def test_everything_installs_and_comes_apart(complete: Environment) -> None:
+    assert complete.imports(*IMPORT_NAMES) == ""
+    done = complete.run("eng", "--version")
     assert done.returncode == 0, done.stderr
-    environment.pip("uninstall", "-y", "eng-structures")
-    assert environment.imports("config", "registry", "fileio", "dist", "analysis") == ""
-    assert "structures" in environment.imports("structures")
+    complete.pip("uninstall", "-y", "eng-structures")
+    assert complete.imports("config", "registry", "fileio", "dist", "analysis") == ""
+    assert "structures" in complete.imports("structures")
+    complete.install("--no-deps", "eng-structures")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", FIRST_PAGES)
+def test_shell_blocks_of_a_first_page_run(
+    name: str, complete: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    variables = page_blocks.environment(str(complete.bin), tmp_path)
+    page_blocks.run_shell_blocks(ROOT / name, tmp_path, variables)
+
+
+@pytest.mark.timeout(900)
+def test_help_prints_pages_of_the_wheel(complete: Environment) -> None:
+    error = complete.run("eng", "help", "BrokenCheckpointError")
+    assert error.stdout.startswith("BrokenCheckpointError\n\nWhat happened: "), error.stderr
+    page = complete.run("eng", "help", "early", "stopping")
+    assert page.stdout.startswith("# Stop early\n"), page.stderr

@@ -25,6 +25,15 @@ def test_images_lie_in_a_folder_per_class(tmp_path: Path) -> None:
         ImageFolderDataset(tmp_path / "dog")
 
 
+def test_hidden_folders_are_no_classes_and_hidden_files_no_images(tmp_path: Path) -> None:
+    for name in (".ipynb_checkpoints/c.png", "cat/a.png", "cat/._a.png", "cat/.ipynb_checkpoints/a.png", "dog/b.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    data = ImageFolderDataset(tmp_path)
+    assert data.metainfo["classes"] == ("cat", "dog")
+    assert [data[i]["img_path"] for i in range(len(data))] == [str(tmp_path / "cat/a.png"), str(tmp_path / "dog/b.png")]
+
+
 def test_rows_of_a_table(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text('name,age,label\n"a, b",1.5,2\nc,2,3\n')

@@ -20,7 +20,8 @@ class ImageFolderDataset(BaseDataset):
     """Images in one folder per class: ``root/cat/1.png`` is a sample ``dict(img_path="root/cat/1.png", label=0)``.
 
     The classes are the names of the folders in alphabetical order, or ``metainfo=dict(classes=[...])``. An image in a
-    subfolder of a class folder belongs to that class.
+    subfolder of a class folder belongs to that class. Names that start with a dot, such as ``.ipynb_checkpoints``
+    and ``._1.jpg``, are left out.
 
     Args:
         root: path of the folder.
@@ -44,7 +45,8 @@ class ImageFolderDataset(BaseDataset):
         classes = self.metainfo["classes"]
         samples: list[dict[str, Any]] = []
         for label, name in enumerate(classes):
-            paths = sorted((self.root / name).rglob("*"))
+            folder = self.root / name
+            paths = [path for path in sorted(folder.rglob("*")) if not _is_hidden(path.relative_to(folder))]
             images = [path for path in paths if path.suffix.lower() in self.suffixes]
             samples += [{"img_path": str(path), "label": label} for path in images]
         if not samples:
@@ -56,9 +58,14 @@ class ImageFolderDataset(BaseDataset):
 
 
 def _folders(root: Path) -> list[Path]:
+    """Class folders; file managers and Jupyter leave hidden ones beside them."""
     if not root.is_dir():
         return []
-    return [path for path in root.iterdir() if path.is_dir()]
+    return [path for path in root.iterdir() if path.is_dir() and not _is_hidden(path.relative_to(root))]
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 class _FileDataset(BaseDataset):
