@@ -60,6 +60,13 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
         """Prints nothing."""
 
 
+class QuietServer(http.server.ThreadingHTTPServer):
+    """Prints no traceback for a request that Chromium gave up when it went to the next page."""
+
+    def handle_error(self, *_: object) -> None:
+        """Prints nothing."""
+
+
 def chromium(*options: str) -> str:
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
@@ -75,7 +82,7 @@ def main() -> None:
     )
     (site / CHECK).write_text(PAGE % (json.dumps(pages), json.dumps(WIDTHS)), encoding="utf-8")
     handler = functools.partial(QuietHandler, directory=str(site))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = QuietServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}/"
     dom = chromium("--virtual-time-budget=500000", "--dump-dom", address + CHECK)
