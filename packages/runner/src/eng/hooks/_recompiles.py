@@ -39,10 +39,10 @@ class Recompiles:
         limited = [text for text in map(_limit, new) if text and text not in self._reported]
         self._reported.update(limited)
         again = [note for note in new if getattr(note, "recompile_reason", None) and not _limit(note)]
-        lines = [self._recompiled(again), *dict.fromkeys(limited)]
+        lines = [self._describe_recompiles(again), *dict.fromkeys(limited)]
         return "\n".join(line for line in lines if line)
 
-    def _recompiled(self, again: Sequence[Any]) -> str:
+    def _describe_recompiles(self, again: Sequence[Any]) -> str:
         """Returns the line about recompiled functions, with up to three reasons; empty if there are none."""
         if not again:
             return ""

@@ -89,9 +89,9 @@ def _describe_mismatch(hook: Hook, name: str, expected: list[str], signature: in
     call = ", ".join(["runner", *(f"{key}=..." for key in expected)])
     problem = "cannot be called"
     if missing:
-        problem = f"must take {_quoted(missing)}"
+        problem = f"must take {_quote(missing)}"
     elif foreign:
-        problem = f"must not need {_quoted(foreign)}"
+        problem = f"must not need {_quote(foreign)}"
     hint = ""
     for key in missing:
         matches = difflib.get_close_matches(key, foreign or present, n=1)
@@ -101,5 +101,5 @@ def _describe_mismatch(hook: Hook, name: str, expected: list[str], signature: in
     return f"{type(hook).__name__}.{name} {problem}: the runner calls it as ({call}){hint}"
 
 
-def _quoted(names: list[Any]) -> str:
+def _quote(names: list[Any]) -> str:
     return ", ".join(map(repr, names))

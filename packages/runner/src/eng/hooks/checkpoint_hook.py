@@ -149,7 +149,7 @@ class CheckpointHook(Hook):
         if self._timer is not None:
             self._timer.begin(runner.iter)
         if self.async_save == "process":
-            # Raises before the first step if the strategy cannot write from another process.
+            # The strategy's writer is created here, so that an unsupported strategy raises before the first step.
             self._writer_beside(runner)
         files = self._files = self._open_folder(runner)
         runner.logger.info("Checkpoints will be saved to %s.", files.folder, extra=DETAIL)
@@ -299,7 +299,7 @@ class CheckpointHook(Hook):
             self._finish_writing()
         except Exception:
             runner.logger.exception("The checkpoint before %s was not written", name)
-        self._write(runner, name, self._replacing(runner, path), in_full=True)
+        self._write(runner, name, self._action_when_intact(runner, path), in_full=True)
         return path
 
     def _save(self, runner: RunnerView, number: int) -> None:
@@ -335,9 +335,9 @@ class CheckpointHook(Hook):
         path = self.last_ckpt = files.path(name)
         runner.message_hub.update_info("last_ckpt", path)
         runner.message_hub.update_info("keep_ckpt_ids", list(self._retention.kept))
-        self._write(runner, name, self._replacing(runner, path), meta=meta)
+        self._write(runner, name, self._action_when_intact(runner, path), meta=meta)
 
-    def _replacing(self, runner: RunnerView, path: str) -> Callable[[], None]:
+    def _action_when_intact(self, runner: RunnerView, path: str) -> Callable[[], None]:
         """Returns the action for the time when the file at ``path`` is intact: move the pointer, remove older files."""
         return partial(
             self._retention.replace, list(self._retention.stale), self._run_files(runner), path, runner.work_dir

@@ -73,7 +73,7 @@ def _original_image(inputs: Any, sample: Any) -> np.ndarray:
     pixels_CHW = inputs.detach().cpu().float()
     if pixels_CHW.dim() == 4:
         pixels_CHW = pixels_CHW[0]
-    image = np.clip(_denormalized(pixels_CHW.numpy().transpose(1, 2, 0), sample), 0, 255).astype(np.uint8)
+    image = np.clip(_denormalize(pixels_CHW.numpy().transpose(1, 2, 0), sample), 0, 255).astype(np.uint8)
     image = as_rgb(image)
     unpadded = _unpadded_size(sample)
     if unpadded is not None:
@@ -85,7 +85,7 @@ def _original_image(inputs: Any, sample: Any) -> np.ndarray:
     return np.ascontiguousarray(image)
 
 
-def _denormalized(image_HWC: np.ndarray, sample: Any) -> np.ndarray:
+def _denormalize(image_HWC: np.ndarray, sample: Any) -> np.ndarray:
     """Undoes the normalization of an image, by the mean and standard deviation in the sample's ``img_norm_cfg``."""
     cfg = sample.get("img_norm_cfg") or {}
     mean, std = np.asarray(cfg.get("mean", 0.0)), np.asarray(cfg.get("std", 1.0))

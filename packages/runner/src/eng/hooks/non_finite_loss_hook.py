@@ -97,7 +97,7 @@ class NonFiniteLossHook(Hook):
         """Stores the losses of an iteration, and checks the stored losses when the interval ends."""
         position = self._iterations
         if batch_idx != self._next_batch:
-            # A new epoch began, or iterations were left out.
+            # A new epoch began or iterations were left out: store which iteration belongs to this position.
             iteration = 0
             if runner is not None:
                 iteration = runner.iter
@@ -146,7 +146,7 @@ class NonFiniteLossHook(Hook):
         self.forget()
         if not seen:
             return
-        losses = _stacked([value for _, _, value in seen])
+        losses = _stack([value for _, _, value in seen])
         if self.spikes is not None:
             totals = [
                 (_iteration(position, marks), value)
@@ -154,7 +154,7 @@ class NonFiniteLossHook(Hook):
                 if name == "loss"
             ]
             self._act_on_spikes(runner, self.spikes, totals)
-        broken = _of_all_ranks([(_iteration(seen[i][0], marks), seen[i][1]) for i in _not_finite(losses)])
+        broken = _gather_losses([(_iteration(seen[i][0], marks), seen[i][1]) for i in _non_finite_indices(losses)])
         if not broken:
             return
         first = broken[0][0]
@@ -260,7 +260,7 @@ def _is_loss(name: str, value: object) -> bool:
     return "loss" in name and isinstance(value, torch.Tensor) and value.numel() == 1
 
 
-def _not_finite(losses: torch.Tensor) -> list[int]:
+def _non_finite_indices(losses: torch.Tensor) -> list[int]:
     """Returns the indices of the losses that are NaN or infinite."""
     # A finite sum proves that all losses are finite, with one number read from the device. An infinite sum may also be an
     # overflow of finite losses, so the losses are then checked one by one.
@@ -269,7 +269,7 @@ def _not_finite(losses: torch.Tensor) -> list[int]:
     return [index for index, is_finite in enumerate(torch.isfinite(losses).tolist()) if not is_finite]
 
 
-def _of_all_ranks(losses: list[tuple[int, str]]) -> list[tuple[int, str]]:
+def _gather_losses(losses: list[tuple[int, str]]) -> list[tuple[int, str]]:
     """Gathers ``(iteration, name)`` of non-finite losses from all ranks, so that all ranks take the same action."""
     if get_world_size() == 1:
         return losses
@@ -283,7 +283,8 @@ def _iteration(position: int, marks: list[tuple[int, int]]) -> int:
 
 
 @torch.no_grad()
-def _stacked(losses: list[torch.Tensor]) -> torch.Tensor:
+def _stack(losses: list[torch.Tensor]) -> torch.Tensor:
+    """Stacks the losses of all iterations to one tensor, so that they can be read with one transfer."""
     try:
         return torch.stack(losses)
     except RuntimeError:

@@ -84,7 +84,8 @@ class Preemption:
         """Restores the earlier signal handlers, except for those that someone has replaced meanwhile."""
         for number, earlier in self._previous.items():
             if signal.getsignal(number) == self._note:
-                # Python returns None for a handler that was not installed by Python code.
+                # `signal.signal` returned None for a handler that C code installed. Python cannot restore such a handler,
+                # so the signal gets its default effect.
                 handler = signal.SIG_DFL
                 if earlier is not None:
                     handler = earlier

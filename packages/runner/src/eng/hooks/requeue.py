@@ -41,14 +41,15 @@ def requeue_job() -> bool:
             command, capture_output=True, encoding="utf-8", errors="replace", timeout=_TIMEOUT_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return _refused(job, f"{type(error).__name__}: {error}")
+        return _report_refusal(job, f"{type(error).__name__}: {error}")
     if answer.returncode:
-        return _refused(job, f"exit status {answer.returncode}, {answer.stderr.strip()[:_ANSWER_CHARACTERS]}")
+        return _report_refusal(job, f"exit status {answer.returncode}, {answer.stderr.strip()[:_ANSWER_CHARACTERS]}")
     logger.warning("Slurm runs job %s again; it goes on from the state that was saved", job)
     return True
 
 
-def _refused(job: str, reason: str) -> bool:
+def _report_refusal(job: str, reason: str) -> bool:
+    """Logs that the job was not requeued and what to do; returns False, the result of ``requeue_job``."""
     logger.error(
         "`scontrol requeue %s` failed (%s): submit the job again, and give the call --resume to go on", job, reason
     )

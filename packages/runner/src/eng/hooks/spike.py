@@ -28,7 +28,7 @@ class LossSpike:
     """``"warn"``, ``"stop"`` or ``"rollback"``, which resumes from the newest checkpoint and leaves out the iteration."""
 
     def __post_init__(self) -> None:
-        """Checks the values."""
+        """Checks that ``action``, ``factor`` and ``window`` have valid values."""
         if self.action not in ACTIONS:
             raise ValueError(f"loss_spike's action must be one of {', '.join(ACTIONS)}, got {self.action!r}")
         if not self.factor > 1 or self.window < 1:

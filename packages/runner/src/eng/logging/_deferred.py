@@ -87,7 +87,7 @@ def _concatenate(tensors: list[torch.Tensor]) -> torch.Tensor:
         try:
             return torch.stack(tensors)
         except RuntimeError:
-            # Other tensors of the list have one dimension, so the list is flattened below.
+            # Some tensors of the list have one dimension, which `torch.stack` rejects; they are flattened below.
             pass
     return torch.cat([tensor.reshape(-1) for tensor in tensors])
 

@@ -53,7 +53,7 @@ def table_lines(
     limit = columns
     if limit is None:
         limit = terminal_columns()
-    lines = [_aligned(row, widths) for row in cells]
+    lines = [_align(row, widths) for row in cells]
     if limit is None or max(map(len, lines)) <= limit:
         return lines
     names, body = [""] * len(widths), cells
@@ -62,7 +62,8 @@ def table_lines(
     return [line for row in body for line in _block(row, names, limit, num_keys)]
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+def _align(row: Sequence[str], widths: Sequence[int]) -> str:
+    """Formats a row as a line, with each cell padded to the width of its column."""
     return _INDENT.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 

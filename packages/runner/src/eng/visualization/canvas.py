@@ -165,13 +165,13 @@ def _strokes(points_N2: np.ndarray, width: float, style: str) -> list[np.ndarray
     marks = np.cumsum(np.tile(lengths, int(along[-1] // lengths.sum()) + 1))
     starts, ends = np.concatenate([[0.0], marks[1:-1:2]]), marks[::2]
     return [
-        _between(points_N2, along, start, min(end, along[-1]))
+        _cut_polyline(points_N2, along, start, min(end, along[-1]))
         for start, end in zip(starts, ends, strict=True)
         if start < along[-1]
     ]
 
 
-def _between(points_N2: np.ndarray, along: np.ndarray, start: float, end: float) -> np.ndarray:
+def _cut_polyline(points_N2: np.ndarray, along: np.ndarray, start: float, end: float) -> np.ndarray:
     """Returns the part of a polyline between two distances; ``along`` is the distance of each of its points."""
     inner = points_N2[(along > start) & (along < end)]
     tips = [[np.interp(position, along, points_N2[:, axis]) for axis in (0, 1)] for position in (start, end)]

@@ -95,7 +95,7 @@ class FanOut:
             if method == "close":
                 writer.close()
             else:
-                writer(method, *args, **_accepted(backend, method, kwargs))
+                writer(method, *args, **_accepted_keywords(backend, method, kwargs))
         failure: Exception | None = None
         for name, backend in direct:
             try:
@@ -127,14 +127,14 @@ def _call(backend: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, An
     """Calls a method of a tracker, if the tracker has it."""
     function = getattr(backend, method, None)
     if function is not None:
-        function(*args, **_accepted(backend, method, kwargs))
+        function(*args, **_accepted_keywords(backend, method, kwargs))
     elif method == "replay":
         # A tracker that was written for MMEngine has no `replay`.
         for line in args[0]:
-            backend.add_scalars(line.values, line.step, **_accepted(backend, "add_scalars", line.position))
+            backend.add_scalars(line.values, line.step, **_accepted_keywords(backend, "add_scalars", line.position))
 
 
-def _accepted(backend: Any, method: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+def _accepted_keywords(backend: Any, method: str, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Removes keywords such as ``axis`` and ``iteration`` that a tracker's method does not accept.
 
     Trackers that were written for MMEngine do not know these keywords. All other keywords are passed on.

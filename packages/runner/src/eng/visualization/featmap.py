@@ -55,7 +55,7 @@ def draw_featmap(
         raise UsageError(
             f"channel_reduction must be None or one of {', '.join(_REDUCTIONS)}, got {channel_reduction!r}"
         )
-    map_CHW, image = _aligned(featmap.detach().float().cpu(), overlaid_image, resize_shape)
+    map_CHW, image = _match_sizes(featmap.detach().float().cpu(), overlaid_image, resize_shape)
     if channel_reduction == "squeeze_mean":
         return heat(map_CHW.mean(dim=0).numpy(), image, alpha)
     if channel_reduction == "select_max":
@@ -63,7 +63,7 @@ def draw_featmap(
     return _side_by_side(map_CHW, image, topk, arrangement, alpha)
 
 
-def _aligned(
+def _match_sizes(
     map_CHW: torch.Tensor, image: np.ndarray | None, shape: tuple[int, int] | None
 ) -> tuple[torch.Tensor, np.ndarray | None]:
     """Resizes feature map and image to ``shape``; without it, the feature map to the size of the image."""

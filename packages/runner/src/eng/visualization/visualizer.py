@@ -175,7 +175,7 @@ class Visualizer(Drawing, ManagerMixin):
                 the run, and must not keep the runner in memory.
         """
         if inspect.ismethod(moment):
-            moment = _without_owner(moment)
+            moment = _weak_method(moment)
         self._moment = moment
 
     @property
@@ -223,7 +223,7 @@ class Visualizer(Drawing, ManagerMixin):
         self._fan_out.abandon()
 
 
-def _without_owner(moment: Callable[[], Mapping[str, Any]]) -> Callable[[], Mapping[str, Any]]:
+def _weak_method(moment: Callable[[], Mapping[str, Any]]) -> Callable[[], Mapping[str, Any]]:
     """Wraps a method so that it does not keep its object alive; after the object is deleted, the wrapper returns ``{}``."""
     reference = weakref.WeakMethod(moment)
 

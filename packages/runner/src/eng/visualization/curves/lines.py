@@ -76,13 +76,13 @@ class Lines(Sequence[Line]):
         record = damage
         if record is None:
             record = Damage()
-        self._chosen = _choose(_with_positions(self._source.objects(record)), keep or (lambda _: True))
+        self._chosen = _choose(_add_positions(self._source.objects(record)), keep or (lambda _: True))
         _check(record, Path(path))
         if damage is None:
             _report(record, Path(path))
 
     def __iter__(self) -> Iterator[Line]:
-        lines = _with_positions(self._source.objects(Damage()))
+        lines = _add_positions(self._source.objects(Damage()))
         return (line for line, is_chosen in zip(lines, self._chosen, strict=False) if is_chosen)
 
     def __len__(self) -> int:
@@ -114,7 +114,7 @@ def has_training(path: str | Path) -> bool:
         LinesError: the file was read to its end, and no line is a JSON object.
     """
     damage = Damage()
-    lines = _with_positions(LineSource(Path(path)).objects(damage))
+    lines = _add_positions(LineSource(Path(path)).objects(damage))
     if any(line.mode == "train" or line.iteration for line in lines):
         return True
     _check(damage, Path(path))
@@ -139,7 +139,7 @@ def _report(damage: Damage, path: Path) -> None:
         logger.warning("%s ends in half a line, which is left out", path)
 
 
-def _with_positions(entries: Iterable[dict[str, Any]]) -> Iterator[Line]:
+def _add_positions(entries: Iterable[dict[str, Any]]) -> Iterator[Line]:
     """Converts JSON objects to lines, and adds missing axes, iterations and modes.
 
     MMEngine writes ``iter`` and ``epoch`` only for training. A validation gets those of the training line before it.

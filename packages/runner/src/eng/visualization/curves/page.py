@@ -74,7 +74,7 @@ def _charts(runs: Sequence[Curves], names: Sequence[str], most_points: int | Non
     for name, axis in keys:
         curves = []
         for number, run in enumerate(runs):
-            steps, values = _thinned(*run.points.get((name, axis), ([], [])), most_points)
+            steps, values = _reduce_points(*run.points.get((name, axis), ([], [])), most_points)
             if steps:
                 curves.append([number, steps, [_finite_or_none(value) for value in values]])
         charts.append({"name": name, "axis": axis, "folded": is_timing(name), "curves": curves})
@@ -88,7 +88,7 @@ def _finite_or_none(value: float) -> float | None:
     return None
 
 
-def _thinned(
+def _reduce_points(
     steps: Sequence[float], values: Sequence[float], most_points: int | None
 ) -> tuple[Sequence[float], Sequence[float]]:
     """Reduces a curve to about ``most_points``: the minimum and maximum of each group of points, and the last point."""
