@@ -97,6 +97,9 @@ def _collate(batch: Sequence[Any], again: Callable[[Any], Any], leaves: Callable
         batch: the samples.
         again: collates the values of one key or position.
         leaves: collates values that are neither mappings nor sequences.
+
+    Raises:
+        ValueError: the batch has no sample.
     """
     if not len(batch):
         raise ValueError("a batch needs one sample at least, got none")

@@ -211,6 +211,9 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
         Args:
             image: ``(C, H, W)`` or ``(N, C, H, W)``, numbers of any type.
             dims: expected number of dimensions, 3 or 4.
+
+        Raises:
+            ImageShapeError: the image has another number of dimensions, or a number of channels that differs from that of the means.
         """
         if self._enable_normalize and self.mean.shape[0] == 3 and (image.dim() != dims or image.shape[-3] != 3):
             wanted = {3: "(3, H, W)", 4: "(N, 3, H, W)"}[dims]

@@ -143,6 +143,9 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
         Args:
             weights: the bfloat16 weights to replace.
             changes: whether the block changes the float32 weights, so that they are to be rounded back.
+
+        Raises:
+            OptimError: the optimizer wrote the bfloat16 weights in the block.
         """
         wide: dict[torch.Tensor, torch.Tensor] = {}
         for weight in weights:
