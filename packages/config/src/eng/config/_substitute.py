@@ -73,7 +73,7 @@ class Substitutions:
         return None
 
     def value(self, number: int, base: Mapping[str, Any]) -> Any:
-        """Returns the value for a mark that is a complete value; a value of a base config is copied.
+        """Returns the value for a mark that makes up a whole value, not part of a string; copies it from a base config.
 
         Raises:
             UndefinedVariableError: the base config has no such key.

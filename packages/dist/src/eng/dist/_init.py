@@ -90,7 +90,7 @@ def init_dist(launcher: str, backend: str = "nccl", init_backend: str = "torch",
 
 
 def backend_for(backend: str, device: Accelerator | None) -> str:
-    """Returns the backend to use: instead of ``'nccl'``, the default, one that supports `device`."""
+    """Returns `backend`; instead of ``'nccl'``, the default, a backend that supports `device`."""
     if backend != "nccl" or (device is not None and device.name == "cuda"):
         return backend
     if device is not None and device.backend is not None:

@@ -17,7 +17,7 @@ def near_names(name: str, names: Iterable[str], *, all_if_none: bool = True) -> 
 
 
 def short_names(keys: Sequence[str]) -> list[str]:
-    """Shortens dotted keys to their last parts, as far as they stay distinct: ``optimizer.lr`` becomes ``lr``."""
+    """Shortens dotted keys to the fewest last parts that keep them distinct: ``optimizer.lr`` becomes ``lr``."""
     names = []
     for key in keys:
         parts = key.split(".")

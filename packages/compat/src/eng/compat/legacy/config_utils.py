@@ -51,7 +51,7 @@ class RemoveAssignFromAST(ast.NodeTransformer):
         self.key = key
 
     def visit_Assign(self, node: ast.Assign) -> ast.Assign | None:  # the name that ast dispatches to
-        """Returns None for an assignment to `key`, which removes it; other assignments unchanged."""
+        """Returns None, which removes the statement, for an assignment to `key`; returns any other one unchanged."""
         target = node.targets[0]
         return None if isinstance(target, ast.Name) and target.id == self.key else node
 

@@ -23,7 +23,7 @@ from eng.runner.utils import set_random_seed
 
 
 class BaseStrategy(Strategy):
-    """Base class of MMEngine's strategies; in addition to those of eng, they can be used without a runner.
+    """Base class of MMEngine's strategies, which, unlike the strategies of eng, work without a runner too.
 
     Args:
         work_dir: folder of the run.

@@ -211,7 +211,8 @@ class Watch:
         if not self._has_handler:
             return
         deadline = time.monotonic() + _GRACE_S
-        # The signal is sent repeatedly: one that arrives just before a system call starts does not interrupt it.
+        # The signal is sent repeatedly, because a signal that arrives just before a system call starts does not
+        # interrupt the call.
         wake_main_thread()
         while not self._delivered.wait(_POLL_S / 10) and not self._stop.is_set():
             if time.monotonic() > deadline:

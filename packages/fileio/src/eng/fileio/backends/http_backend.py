@@ -198,7 +198,7 @@ class _Transfer:
         else:
             self.expected_bytes = self.received_bytes + length
         if total_bytes is not None and self.stop is None:
-            # A server may send fewer bytes than requested, so the size of the file counts, not that of the answer.
+            # A server may send fewer bytes than requested, so the size of the file counts, not that of the response.
             self.expected_bytes = total_bytes - self.start
         self.version = version
         if answer.status_code != 206:
