@@ -156,8 +156,7 @@ class Runner:
         scope = DefaultScope.get_instance(self.experiment_name, scope_name=self.default_scope)
         self.log_processor = self.build_log_processor(settings.log_processor or {})
         self.logger = self.build_logger(log_level=settings.log_level)
-        config_text = self.cfg.pretty_text
-        environment.log_environment(self.logger, settings.randomness, self.seed, self.launcher, config_text)
+        environment.log_environment(self.logger, settings.randomness, self.seed, self.launcher, self.cfg.pretty_text)
         self.message_hub = self.build_message_hub()
         self.visualizer: Any = self.build_visualizer(settings.visualizer)
         known_by_name = (scope, self.logger, self.message_hub, self.visualizer)
@@ -353,11 +352,7 @@ class Runner:
         self.hook_list.after_point(action)
 
     def register_hook(self, hook: HookSetting, priority: str | int | Priority | None = None) -> None:
-        """Adds a hook, or builds it from a config; it runs after the hooks of the same or a higher priority.
-
-        Args:
-            hook: a hook or the config of one.
-            priority: None (default) is the priority in the config or, without one, the hook's own.
+        """Adds a hook or the hook of a config; ``priority`` None is that of the config or, without one, of the hook.
 
         Raises:
             TypeError: ``hook`` is neither a hook nor a config, or a method does not take the arguments of its point.
@@ -400,10 +395,7 @@ class Runner:
         *,
         verify: bool = True,
     ) -> dict[str, Any]:
-        """Loads the weights of a checkpoint and returns the checkpoint.
-
-        :meth:`eng.runner.state.run_state.RunState.load_weights` says what the arguments mean.
-        """
+        """Loads the weights of a checkpoint, and returns it; the arguments are those of ``RunState.load_weights``."""
         return self.state.load_weights(filename, map_location, strict, revise_keys, verify)
 
     def resume(
@@ -413,9 +405,7 @@ class Runner:
         resume_param_scheduler: bool = True,
         map_location: MapLocation = "default",
     ) -> None:
-        """Resumes the run that wrote a checkpoint: weights, optimizer, schedulers, counters, data and random generators.
-
-        :meth:`eng.runner.state.run_state.RunState.resume` says what the arguments mean.
+        """Restores the run that saved a checkpoint; the arguments are those of ``RunState.resume``.
 
         Raises:
             ResumeError: the checkpoint holds only weights, or its optimizer or schedulers do not fit this run's.
@@ -439,8 +429,8 @@ class Runner:
     ) -> None:
         """Saves a checkpoint from which ``resume`` continues as if the run had not stopped. All ranks must call it.
 
-        :meth:`eng.runner.state.run_state.RunState.save` says what the arguments mean. ``file_client_args`` is MMEngine's
-        old name of ``backend_args``. ``by_epoch`` has no effect: the loop knows the position of the run.
+        The arguments are those of ``RunState.save`` and ``RunState.collect``. ``file_client_args`` is MMEngine's old name of
+        ``backend_args``. ``by_epoch`` has no effect: the loop knows the position of the run.
 
         Raises:
             TypeError: ``meta`` is no dict.

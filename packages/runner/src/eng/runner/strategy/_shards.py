@@ -1,4 +1,4 @@
-"""Between whole tensors and shards."""
+"""Converts between complete tensors and the shards of a rank."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from eng.model.wrappers._copying import cut_entries, shard_of
 
 
 def gather_tensors(value: Any) -> Any:
-    """The same nested value with every sharded tensor whole and on the CPU; all ranks call it."""
+    """Copies a nested value, with every sharded tensor gathered from all ranks to the CPU. All ranks must call it."""
     if is_dtensor(value):
         return value.full_tensor().detach().cpu()
     if isinstance(value, Mapping):
@@ -24,9 +24,9 @@ def gather_tensors(value: Any) -> Any:
 
 
 def cut_like(value: object, parameter: object) -> Any:
-    """``value`` in shards where ``parameter`` is sharded, has its shape, and ``value`` is whole.
+    """Shards a complete tensor like a sharded parameter of the same shape; returns every other value as it is.
 
-    Each rank cuts its part out of the tensor that it holds; nothing is sent.
+    Each rank cuts its shard out of its own complete tensor, without communication.
     """
     if not is_dtensor(parameter) or is_dtensor(value) or not isinstance(value, torch.Tensor):
         return value
@@ -36,17 +36,17 @@ def cut_like(value: object, parameter: object) -> Any:
 
 
 def whole_shape(parameter: torch.Tensor) -> torch.Size:
-    """The shape of a parameter of which DeepSpeed's stage 3 may keep a part on each rank."""
+    """Returns the complete shape of a parameter, also of one that DeepSpeed's ZeRO stage 3 has partitioned."""
     return getattr(parameter, "ds_shape", parameter.shape)
 
 
 def take_whole_weights(model: nn.Module) -> None:
-    """Makes ``load_state_dict`` of a sharded model take whole tensors too."""
+    """Makes ``load_state_dict`` of a sharded model accept complete tensors."""
     model.register_load_state_dict_pre_hook(cut_entries)
 
 
 def shard_optimizer_state(optimizer: torch.optim.Optimizer) -> None:
-    """Puts whole tensors of the optimizer's state into the shards of their parameters."""
+    """Shards complete tensors of an optimizer's state like their parameters."""
     for parameter, state in optimizer.state.items():
         for key, value in state.items():
             state[key] = cut_like(value, parameter)

@@ -1,4 +1,4 @@
-"""The model behind DeepSpeed's engine."""
+"""EngineModel: the wrapper of a model that trains through DeepSpeed's engine."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from eng.registry import MODEL_WRAPPERS
 
 @MODEL_WRAPPERS.register_module()
 class EngineModel(nn.Module):
-    """A model whose training step runs through DeepSpeed's engine, once there is one.
+    """Wraps a model, and runs its training step through DeepSpeed's engine as soon as the engine is built.
 
     Args:
         module: the model.
 
     Attributes:
-        splits_updates: each rank updates a part of the parameters, so that a step is refused by all or by none.
+        splits_updates: True, as each rank updates a part of the parameters: all ranks must skip a step together.
     """
 
     engine: Any
@@ -34,13 +34,13 @@ class EngineModel(nn.Module):
         object.__setattr__(self, "engine", None)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name == "engine":  # the engine holds the model already
+        if name == "engine":  # Not registered as a submodule, because the engine contains the model.
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """The model's forward, through the engine."""
+        """Calls the model's ``forward``, through the engine if it is built."""
         return (self.engine or self.module)(*args, **kwargs)
 
     def train_step(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, torch.Tensor]:
@@ -59,18 +59,23 @@ class EngineModel(nn.Module):
 
 
 def cast_inputs(model: nn.Module, dtype: torch.dtype, only: Sequence[str | int] | None = None) -> None:
-    """Makes the model cast floating-point tensors in its inputs, in training and evaluation.
+    """Makes a model cast floating-point tensors in its inputs, in training and evaluation.
 
     Args:
-        model: the model, whose weights are of this type.
-        dtype: half type.
+        model: the model, whose weights have the type ``dtype``.
+        dtype: a half-precision type.
         only: names and positions of the inputs to cast; None casts all.
     """
+
+    def cast_tensor(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.is_floating_point():
+            return tensor.to(dtype)
+        return tensor
 
     def cast(key: str | int, value: object) -> Any:
         if only is not None and key not in only:
             return value
-        return tree_map_only(torch.Tensor, lambda t: t.to(dtype) if t.is_floating_point() else t, value)
+        return tree_map_only(torch.Tensor, cast_tensor, value)
 
     def before_forward(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return tuple(cast(i, value) for i, value in enumerate(args)), {k: cast(k, value) for k, value in kwargs.items()}

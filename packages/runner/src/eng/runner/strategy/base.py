@@ -1,4 +1,4 @@
-"""What the runner asks of a strategy: place the model, and turn live parts into state and back."""
+"""BaseStrategy: places a model on devices, and converts the state of model and optimizer for checkpoints."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ from ..errors import SettingsError
 
 
 class BaseStrategy(metaclass=ABCMeta):
-    """How a model lives on one or several devices.
+    """Places a model on one or several devices.
 
-    The runner asks a strategy to place the model, and for the state of model and optimizer as plain tensors with the
-    names that they have on one device, so that a checkpoint does not depend on the strategy.
+    A strategy also returns the state of model and optimizer as plain tensors under the names that they have on one device,
+    so that a checkpoint of one strategy can be loaded by every other.
 
     Args:
-        work_dir: folder of the run.
+        work_dir: work dir of the run.
         experiment_name: name of the run.
         env_kwargs: settings of the environment, when the strategy is used without a runner.
         log_kwargs: settings of the logger, when the strategy is used without a runner.
         auto_scale_lr: see :class:`eng.runner.Runner`.
 
     Attributes:
-        sets_weights: whether :meth:`init_weights` initialises models. True by default; the runner may change it.
-        model_is_given: whether the model was given as an object, so that weights which it has are kept. False by default;
-            the runner tells.
+        sets_weights: whether :meth:`init_weights` initialises the model. True by default; the Runner sets it from its
+            argument ``init_weights``.
+        model_is_given: whether the model was passed as an object, whose weights must not be overwritten. False by default;
+            set by the Runner.
         sharded: whether a checkpoint is a folder to which every rank writes its shards. False by default.
         needs_its_wrapper: whether :meth:`convert_model` places the model whatever ``model_wrapper_cfg`` says. False by
             default, which lets that config choose the wrapper.
@@ -65,14 +66,14 @@ class BaseStrategy(metaclass=ABCMeta):
 
     @abstractmethod
     def convert_model(self, model: nn.Module) -> nn.Module:
-        """The model on its device, wrapped for training."""
+        """Moves the model to its device and wraps it for training."""
 
     def prepare_optim(self, model: nn.Module, optim_wrapper: OptimWrapper) -> OptimWrapper:
-        """The optimizer wrapper that the run uses, once it is built; as it is, by default."""
+        """Returns the optimizer wrapper that the run uses; this default returns the built one unchanged."""
         return optim_wrapper
 
     def init_weights(self, model: nn.Module) -> None:
-        """Lets the model set its weights, and gives all ranks those of rank 0."""
+        """Calls ``init_weights()`` of the model, and broadcasts the weights of rank 0 to all ranks."""
         bare: Any = unwrap(model)
         if not hasattr(bare, "init_weights"):
             return
@@ -86,17 +87,17 @@ class BaseStrategy(metaclass=ABCMeta):
                     broadcast(tensor)
 
     def writes(self) -> bool:
-        """Whether this process writes checkpoints; the others only take part in gathering them."""
+        """Whether this rank writes the checkpoint file; the other ranks only take part in collecting its content."""
         return get_rank() == 0
 
     def model_state(self, model: nn.Module) -> dict[str, Any]:
-        """The weights where they lie, under the names that they have without wrappers."""
+        """Returns the weights on their devices, under the names of the model without its wrapper."""
         return dict(get_state_dict(unwrap(model)))
 
     def load_model_state(
         self, model: nn.Module, checkpoint: dict[str, Any], strict: bool, revise_keys: list[tuple[str, str]]
     ) -> Any:
-        """Loads the weights of a checkpoint and gives the report of what matched."""
+        """Loads the weights of a checkpoint, and returns the report on matching and missing names."""
         from eng.checkpoint import _load_checkpoint_to_model
 
         reports: list[Any] = []
@@ -105,7 +106,7 @@ class BaseStrategy(metaclass=ABCMeta):
         return reports[0]
 
     def optim_state(self, model: nn.Module, optim_wrapper: OptimWrapper) -> dict[str, Any]:
-        """The optimizer's state."""
+        """Returns the optimizer's state."""
         state: dict[str, Any] = optim_wrapper.state_dict()
         return state
 
@@ -114,17 +115,14 @@ class BaseStrategy(metaclass=ABCMeta):
         optim_wrapper.load_state_dict(state)
 
     def accumulation_state(self, optim_wrapper: OptimWrapper) -> Any:
-        """The open accumulation window of this rank; a list with one entry per rank where they differ."""
+        """Returns the open gradient-accumulation window; with several ranks a list with the window of each rank."""
         state = optim_wrapper.accumulation_state()
         if get_world_size() == 1 or not all_gather_object(_is_open(state))[0]:
             return state
         return all_gather_object(state)
 
     def load_accumulation_state(self, optim_wrapper: OptimWrapper, state: Any) -> None:
-        """Opens the accumulation window again.
-
-        On another number of ranks each gets its share of what the saved ranks had.
-        """
+        """Restores an open gradient-accumulation window; with another number of ranks each rank gets its share of it."""
         if isinstance(state, list) and len(state) == get_world_size():
             state = state[get_rank()]
         else:
@@ -132,7 +130,7 @@ class BaseStrategy(metaclass=ABCMeta):
         optim_wrapper.load_accumulation_state(state)
 
     def read(self, filename: str, map_location: MapLocation, model: nn.Module) -> dict[str, Any]:
-        """A checkpoint as it lies in its file, or in the folder of a sharded one."""
+        """Reads a checkpoint from its file, or from the folder of a sharded checkpoint."""
         from .sharded_files import is_other_folder, read_folder
 
         if is_other_folder(filename):
@@ -140,18 +138,19 @@ class BaseStrategy(metaclass=ABCMeta):
         return persistence.read(filename, map_location)
 
     def portable(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
-        """The checkpoint as it is written, so that every strategy reads it; all ranks call it."""
+        """Converts a checkpoint to the form that is written and that every strategy reads. All ranks must call it."""
         return checkpoint
 
     def checkpoint_writer(self, backend_args: Any, *, beside: Beside) -> CheckpointWriter:
-        """What writes checkpoints; all ranks call it.
+        """Returns the writer of checkpoints. All ranks must call it.
 
         Args:
-            backend_args: options of the storage.
-            beside: write beside training, from a copy: True in a thread, ``"process"`` in a process of each rank.
+            backend_args: options of the storage backend.
+            beside: whether training continues while a copy is written: True writes in a thread, ``"process"`` in a process
+                of each rank.
 
         Raises:
-            SettingsError: ``"process"``, where rank 0 writes one file.
+            SettingsError: ``beside`` is ``"process"`` and the checkpoint is a single file.
         """
         if beside == "process":
             raise SettingsError(
@@ -166,7 +165,7 @@ class BaseStrategy(metaclass=ABCMeta):
         return WriteNow(backend_args)
 
     def close(self) -> None:
-        """Ends what runs beside training."""
+        """Waits for background work of the strategy, such as a checkpoint that is being written, at the end of a run."""
 
 
 def _is_open(state: object) -> bool:
@@ -203,7 +202,7 @@ def _scaled_sums(state: Any, factor: float) -> Any:
 
 
 def _mean_window(states: list[Any]) -> Any:
-    """One window in place of several ranks' windows."""
+    """Averages the accumulation windows of several ranks."""
     first = states[0]
     if isinstance(first, torch.Tensor):
         mean = sum(state.double() for state in states).div(len(states))

@@ -1,4 +1,4 @@
-"""One process per device, each with all of the model."""
+"""DDPStrategy: data parallelism, with a copy of the model in each process."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ class DDPStrategy(BaseStrategy):
 
     Args:
         model_wrapper: config of another wrapper, or options of this one.
-        sync_bn: ``"torch"`` (or ``"mmcv"``) makes BatchNorm layers count over all ranks; None (default) leaves them.
-        **kwargs: the base's arguments.
+        sync_bn: ``"torch"`` (or ``"mmcv"``) makes BatchNorm layers compute statistics over all ranks; None (default) does
+            not.
+        **kwargs: arguments of :class:`BaseStrategy`.
 
     Raises:
         ValueError: ``sync_bn`` is unknown.
@@ -38,12 +39,12 @@ class DDPStrategy(BaseStrategy):
         self.sync_bn = sync_bn
 
     def convert_model(self, model: nn.Module) -> nn.Module:
-        """The model on its device, with synchronised BatchNorm where asked for, in its wrapper."""
+        """Moves the model to its device, converts BatchNorm layers if ``sync_bn`` is set, and wraps the model."""
         return wrap(synchronised(model.to(get_device()), self.sync_bn), self.model_wrapper)
 
 
 def synchronised(model: nn.Module, sync_bn: str | None) -> nn.Module:
-    """The model with BatchNorm that counts over all ranks: what ``sync_bn`` converts, and what was so, on CPUs too.
+    """Converts BatchNorm layers to SyncBatchNorm if ``sync_bn`` is set, and makes SyncBatchNorm layers work on CPUs.
 
     Raises:
         ValueError: ``sync_bn`` is unknown.
@@ -56,7 +57,7 @@ def synchronised(model: nn.Module, sync_bn: str | None) -> nn.Module:
 
 
 def wrap(model: nn.Module, model_wrapper: Mapping[str, Any] | None) -> nn.Module:
-    """``model`` in the wrapper that a config describes, ``MMDistributedDataParallel`` by default."""
+    """Puts a model into the wrapper that a config describes, ``MMDistributedDataParallel`` by default."""
     cfg: dict[str, Any] = {"type": "MMDistributedDataParallel", "broadcast_buffers": False, **(model_wrapper or {})}
     if cfg["type"] != "MMDistributedDataParallel" and "broadcast_buffers" not in (model_wrapper or {}):
         del cfg["broadcast_buffers"]

@@ -1,4 +1,4 @@
-"""Checkpoints that are folders: the shards of all ranks in torch's DCP format, everything else in one safe file."""
+"""Sharded checkpoints: a folder with the shards of all ranks in torch's DCP format, and one file for everything else."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from .shard_process import ShardProcess
 
 
 def is_other_folder(path: str | os.PathLike[str]) -> bool:
-    """Whether `path` is a folder to be read as a sharded checkpoint: safetensors with an index are read as files are."""
+    """Whether `path` is a folder other than one of safetensors files, which is read like a single file."""
     return Path(path).is_dir() and not is_safetensors(path)
 
 
 def split(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """What goes into the common file, and the sharded tensors by their path in the checkpoint."""
+    """Splits a checkpoint into the content of the common file, and the sharded tensors by their path in the checkpoint."""
     shards: dict[str, torch.Tensor] = {}
 
     def visit(value: Any, path: str) -> Any:
@@ -49,11 +49,12 @@ def split(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, torc
 
 
 class ShardWriter:
-    """Writes a folder to which every rank writes its shards.
+    """Writes checkpoints as folders to which every rank writes its shards.
 
     Args:
-        beside: write beside training, from a copy: True in a thread, ``"process"`` in a process beside each rank.
-        earlier: a writer whose last checkpoint is finished first; None has none.
+        beside: whether training continues while a copy is written: True writes in a thread, ``"process"`` in a process of
+            each rank.
+        earlier: a writer whose last checkpoint must be complete before the next one begins; None waits for none.
     """
 
     def __init__(self, *, beside: Beside, earlier: ShardWriter | None = None) -> None:
@@ -66,16 +67,18 @@ class ShardWriter:
         self._finish: Callable[[], None] | None = None
 
     def prepare(self, checkpoint: dict[str, Any]) -> None:
-        """Nothing: torch copies the shards itself."""
+        """Does nothing, because torch copies the shards itself."""
 
     def save(self, checkpoint: dict[str, Any], path: str, on_intact: Callable[[], None]) -> None:
-        """Writes a folder, or copies what will be written; all ranks call it."""
+        """Writes a checkpoint, or copies it and begins to write in the background. All ranks must call it."""
         from eng.checkpoint._snapshot import SnapshotBuffers
 
         self.wait()
         common, shards = split(checkpoint)
         copies = SnapshotBuffers()
-        common = copies.take(common)  # off the device; and training may go on before it is written
+        common = copies.take(
+            common
+        )  # Copied to the CPU, because training may change the tensors before they are written.
         if get_rank() == 0 and Path(path).is_file():
             Path(path).unlink()
         barrier()
@@ -84,7 +87,7 @@ class ShardWriter:
             self.wait()
 
     def wait(self) -> None:
-        """Returns when all ranks have written."""
+        """Waits until all ranks have written the last checkpoint."""
         if self._earlier is not None:
             self._earlier.wait()
         finish, self._finish = self._finish, None
@@ -93,11 +96,11 @@ class ShardWriter:
             barrier()
 
     def close(self) -> None:
-        """Waits; process group and checkpoint process stay for the next checkpoints."""
+        """Waits for the last checkpoint; process group and checkpoint process remain for further checkpoints."""
         self.wait()
 
     def shut_down(self) -> None:
-        """Waits, and ends the checkpoint process."""
+        """Waits for the last checkpoint, and ends the checkpoint process."""
         try:
             self.wait()
         finally:
@@ -105,7 +108,7 @@ class ShardWriter:
                 self._process.close()
 
     def _start(self, shards: dict[str, torch.Tensor], folder: str) -> Callable[[], object]:
-        """Begins to write this rank's shards and gives what waits for them."""
+        """Begins to write this rank's shards; returns a function that waits until they are written."""
         dcp = _dcp()
         if not self.beside:
             with _told_as_write_error(folder):
@@ -121,7 +124,7 @@ class ShardWriter:
 
 
 def _commit(wait: Callable[[], object], copies: Any, common: Any, path: str, on_intact: Callable[[], None]) -> None:
-    """Makes a folder whose shards are written a checkpoint, by the file that holds everything else."""
+    """Completes a checkpoint: waits for the shards, then writes the common file, without which the folder is incomplete."""
     from eng.checkpoint import save_checkpoint
 
     with _told_as_write_error(path):
@@ -134,7 +137,7 @@ def _commit(wait: Callable[[], object], copies: Any, common: Any, path: str, on_
 
 @contextmanager
 def _told_as_write_error(folder: str) -> Iterator[None]:
-    """Torch's collection of the ranks' failures is a BaseException, which no caller expects.
+    """Converts torch's CheckpointException, which is a BaseException, to an error that callers expect.
 
     Raises:
         CheckpointWriteError: a rank could not write.
@@ -149,18 +152,18 @@ def _told_as_write_error(folder: str) -> Iterator[None]:
 
 
 def read_folder(folder: str, map_location: MapLocation, model: nn.Module | None = None) -> dict[str, Any]:
-    """A sharded checkpoint, written on any number of ranks.
+    """Reads a sharded checkpoint, which any number of ranks may have written.
 
     Args:
-        folder: of the checkpoint.
-        map_location: device of the tensors that are read whole.
-        model: a sharded model of this run: what belongs to its parameters is read in their shards only. None reads
-            all tensors whole, which needs no process group.
+        folder: folder of the checkpoint.
+        map_location: device for the tensors that are read completely.
+        model: the sharded model of this run; each rank then reads only its shards of parameters and optimizer state. None
+            reads complete tensors, which needs no process group.
 
     Raises:
-        BrokenCheckpointError: the folder is not intact.
-        UntrustedCheckpointError: it holds more than tensors and plain values.
-        SettingsError: another program's folder; the message says how to convert it.
+        BrokenCheckpointError: the folder is incomplete or damaged.
+        UntrustedCheckpointError: the folder holds objects other than tensors and plain data.
+        SettingsError: DeepSpeed wrote the folder; the message says how to convert it.
     """
     from eng.checkpoint import BrokenCheckpointError, read_checkpoint
     from eng.checkpoint._shards import ShardReader
@@ -184,7 +187,7 @@ def _load_into(targets: dict[str, torch.Tensor], reader: object) -> None:
     """Fills tensors from a folder.
 
     Raises:
-        BrokenCheckpointError, UntrustedCheckpointError: as the reader raised it, out of torch's collection.
+        BrokenCheckpointError, UntrustedCheckpointError: the first error inside torch's CheckpointException.
     """
     dcp = _dcp()
     try:
@@ -197,7 +200,7 @@ def _load_into(targets: dict[str, torch.Tensor], reader: object) -> None:
 
 
 def export_to_file(folder: str, filename: str) -> None:
-    """Makes one safe file, which every strategy and a plain ``torch.load`` read, of a sharded checkpoint.
+    """Converts a sharded checkpoint to one file, which every strategy and ``torch.load`` can read.
 
     On this machine one block of a tensor is in memory at a time.
 
@@ -221,7 +224,7 @@ def export_to_file(folder: str, filename: str) -> None:
 
 
 def _live_shards(common: Mapping[str, Any], model: nn.Module | None) -> dict[str, Any]:
-    """The live parameter that each saved tensor belongs to, by the tensor's path."""
+    """Returns the model's parameter to which each saved tensor belongs, by the tensor's path in the checkpoint."""
     if model is None:
         return {}
     live = {name: p for name, p in model.named_parameters() if is_dtensor(p)}

@@ -1,4 +1,4 @@
-"""One device."""
+"""SingleDeviceStrategy: trains on one device."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .base import BaseStrategy
 
 @STRATEGIES.register_module()
 class SingleDeviceStrategy(BaseStrategy):
-    """The model on the device that this process uses, without a wrapper; the arguments are the base's."""
+    """Moves the model to the device of this process, without a wrapper; takes the arguments of :class:`BaseStrategy`."""
 
     def convert_model(self, model: nn.Module) -> nn.Module:
-        """The model on its device."""
+        """Moves the model to its device."""
         return model.to(get_device())

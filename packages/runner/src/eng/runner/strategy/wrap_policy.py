@@ -1,4 +1,4 @@
-"""Which modules of a model are gathered and freed on their own: by class, by size, by dotted names."""
+"""Wrap policies of FSDP: choose, by class, size or name, the modules that are gathered and freed one by one."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _KINDS = ("classes", "min_params", "names")
 
 
 def read_wrap_policy(policy: object, model: nn.Module) -> Any:
-    """The policy as a callable of ``auto_wrap_policy``; None, callables and names of functions pass through.
+    """Converts ``wrap_policy`` to a function for ``auto_wrap_policy``; None, functions and their names are returned as is.
 
     Args:
-        policy: ``dict(classes=["Block", nn.Linear])`` (class names or classes), ``dict(min_params=1_000_000)`` (modules
-            with at least so many parameters that are not in an inner one already) or ``dict(names=["layers.*"])``
-            (dotted names with wildcards).
-        model: the model that it is for.
+        policy: ``dict(classes=["Block", nn.Linear])`` (class names or classes), ``dict(min_params=1_000_000)`` (modules with
+            at least this number of parameters, without those of wrapped modules inside them) or
+            ``dict(names=["layers.*"])`` (dotted names with wildcards).
+        model: the model.
 
     Raises:
-        SettingsError: the policy is unknown or fits no module of the model.
+        SettingsError: the policy is unknown or matches no module of the model.
     """
     if not isinstance(policy, Mapping) or "type" in policy:
         return policy
@@ -52,7 +52,7 @@ def _only_item(policy: Mapping[str, Any]) -> tuple[str, Any]:
 
 
 def _by_size(smallest: int, model: nn.Module) -> Callable[..., bool]:
-    """A policy that wraps modules with at least ``smallest`` parameters."""
+    """Returns a policy that wraps modules with at least ``smallest`` parameters."""
 
     def wants(module: nn.Module, recurse: bool, nonwrapped_numel: int) -> bool:
         return nonwrapped_numel >= smallest
@@ -67,7 +67,7 @@ def _by_size(smallest: int, model: nn.Module) -> Callable[..., bool]:
 
 
 def _by_class(values: list[Any], model: nn.Module) -> list[nn.Module]:
-    """The modules of the classes, which are given as classes or by name."""
+    """Returns the modules whose class, or a base class of it, is one of ``values`` (classes or their names)."""
     known = {cls.__name__ for module in model.modules() for cls in type(module).__mro__[:-2]}
     chosen: list[nn.Module] = []
     for value in values:
