@@ -164,7 +164,7 @@ def load_from_http(
 
 @CheckpointLoader.register_scheme(prefixes=(r"[A-Za-z0-9][A-Za-z0-9+.\-]*://", r"(\S+:)?s3:"))
 def load_from_storage(filename: str, map_location: Any = None, backend_args: dict[str, Any] | None = None) -> Any:
-    """Loads a file from a storage of :mod:`eng.fileio`: ``s3://``, ``gs://``, ``memory://`` and other fsspec schemes."""
+    """Loads a file from a storage of :mod:`eng.fileio`: ``s3://``, ``gs://``, ``memory://`` or another fsspec scheme."""
     from eng.fileio import get
 
     return read_checkpoint(BytesIO(get(filename, backend_args=backend_args)), map_location, name=filename)

@@ -73,7 +73,7 @@ class Part:
 
 @cache
 def _table() -> Table:
-    """Returns the constructors for a metadata file; torch's classes are replaced by records, so none of their code runs."""
+    """Returns the constructors for a metadata file; torch's classes are replaced by records, so their code does not run."""
     table = {name: entry for name, entry in allowed_types().items() if name.split(".")[0] in ("torch", "pathlib")}
     for module, names in _CLASSES.items():
         for name in names:

@@ -1,6 +1,6 @@
-"""Names of torch that have no public counterpart, gathered here. Read from torch 2.6 to 2.13.
+"""All uses of torch's private names in eng's runner package, for which torch has no public counterpart.
 
-Each function names what it does; nothing else in the hub reads or sets these names.
+The names were checked in torch 2.6 to 2.13. No other module of the package reads or sets a private name of torch.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 Versions = Mapping[str, Any]
-# What `load_state_dict` returns, and hands to the hooks that run behind it.
+# The class of load_state_dict's result, an instance of which torch passes to hooks that run after load_state_dict.
 _IncompatibleKeys: Any = type(nn.Module().load_state_dict({}))
 
 
@@ -37,13 +37,13 @@ _IncompatibleKeys: Any = type(nn.Module().load_state_dict({}))
 
 
 def module_versions(state: object) -> Versions | None:
-    """The version numbers of the modules that a state dict came from, by name; None where it has none."""
+    """Returns the version numbers of the modules of a state dict, by module name; None if it has none."""
     versions: Versions | None = getattr(state, "_metadata", None)
     return versions
 
 
 def set_module_versions(state: Any, versions: Versions) -> None:
-    """Sets the version numbers, from which torch tells how to convert old weights; see :func:`module_versions`."""
+    """Sets a state dict's version numbers, by which torch converts weights of older versions of its modules."""
     state._metadata = versions
 
 
@@ -56,27 +56,29 @@ def load_entries(
     unexpected: list[str],
     errors: list[str],
 ) -> None:
-    """Loads the parameters and buffers of one module without its children, as ``load_state_dict`` does for each module.
+    """Loads the parameters and buffers of a module without its children, by the method that libraries override.
+
+    ``load_state_dict`` of torch calls the same method for each module.
 
     Args:
-        module: the module. Libraries override the method that is called here.
-        state: weights of the model. The module may rename entries.
-        prefix: name of the module in the model, with a dot behind it.
-        versions: of this module.
-        missing: gets the keys that the module lacks.
-        unexpected: gets the keys below `prefix` that the module has not.
-        errors: gets texts of further failures.
+        module: the module.
+        state: weights of the complete model. The module may rename entries.
+        prefix: name of the module in the model, followed by a dot; empty for the model itself.
+        versions: version numbers of this module.
+        missing: list to which the keys of the module that `state` lacks are appended.
+        unexpected: list to which the keys of `state` below `prefix` that the module lacks are appended.
+        errors: list to which the texts of further errors are appended.
     """
     module._load_from_state_dict(state, prefix, versions, True, missing, unexpected, errors)
 
 
 def child_modules(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Names and children; unlike ``named_children`` also a module that has a second name."""
+    """Yields the names and child modules; unlike ``named_children``, a child with two names is yielded twice."""
     return ((name, child) for name, child in module._modules.items() if child is not None)
 
 
 def run_load_hooks(module: nn.Module, missing: list[str], unexpected: list[str]) -> None:
-    """Calls what ``register_load_state_dict_post_hook`` registered; a hook may change the lists."""
+    """Calls the hooks that ``register_load_state_dict_post_hook`` has registered; a hook may change the two lists."""
     for hook in module._load_state_dict_post_hooks.values():
         hook(module, _IncompatibleKeys(missing, unexpected))
 
@@ -85,19 +87,21 @@ def run_load_hooks(module: nn.Module, missing: list[str], unexpected: list[str])
 
 
 def compiled_module(module: nn.Module) -> nn.Module | None:
-    """The module inside of what ``torch.compile(module)`` returned; None for any other module.
+    """Returns the original module inside the result of ``torch.compile(module)``; None for any other module.
 
-    The class of the outer module is not asked, as importing the compiler takes a second.
+    The class of the result is not checked, because that would import the compiler, which takes a second.
     """
     inner = getattr(module, "_orig_mod", None)
-    return inner if isinstance(inner, nn.Module) else None
+    if isinstance(inner, nn.Module):
+        return inner
+    return None
 
 
 def compile_call(module: nn.Module, keywords: Mapping[str, Any]) -> None:
-    """Compiles a module in place, as ``module.compile()`` does, also a container of torch's own.
+    """Compiles a module in place like ``module.compile()``, but also containers of torch such as ``nn.Sequential``.
 
-    The compiler leaves functions of torch itself alone, such as the forward of ``nn.Sequential``, but for those that it meets in
-    a function of another package.
+    The compiler skips a function of torch itself, unless a function of another package calls it. So the function
+    ``call`` in this module is compiled instead of the container's forward.
     """
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -107,11 +111,11 @@ def compile_call(module: nn.Module, keywords: Mapping[str, Any]) -> None:
 
 
 def set_recompile_limit(limit: int | None, raises: bool) -> None:
-    """Sets for the process how often the compiler compiles a function again, and whether more is an error.
+    """Sets how often the compiler may recompile a function in this process, and what happens at the limit.
 
     Args:
-        limit: None leaves the number as it is.
-        raises: whether a function that reaches the limit ends the run; else it runs uncompiled.
+        limit: largest number of recompilations; None keeps torch's present limit.
+        raises: whether a function that reaches the limit raises an error (True) or runs uncompiled (False).
     """
     import torch._dynamo
 
@@ -124,18 +128,18 @@ def set_recompile_limit(limit: int | None, raises: bool) -> None:
 
 
 def average_tensors(targets: list[torch.Tensor], sources: list[torch.Tensor], weight: float) -> None:
-    """Moves each target by `weight` towards its source in place, all of them by one kernel."""
+    """Moves each target towards its source by the fraction `weight`, in place, with a single fused kernel."""
     torch._foreach_lerp_(targets, sources, weight)
 
 
 def copy_tensors(targets: list[torch.Tensor], sources: list[torch.Tensor]) -> None:
-    """Copies each source to its target, all of them by one kernel."""
+    """Copies each source into its target with a single fused kernel."""
     if targets:
         torch._foreach_copy_(targets, sources)
 
 
 def write_count(tensor: torch.Tensor) -> int:
-    """How often a tensor was written to in place."""
+    """Returns how often a tensor was written to in place."""
     return tensor._version
 
 
@@ -143,15 +147,15 @@ def write_count(tensor: torch.Tensor) -> int:
 
 
 def has_met_end(batches: object) -> bool:
-    """Whether an iterator of a DataLoader without workers met the end of its stream while it filled its last batch."""
+    """Whether the iterator of a DataLoader without workers reached the end of its stream in the last batch."""
     return bool(getattr(getattr(batches, "_dataset_fetcher", None), "ended", False))
 
 
 def take_checkpoint_process() -> Sequence[Any]:
-    """Asks torch's checkpoint process of this rank to end, which torch itself keeps until the interpreter ends.
+    """Asks the process in which torch writes this rank's checkpoints to end; torch itself keeps it until the exit.
 
     Returns:
-        the process, to be joined; empty where there is none.
+        a tuple with the process, which the caller must join; empty if there is no such process.
     """
     executor: Any = import_module("torch.distributed.checkpoint._async_process_executor")
     owner = executor._CHECKPOINT_PROCESS
@@ -159,5 +163,5 @@ def take_checkpoint_process() -> Sequence[Any]:
         return ()
     process = owner._save_process
     executor._CHECKPOINT_PROCESS = None
-    del owner  # its finalizer asks the process to end
+    del owner  # The finalizer of this object asks the process to end.
     return (process,)

@@ -102,7 +102,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         filter_cfg: dict[str, Any] | None = None,
         indices: int | Sequence[int] | None = None,
         serialize_data: bool = True,
-        pipeline: Sequence[dict[str, Any] | Callable[..., Any]] = [],  # as data_prefix
+        pipeline: Sequence[dict[str, Any] | Callable[..., Any]] = [],  # The reference's default, which is not changed.
         test_mode: bool = False,
         lazy_init: bool = False,
         max_refetch: int = 1000,
@@ -211,7 +211,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         return self.data_list
 
     def _serialize_data(self) -> tuple[Any, Any]:
-        """Packs and empties ``data_list``; returns ``(bytes,) uint8`` and the ends of the records, ``(samples,) int64``."""
+        """Packs and empties ``data_list``; returns ``(bytes,) uint8`` and the records' ends, ``(samples,) int64``."""
         return _serialize.pack(self.data_list)
 
     # -- looking ------------------------------------------------------------------------------------------------
@@ -413,7 +413,7 @@ def _path_text(path: str | os.PathLike[str] | None) -> str | None:
 
 
 def _lines_of(value: str) -> Any:
-    """Returns the lines of the file that a metainfo value names, such as class names; if there is no file, the value."""
+    """Returns the lines of the file that a metainfo value names, such as class names; without a file the value."""
     from eng.fileio import list_from_file
 
     try:

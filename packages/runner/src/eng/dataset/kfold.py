@@ -30,7 +30,7 @@ class KFoldDataset(KeyedFetch, Dataset[Any]):
         seed: seed of the random assignment of samples to folds; None (default) assigns them in the dataset's order.
 
     Raises:
-        ValueError: ``fold`` or ``num_splits`` is no whole number in its range, or the dataset has fewer samples than folds.
+        ValueError: ``fold`` or ``num_splits`` is no integer in its range, or the dataset has fewer samples than folds.
 
     Examples:
         >>> list(KFoldDataset("abcde", fold=1, num_splits=2)), list(KFoldDataset("abcde", 1, 2, test_mode=True))

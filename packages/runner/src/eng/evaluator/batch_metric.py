@@ -83,7 +83,7 @@ class BatchMetric(metaclass=ABCMeta):
         """Computes the metric over the samples of all ranks, and resets the state.
 
         Args:
-            size: number of samples in the dataset; not used, since the loops leave out the samples that samplers repeat.
+            size: number of samples in the dataset; not used, since the loops leave out samples that samplers repeat.
 
         Returns:
             the values by name, with the prefix; the same on all ranks.

@@ -16,8 +16,8 @@ __all__ = ["LossMeter", "split_losses"]
 def split_losses(outputs: Any) -> tuple[Any, Mapping[str, Any]]:
     """Separates the output of a model's validation step into predictions and losses.
 
-    A model may return ``(predictions, losses)``, where `losses` is a mapping of numbers or tensors and at least one name
-    contains ``loss``; or a list of data elements, the last of which has ``loss`` as its only entry.
+    A model may return ``(predictions, losses)``, where `losses` is a mapping of numbers or tensors and at least one
+    name contains ``loss``; or a list of data elements, the last of which has ``loss`` as its only entry.
 
     Args:
         outputs: output of the model for a batch.

@@ -27,8 +27,8 @@ class CollectDeviceError(ValueError, NotImplementedError):
 class BaseMetric(metaclass=ABCMeta):
     """A metric that stores a result per sample, and computes its values from the results of all samples.
 
-    A subclass appends results to ``self.results`` in :meth:`process`, and computes a dict of numbers from all results in
-    :meth:`compute_metrics`. With one result per sample, the results of several ranks are put in the dataset's order.
+    A subclass appends results to ``self.results`` in :meth:`process`, and computes a dict of numbers from all results
+    in :meth:`compute_metrics`. With one result per sample, the results of several ranks are put in the dataset's order.
 
     Args:
         collect_device: how the results of all ranks are collected: ``"cpu"`` (default, by files in `collect_dir`) or

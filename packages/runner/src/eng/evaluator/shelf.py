@@ -144,8 +144,8 @@ class F1(_Sums):
     """F1 score: the harmonic mean of precision and recall.
 
     Args:
-        average: ``"macro"`` (default): mean of the scores of all classes that occur; ``"micro"``: score over the samples
-            of all classes; ``"binary"``: score of class 1; ``"none"``: a list with the score of each class.
+        average: ``"macro"`` (default): mean of the scores of all classes that occur; ``"micro"``: score over the
+            samples of all classes; ``"binary"``: score of class 1; ``"none"``: a list with the score of each class.
         threshold: for predictions ``(N,)`` that are scores of class 1: the lowest score that counts as class 1.
         prefix: see :class:`BatchMetric`.
         name: see :class:`BatchMetric`.

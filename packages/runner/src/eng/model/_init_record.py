@@ -13,14 +13,15 @@ from torch import nn
 logger = logging.getLogger(__name__)
 
 Record = dict[nn.Parameter, dict[str, Any]]
-_ATTRIBUTE = "_params_init_info"  # the name by which older code reads the record
+# Code that was written for MMEngine reads the record under this name.
+_ATTRIBUTE = "_params_init_info"
 
 
 def start_record(module: nn.Module) -> None:
     """Attaches an empty record to ``module`` and all its submodules.
 
-    A parameter counts as changed by an initialiser if its mean has changed. Two values with the same mean are not told
-    apart, which is good enough for a log.
+    A parameter counts as changed by an initialiser if its mean has changed. A change that keeps the mean is missed,
+    which is acceptable for a log.
     """
     record: Record = defaultdict(dict)
     for parameter in module.parameters():

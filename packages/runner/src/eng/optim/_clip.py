@@ -1,4 +1,4 @@
-"""Gradient clipping: reads the setting ``clip_grad``, and clips gradients that lie on several device meshes."""
+"""Gradient clipping: reads the setting ``clip_grad``, and clips gradients that are sharded over several meshes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .errors import OptimError, OptimTypeError
 
 @wraps(torch.nn.utils.clip_grad_norm_)
 def _clip_norm(parameters: Any, max_norm: float, *args: Any, **kwargs: Any) -> torch.Tensor:
-    """Clips like ``torch.nn.utils.clip_grad_norm_``, also where gradients lie on several device meshes.
+    """Clips like ``torch.nn.utils.clip_grad_norm_``, also if gradients are sharded over several device meshes.
 
     Torch's function refuses gradients of several meshes, so their total norm is computed here from one norm per mesh.
     """

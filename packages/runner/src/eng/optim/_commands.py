@@ -1,4 +1,4 @@
-"""``eng lr``: the learning rate and momentum of a whole run, without training."""
+"""``eng lr``: computes the learning rate and momentum at each iteration of a run, without training."""
 
 from __future__ import annotations
 

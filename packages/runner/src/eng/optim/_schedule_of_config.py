@@ -30,7 +30,7 @@ def previews_of(
         cfg: the config of a run: ``optim_wrapper``, ``param_scheduler``, ``train_cfg`` and, for the length of an epoch,
             ``train_dataloader``.
         build_model: builds the model; called only if the parameter groups depend on the model.
-        epoch_length: iterations of an epoch; None computes them from the dataset if the run or a schedule counts epochs.
+        epoch_length: iterations of an epoch; None computes them from the dataset if anything counts epochs.
         world_size: number of ranks of the run; each trains on an equal share of an epoch.
 
     Raises:

@@ -71,7 +71,7 @@ def check_python_script(cmd: str) -> None:
 
 
 def assert_dict_contains_subset(dict_obj: Mapping[Any, Any], expected_subset: Mapping[Any, Any]) -> bool:
-    """Whether each item of `expected_subset` is in `dict_obj` with the same value; arrays must be equal in all elements.
+    """Whether each item of `expected_subset` is in `dict_obj` with the same value; arrays must be equal everywhere.
 
     Examples:
         >>> assert_dict_contains_subset({"a": 1, "b": 2}, {"a": 1})

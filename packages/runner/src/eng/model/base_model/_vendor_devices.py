@@ -10,7 +10,7 @@ Self = TypeVar("Self", bound="VendorDevices")
 
 
 class VendorDevices:
-    """Mixin with ``npu()``, ``mlu()`` and ``musa()``, which are like ``nn.Module.cuda``; list it before ``nn.Module``."""
+    """Mixin with ``npu()``, ``mlu()`` and ``musa()``, which are like ``nn.Module.cuda``; listed before ``nn.Module``."""
 
     def npu(self: Self, device: Any = None) -> Self:
         """Moves the module to an Ascend NPU; needs torch_npu.

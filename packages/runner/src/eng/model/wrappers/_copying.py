@@ -81,7 +81,8 @@ def shard_of(value: torch.Tensor, target: Any) -> torch.Tensor:
     from torch.distributed.tensor import DTensor
 
     mesh, placements = target.device_mesh, target.placements
-    (chunk,) = target.__create_chunk_list__()  # as torch's distributed checkpoints ask for a rank's part
+    # torch's distributed checkpoints ask a DTensor by this method for the offsets and sizes of this rank's shard.
+    (chunk,) = target.__create_chunk_list__()
     part = value.detach()
     for dimension, (offset, length) in enumerate(zip(chunk.offsets, chunk.sizes, strict=True)):
         part = part.narrow(dimension, min(offset, part.shape[dimension]), length)

@@ -85,7 +85,7 @@ class Settings:
         return cls(options, device, ignored, bool(kwargs.get("sync_module_states")), group, offload)
 
     def prepare(self, module: nn.Module, param_init_fn: Any) -> None:
-        """Initialises modules on the meta device, moves the model to the device, and broadcasts weights if asked for."""
+        """Initialises modules on the meta device, moves the model to its device, and may broadcast the weights."""
         init: Callable[..., Any] = _reset
         if param_init_fn is not None:
             init = _function(param_init_fn, "param_init_fn")

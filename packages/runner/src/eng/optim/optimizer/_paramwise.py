@@ -185,7 +185,7 @@ def _check_factor(rule: str, value: Any) -> None:
 
 
 def _check_custom(key: str, values: Any, group_values: Collection[str] | None) -> None:
-    """Checks the values of a custom key; an unknown name is an error only if it is a likely misspelling of a known one."""
+    """Checks the values of a custom key; an unknown name is an error only if it is similar to a known name."""
     where = f"custom_keys[{key!r}]"
     if not isinstance(values, Mapping):
         raise OptimTypeError(f"paramwise_cfg.{where} must be a mapping such as dict(lr_mult=0.1), got {values!r}")

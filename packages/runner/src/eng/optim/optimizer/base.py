@@ -162,7 +162,7 @@ class BaseOptimWrapper(metaclass=ABCMeta):
         return rates
 
     def get_momentum(self) -> dict[str, list[float]]:
-        """Returns the groups' momenta under ``momentum``: SGD's momentum, Adam's first beta, 0 for groups without one."""
+        """Returns the groups' momenta under ``momentum``: SGD's momentum, Adam's first beta, or 0."""
         return {"momentum": [_momentum(group) for group in self.optimizer.param_groups]}
 
 

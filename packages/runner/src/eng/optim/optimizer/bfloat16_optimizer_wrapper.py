@@ -25,9 +25,9 @@ _SPREAD = 2_654_435_761
 class BFloat16OptimWrapper(AmpOptimWrapper):
     """Trains a model whose weights are bfloat16, as ``precision=dict(weights="bfloat16")`` makes them.
 
-    bfloat16 has 8 bits of precision, so an update below 1/256 of a weight is lost when the result is rounded to nearest.
+    bfloat16 has 8 bits of precision, so an update below 1/256 of a weight is lost if the result is rounded to nearest.
     The optimizer therefore computes in float32, moments included. Its result is rounded at random, or kept in float32
-    beside the weights:
+    together with the weights:
 
     ======================== ============================== ====================================
     ``update``               weights between steps          float32 in memory during the update
@@ -40,7 +40,7 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
     The forward runs under autocast with bfloat16; gradients are bfloat16.
 
     Args:
-        update: ``"stochastic"`` (default) or ``"master"``, which keeps float32 weights and saves them with the optimizer.
+        update: ``"stochastic"`` (default) or ``"master"``, which keeps float32 weights and saves them in checkpoints.
         seed: seed of the random rounding. Defaults to 0.
         **kwargs: arguments of :class:`OptimWrapper`.
 
@@ -87,7 +87,7 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
             super().step(**kwargs)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the optimizer's state; with ``update="master"`` the float32 weights by name under ``master_weights``."""
+        """Returns the optimizer's state; with ``update="master"`` the float32 weights are under ``master_weights``."""
         state = super().state_dict()
         if self.update == "master":
             valid = ((name, self._master_of(weight)) for name, weight in self.named_parameters())
@@ -124,7 +124,7 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
     def _master_of(self, weight: torch.Tensor) -> torch.Tensor | None:
         """Returns the float32 master weight of a bfloat16 weight; None if the weight has none or was changed since.
 
-        Writes through ``.data`` do not raise the version of a tensor, so elements that differ are taken from the weight.
+        Writes through ``.data`` do not raise the version of a tensor, so elements that differ come from the weight.
         """
         master, version = self._masters.get(weight, (None, -1))
         if master is None or version != weight._version or master.device != weight.device:  # noqa: SLF001
@@ -138,7 +138,7 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
         """Replaces the optimizer's bfloat16 weights and gradients by float32 copies within the ``with`` block.
 
         After the block the results are rounded back into the bfloat16 weights. The model keeps its bfloat16 parameters
-        throughout: a parameter whose dtype is changed loses the hook by which DistributedDataParallel averages gradients.
+        throughout: a parameter whose dtype changes loses the hook by which DistributedDataParallel averages gradients.
 
         Args:
             weights: the bfloat16 weights to replace.

@@ -33,8 +33,8 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
 
     Args:
         optim_wrapper_cfg: see :class:`DefaultOptimWrapperConstructor`.
-        paramwise_cfg: ``decay_rate`` (above 0, 1 at most), ``layers`` (a regular expression whose group is the number of
-            the layer), and the rules of the base class, whose factors multiply the decayed learning rate.
+        paramwise_cfg: ``decay_rate`` (above 0, 1 at most), ``layers`` (a regular expression whose group is the number
+            of the layer), and the rules of the base class, whose factors multiply the decayed learning rate.
 
     Raises:
         OptimError: ``decay_rate`` is missing or out of range, or no parameter is in a numbered layer (a ValueError).

@@ -172,7 +172,7 @@ class OneCycleParamScheduler(_ParamScheduler):
         super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
 
     def begin_anew(self) -> None:
-        """Restarts the cycle: sets the initial, highest and last value of each group, and takes the first step again."""
+        """Restarts the cycle: sets the initial, highest and last value of each group, and takes the first step."""
         self._set_heights(self.optimizer)
         super().begin_anew()
 

@@ -216,7 +216,7 @@ class _ParamScheduler:
         self.step()
 
     def write_last_values(self) -> None:
-        """Writes the values of the last step into the parameter groups, for runs whose optimizer state was not saved."""
+        """Writes the values of the last step into the parameter groups, if the optimizer's state was not saved."""
         groups = self.optimizer.param_groups
         if len(self._last_value) != len(groups) or len(self.base_values) != len(groups):
             return
