@@ -196,11 +196,8 @@ class ContextParallelModel(MMFullyShardedDataParallel):
                 f"context parallelism gives a model the number of each position in the whole sequence: add {name!r} to "
                 f"inputs={inputs!r} of the model"
             )
-        if (
-            model.loss_function is None
-            and getattr(model.network, "loss_type", "") == "ForCausalLM"
-            and "labels" in part
-        ):
+        their_loss = getattr(getattr(model.network, "loss_function", None), "__name__", "")
+        if model.loss_function is None and their_loss == "ForCausalLMLoss" and "labels" in part:
             raise SettingsError(
                 "context parallelism: a causal language model of transformers moves `labels` inside this rank's part of the "
                 "sequence, which loses the target of the last position of each part: put labels into the batch that are moved "
