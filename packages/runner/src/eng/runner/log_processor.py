@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -238,7 +238,7 @@ class LogProcessor:
         tag["memory"] = memory = self._get_max_memory(runner)
         return [f"memory: {memory}"]
 
-    def _items(self, pairs: Any) -> list[str]:
+    def _items(self, pairs: Iterable[tuple[str, Any]]) -> list[str]:
         return [f"{name}: {self._text(value)}" for name, value in pairs]
 
     def _text(self, value: object) -> str:

@@ -21,7 +21,7 @@ FILE = "file "
 """Prefix of a source file's key in the facts of the code; the name of its module follows."""
 
 
-def run_facts(cfg: Any, settings: Mapping[str, Any], parts: Sequence[Any], dataloader: Any, code: CodeVersion, world_size: int) -> dict[str, Any]:  # fmt: skip
+def run_facts(cfg: Any, settings: Mapping[str, Any], parts: Sequence[Any], dataloader: object, code: CodeVersion, world_size: int) -> dict[str, Any]:  # fmt: skip
     """Returns the facts of a run that checkpoints and passports record.
 
     Args:

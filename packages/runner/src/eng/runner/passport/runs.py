@@ -59,7 +59,7 @@ class Start:
         return ", ".join(text for text in texts if text)
 
 
-def _metric_text(name: str, last: Any, best: Any) -> str:
+def _metric_text(name: str, last: object, best: object) -> str:
     if isinstance(best, (int, float)):
         return f"{name}: {best:.4g} (best)"
     if isinstance(last, (int, float)):
@@ -187,7 +187,7 @@ def _with_kept_values(passport: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**passport, "config": {**config, **used}}
 
 
-def package_rows(first: Any, second: Any) -> list[tuple[str, str, str, str]]:
+def package_rows(first: object, second: object) -> list[tuple[str, str, str, str]]:
     """Returns the installed packages whose versions differ, in the form of :func:`compare`.
 
     Args:
