@@ -60,7 +60,10 @@ def synchronize(device: Device = None) -> None:
 
 
 def empty_cache(device: Device = None) -> None:
-    """Releases cached device memory that no tensor uses; does nothing if the process has not used the device."""
+    """Gives memory that torch's allocator caches on a device, and that no tensor uses, back to the driver.
+
+    If this process has not used the device, nothing happens.
+    """
     row = row_of(device)
     if row.is_in_use():
         row.empty_cache()
@@ -77,17 +80,23 @@ def memory_allocated(device: Device = None) -> int | None:
 
 
 def memory_reserved(device: Device = None) -> int | None:
-    """Returns the bytes that the allocator currently holds on a device, used or cached; None if not reported."""
+    """Returns the bytes that torch's allocator holds on a device, for tensors or as cache; None if not reported."""
     return row_of(device).reserved_memory(_index(device))
 
 
 def peak_memory(device: Device = None) -> int | None:
-    """Returns the peak of the bytes used by tensors since `reset_peak_memory`; None if not reported (MPS and CPU)."""
+    """Returns the most bytes that tensors used on a device since the last call of `reset_peak_memory`.
+
+    The result is None if the device does not report a peak, as MPS and the CPU do not.
+    """
     return row_of(device).peak_memory(_index(device))
 
 
 def peak_memory_reserved(device: Device = None) -> int | None:
-    """Returns the peak of the bytes held by the allocator since `reset_peak_memory`; None if not reported."""
+    """Returns the most bytes that torch's allocator held on a device since the last call of `reset_peak_memory`.
+
+    The result is None if the device does not report a peak.
+    """
     return row_of(device).peak_reserved_memory(_index(device))
 
 
@@ -102,26 +111,32 @@ def pins_memory(device: Device = None) -> bool:
 
 
 def get_rng_states() -> dict[str, torch.Tensor]:
-    """Returns the random generator states of all accelerators in use, by device type; empty if none is in use."""
+    """Returns the state of the random generator of each accelerator that this process uses, by device type.
+
+    The dictionary is empty if the process uses no accelerator.
+    """
     states = {row.name: row.rng_state() for row in rows() if row.is_in_use()}
     return {name: state for name, state in states.items() if state is not None}
 
 
 def set_rng_states(states: dict[str, torch.Tensor]) -> None:
-    """Restores random generator states from `get_rng_states`; states of unavailable accelerators are ignored."""
+    """Sets the random generators of the accelerators to the states that `get_rng_states` returned.
+
+    States of accelerators that this machine lacks are ignored.
+    """
     for row in rows():
         if row.name in states and row.is_available():
             row.set_rng_state(states[row.name])
 
 
 def new_stream(device: Device = None) -> Any:
-    """Creates a stream of a device, whose work can run concurrently with other streams; None on the CPU."""
+    """Creates a stream (queue of device work) that can run concurrently with other streams; returns None on the CPU."""
     where = _device(device)
     return None if where.type == "cpu" else torch.Stream(device=where)
 
 
 def current_stream(device: Device = None) -> Any:
-    """Returns the current stream of a device, to which work is submitted; None on the CPU."""
+    """Returns the stream to which operators on a device currently submit their work; None on the CPU."""
     where = _device(device)
     return None if where.type == "cpu" else torch.accelerator.current_stream(where)
 
@@ -141,7 +156,7 @@ def use_stream(stream: Any) -> Iterator[None]:
 
 
 def record_event(device: Device = None) -> Any:
-    """Records an event on the current stream of a device, after all work submitted so far.
+    """Records an event on the current stream of a device, to find out when the work submitted so far is finished.
 
     Returns:
         The event, whose ``synchronize()`` waits for that work and whose ``query()`` says whether the work is finished;
@@ -156,7 +171,7 @@ def record_event(device: Device = None) -> Any:
 
 
 def _device(device: Device) -> torch.device:
-    """Returns a device with its index; a missing index is replaced by the current one."""
+    """Returns a device with an index; an argument without an index gets the index of the current device."""
     if device is None:
         return current_device()
     if isinstance(device, int):

@@ -32,7 +32,7 @@ class Accelerator:
     plugin: str | None = None
 
     def module(self) -> Any:
-        """Returns the module ``torch.<name>`` after importing the vendor's plugin; None if either does not exist."""
+        """Imports the vendor's plugin and returns the module ``torch.<name>``; None if plugin or module does not exist."""
         if self.plugin is not None:
             if importlib.util.find_spec(self.plugin) is None:
                 return None
@@ -44,7 +44,7 @@ class Accelerator:
         return bool(self._ask("is_available"))
 
     def is_in_use(self) -> bool:
-        """Whether this process has already used a device of this type; does not import the plugin."""
+        """Whether this process has already used a device of this type; the vendor's plugin is not imported to find out."""
         if self.plugin is not None and self.plugin not in sys.modules:
             return False
         return self.is_available() and self._ask("is_initialized") is not False
@@ -70,7 +70,7 @@ class Accelerator:
         self._ask("synchronize", index)
 
     def empty_cache(self) -> None:
-        """Releases cached device memory that no tensor uses."""
+        """Gives memory that torch's allocator caches, and that no tensor uses, back to the driver."""
         self._ask("empty_cache")
 
     def memory_info(self, index: int | None = None) -> tuple[int, int] | None:
@@ -83,15 +83,15 @@ class Accelerator:
         return _integer(self._ask("memory_allocated", index))
 
     def reserved_memory(self, index: int | None = None) -> int | None:
-        """Returns the bytes that the allocator currently holds on a device, used or cached."""
+        """Returns the bytes that torch's allocator currently holds on a device, for tensors or as cache."""
         return _integer(self._ask("memory_reserved", index))
 
     def peak_memory(self, index: int | None = None) -> int | None:
-        """Returns the peak of the bytes used by tensors since the last :meth:`reset_peak_memory`."""
+        """Returns the most bytes that tensors used since the last call of :meth:`reset_peak_memory`."""
         return _integer(self._ask("max_memory_allocated", index))
 
     def peak_reserved_memory(self, index: int | None = None) -> int | None:
-        """Returns the peak of the bytes held by the allocator since the last :meth:`reset_peak_memory`."""
+        """Returns the most bytes that torch's allocator held since the last call of :meth:`reset_peak_memory`."""
         return _integer(self._ask("max_memory_reserved", index))
 
     def reset_peak_memory(self, index: int | None = None) -> None:
@@ -112,7 +112,10 @@ class Accelerator:
         return True
 
     def _ask(self, function: str, *arguments: Any) -> Any:
-        """Calls a function of the vendor's module and returns its result; None if the module has no such function."""
+        """Calls the function with this name of the vendor's module (such as ``torch.cuda``) and returns its result.
+
+        If the module or the function does not exist, None is returned.
+        """
         call = getattr(self.module(), function, None)
         return call(*arguments) if callable(call) else None
 
@@ -150,7 +153,7 @@ class _AppleGPU(Accelerator):
 
 @dataclass(frozen=True)
 class _Dipu(Accelerator):
-    """DIPU, an adapter for several vendors, which replaces the functions of ``torch.cuda``."""
+    """DIPU, an adapter for devices of several vendors: its plugin replaces the functions of ``torch.cuda``."""
 
     def module(self) -> Any:
         if self.plugin is None or not self.is_available():
@@ -165,7 +168,7 @@ class _Dipu(Accelerator):
 
 @dataclass(frozen=True)
 class _Processor(Accelerator):
-    """The CPU as a row of the table: it reports no memory, and waiting for it returns immediately."""
+    """The CPU with the interface of an accelerator: it reports no memory, and `synchronize` returns immediately."""
 
     def module(self) -> Any:
         return None
@@ -183,7 +186,8 @@ class _Processor(Accelerator):
         return False
 
 
-# In order of preference. NPUs come first, because their plugin may emulate `torch.cuda`, which would hide them.
+# All accelerator types that eng supports, the preferred one first. The NPU precedes CUDA, because its plugin may
+# emulate `torch.cuda`: an NPU would then be taken for a CUDA device.
 ACCELERATORS: tuple[Accelerator, ...] = (
     Accelerator("npu", backend="hccl", plugin="torch_npu"),
     Accelerator("cuda", backend="nccl"),
@@ -197,10 +201,10 @@ CPU = _Processor("cpu", backend="gloo")
 
 
 def accelerator(name: str) -> Accelerator:
-    """Returns the row of the table for a device type.
+    """Returns the entry of `ACCELERATORS` with the name of a device type, such as ``'cuda'``.
 
     Raises:
-        KeyError: the table has no such device type.
+        KeyError: eng has no entry for this device type.
     """
     for row in ACCELERATORS:
         if row.name == name:
@@ -210,12 +214,15 @@ def accelerator(name: str) -> Accelerator:
 
 
 def current_accelerator() -> Accelerator | None:
-    """Returns the first available accelerator of the table, or the one that torch itself reports; None without one."""
+    """Returns the first entry of `ACCELERATORS` that this process can use; None if there is no accelerator.
+
+    An accelerator that `ACCELERATORS` lacks is used if torch itself reports it.
+    """
     return next((row for row in rows() if row.is_available()), None)
 
 
 def rows() -> list[Accelerator]:
-    """Returns the rows of the table, plus a row for the accelerator that torch reports if the table lacks it."""
+    """Returns the entries of `ACCELERATORS`, and a new entry for an accelerator that only torch reports."""
     device = torch.accelerator.current_accelerator()
     if device is None or device.type in {row.name for row in ACCELERATORS}:
         return list(ACCELERATORS)
@@ -223,14 +230,14 @@ def rows() -> list[Accelerator]:
 
 
 def row_of(device: torch.device | str | int | None) -> Accelerator:
-    """Returns the row of the table for a device.
+    """Returns the object with which the functions of `eng.device` control a device (an `Accelerator`, or the CPU's).
 
-    None and a bare index stand for the current accelerator, or the CPU without one. For a device type that the table
-    lacks, a new row with the module ``torch.<type>`` is returned.
+    None and a bare index stand for the current accelerator, or for the CPU if there is no accelerator. For a device
+    type that `ACCELERATORS` lacks, a new `Accelerator` for the module ``torch.<type>`` is returned.
     """
     if device is None or isinstance(device, int):
         return current_accelerator() or CPU
-    # torch.device() refuses the name of a vendor whose plugin is not imported, so the string is split here.
+    # torch.device("npu:0") raises an error unless the vendor's plugin is imported, so the text is split here instead.
     name = device.partition(":")[0] if isinstance(device, str) else device.type
     return next((row for row in (CPU, *ACCELERATORS) if row.name == name), None) or Accelerator(name)
 

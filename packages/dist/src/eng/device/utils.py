@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 _BYTES_PER_MB = 1024 * 1024
-# The first generation of Ascend chips that computes in full float32 precision.
+# Number that torch_npu gives to the first generation of Ascend chips that computes in full float32 precision.
 _FIRST_FULL_PRECISION_SOC = 220
 
 

@@ -23,7 +23,7 @@ from eng.dist._watching import Watching, current_watch
 from eng.dist.errors import CollectiveMismatchError, CollectiveTimeoutError
 
 _FIRST_POLL_S, _LONGEST_POLL_S = 0.0005, 0.05
-_LIMIT_S = 1800.0  # The default timeout of a collective in torch.
+_LIMIT_S = 1800.0  # Seconds to wait for a rank; equal to torch's default timeout of a collective.
 
 
 def check_enabled() -> bool:
@@ -64,7 +64,8 @@ class CheckedCommunicator:
         self.plain.broadcast(data, src)
 
     def send(self, data: Tensor, dst: int) -> None:
-        # `send` and `receive` are only used inside collectives that compared the calls when they exchanged sizes.
+        # Not compared between ranks: collectives use `send` and `receive` only after an `all_gather` of sizes, which
+        # has compared the calls of all ranks already.
         self.plain.send(data, dst)
 
     def receive(self, data: Tensor, src: int) -> None:
@@ -75,15 +76,19 @@ class CheckedCommunicator:
         self.plain.barrier()
 
     def agree_on_parts(self, parts: Iterable[tuple[str, Tensor]]) -> None:
-        """Compares names, types and shapes of tensors that are reduced together in one flat tensor.
+        """Checks that names, types and shapes of tensors are equal on all ranks, before they are reduced together.
 
-        Comparing only the flat tensor could miss a mismatch, because different tensors can have the same total size.
+        The tensors are joined into one flat tensor for the reduction. Comparing only the flat tensors of the ranks
+        could miss a mismatch, because different lists of tensors can have the same total size.
+
+        Args:
+            parts: name and tensor of each part of the flat tensor.
         """
         self._agree(", ".join(f"{name}{_describe(tensor)}" for name, tensor in parts))
 
     def _shared_store(self) -> Any:
         group = self.plain.group
-        assert group is not None  # This object is only created for an existing group.
+        assert group is not None  # A CheckedCommunicator is only created for an existing process group.
         if self.watch is None:
             return open_group_store(group)
         ranks = "-".join(map(str, self.ranks))
@@ -95,7 +100,8 @@ class CheckedCommunicator:
         mine = json.dumps({"call": f"{name}({arguments})", "where": where})
         self._store.set(f"{self._calls}/{self.rank}", mine)
         calls = {rank: json.loads(self._told_by(rank, name, where)) for rank in range(self.size)}
-        # All ranks have reached this call, so they have read the entries of the call two before it.
+        # A rank announces call N only after it has read the announcements of call N - 1 from all ranks. All ranks have
+        # announced call N now, so nobody needs those of call N - 2 any more.
         if self._calls > 2:
             self._store.delete_key(f"{self._calls - 2}/{self.rank}")
         kinds = Counter(call["call"] for call in calls.values())

@@ -10,8 +10,8 @@ _HERE = str(Path(__file__).parent)
 
 
 def public_call() -> tuple[str, str]:
-    """Returns the name of the function of eng.dist that the user called, and the call's ``file:line``."""
-    frame: Any = inspect.currentframe()  # inspect.stack() reads source files and is far slower.
+    """Returns the name of the function of eng.dist that the user's program called, and ``file:line`` of the call."""
+    frame: Any = inspect.currentframe()  # Not inspect.stack(), which reads source files and is far slower.
     name = frame.f_code.co_name
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_HERE):
         name = frame.f_code.co_name

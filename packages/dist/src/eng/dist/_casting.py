@@ -91,7 +91,7 @@ def _filled(out: Any, moved: Tensor) -> Tensor:
 
 def _same_container(data: Nested, values: Any) -> Nested:
     container: Any = type(data)
-    # The constructor of a named tuple takes one argument per field, other containers take one iterable.
+    # The constructor of a named tuple takes one argument per field; that of any other container takes one iterable.
     filled: Nested = container(*values) if hasattr(data, "_fields") else container(values)
     return filled
 

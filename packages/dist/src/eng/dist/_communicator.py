@@ -22,7 +22,10 @@ _DEVICE_OF_BACKEND = {row.backend: row.name for row in ACCELERATORS if row.backe
 
 
 class Communicator(Protocol):
-    """Exchanges contiguous tensors on `device` between the ranks of a process group."""
+    """Interface of the objects that exchange tensors between the ranks of a process group.
+
+    The tensors must be contiguous and on `device`, the device on which the backend communicates.
+    """
 
     rank: int
     size: int
@@ -48,7 +51,7 @@ class Communicator(Protocol):
         """Overwrites `data` with the tensor that global rank `src` sends."""
 
     def barrier(self) -> None:
-        """Waits until all ranks of the group have called it."""
+        """Waits until all ranks of the group have called this method."""
 
 
 class Alone:
@@ -81,7 +84,10 @@ class Alone:
 
 
 class Outside(Alone):
-    """Communicator of a process that is not in the group: tensors stay unchanged, gathering returns an empty list."""
+    """Communicator that a process uses for a process group to which it does not belong.
+
+    Reductions and broadcasts leave tensors unchanged; gathering returns an empty list.
+    """
 
     rank, size = -1, -1
     ranks: Sequence[int] = ()
@@ -96,11 +102,12 @@ class Outside(Alone):
 class GroupCommunicator:
     """Communicator that calls the collectives of `torch.distributed` on one process group.
 
-    If the group has a watch, every call tells the watch which collective the process waits for.
+    If a watch runs (see `eng.dist.start_watch`), every call tells the watch in which collective this process waits.
     """
 
     def __init__(self, group: ProcessGroup, watch: Watching | None = None) -> None:
-        # A table maps groups weakly to communicators; a strong reference here would keep a destroyed group alive.
+        # A weak reference: the table of all communicators has the group as a weak key, and a strong reference in its
+        # value would keep a destroyed group alive.
         self._group = weakref.ref(group)
         self.rank = torch_dist.get_rank(group)
         self.size = torch_dist.get_world_size(group)

@@ -15,7 +15,10 @@ _COMMUNICATORS: PerGroup[Communicator] = PerGroup()
 
 
 def communicator(group: ProcessGroup | None = None) -> Communicator:
-    """Returns the communicator of a process group; None stands for the group of all processes."""
+    """Returns the communicator of a process group; `group` None stands for the group of all processes.
+
+    Without ``init_process_group`` the result is the communicator of a single process.
+    """
     if not (torch_dist.is_available() and torch_dist.is_initialized()):
         return _ALONE
     group = torch_dist.group.WORLD if group is None else group
@@ -25,7 +28,10 @@ def communicator(group: ProcessGroup | None = None) -> Communicator:
 
 
 def forget_communicators() -> None:
-    """Deletes all communicators, so that the next collective creates one that knows a watch started meanwhile."""
+    """Deletes the communicators of all process groups; called when a watch is started.
+
+    A communicator reads the watch only when it is created, so the next collective must create a new one.
+    """
     _COMMUNICATORS.clear()
 
 

@@ -17,7 +17,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _AVAILABLE = torch_dist.is_available()  # False if torch was built without distributed support.
-# The group of this machine's processes by the default process group; the entry disappears with the default group.
+# Key: the group of all processes. Value: the group of the processes on this machine, as `init_local_group` created it.
 _LOCAL_GROUPS: PerGroup[ProcessGroup] = PerGroup()
 
 
@@ -109,7 +109,7 @@ def init_local_group(node_rank: int, num_gpus_per_node: int) -> None:
             f"rank {rank} is not on machine {node_rank} with {num_gpus_per_node} processes per machine; "
             "ranks are expected to be numbered machine by machine"
         )
-    # torch requires that every rank creates every group, in the same order, even groups that it does not belong to.
+    # torch requires that every rank creates the groups of all machines in the same order, not only its own group.
     nodes = [range(first, min(first + num_gpus_per_node, size)) for first in range(0, size, num_gpus_per_node)]
     groups = [torch_dist.new_group(list(ranks)) for ranks in nodes]
     _LOCAL_GROUPS.set(world, groups[node_rank])
@@ -135,7 +135,7 @@ def get_local_group() -> ProcessGroup | None:
 def get_local_size() -> int:
     """Returns the number of processes on this machine; 1 if there is no process group.
 
-    Without a local group (`init_local_group`), the environment variable LOCAL_WORLD_SIZE of the launcher is used.
+    If `init_local_group` was not called, the environment variable LOCAL_WORLD_SIZE, which the launcher sets, is used.
 
     Raises:
         RuntimeError: there is neither a local group nor the environment variable.
@@ -149,7 +149,7 @@ def get_local_size() -> int:
 def get_local_rank() -> int:
     """Returns the rank of this process on its machine; 0 if there is no process group.
 
-    Without a local group (`init_local_group`), the environment variable LOCAL_RANK of the launcher is used.
+    If `init_local_group` was not called, the environment variable LOCAL_RANK, which the launcher sets, is used.
 
     Raises:
         RuntimeError: there is neither a local group nor the environment variable.

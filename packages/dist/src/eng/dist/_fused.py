@@ -21,9 +21,9 @@ _BYTES_PER_MB = 1024 * 1024
 def all_reduce_dict(data: dict[str, Tensor], op: str = "sum", group: ProcessGroup | None = None) -> None:
     """Reduces all tensors of a dictionary over the ranks, in place and in one collective.
 
-    Tensors of different types are joined: floats are converted to the widest float type among them, and integers to two
-    float64 halves, which is exact. Two collectives are needed only if `op` is neither sum nor mean and the dictionary
-    contains both floats and integers.
+    All tensors are joined into one flat tensor: floats are converted to the widest float type in the dictionary, and
+    each integer is split into two float64 numbers, which is exact. Two collectives are needed only if `op` is neither
+    sum nor mean and the dictionary contains both floats and integers.
 
     Args:
         data: tensors by name. Names, shapes and types must be equal on all ranks; the order may differ.
@@ -70,7 +70,8 @@ def all_reduce_params(
 
     Args:
         params: tensors, in the same order on all ranks.
-        coalesce: whether to join tensors to few large collectives; False uses one collective per tensor.
+        coalesce: whether to join tensors into few large tensors, each reduced by one collective; False uses one
+            collective per tensor.
         bucket_size_mb: largest size of a joined tensor in megabytes; -1 joins all tensors of the same type.
         op: the operation, see `all_reduce`.
         group: a process group; None for the group of all processes.
@@ -128,8 +129,8 @@ def _reduce_mixed(
     size: int,
     group: ProcessGroup | None,
 ) -> None:
-    # float64 represents integers below 2**53 exactly. The sum of 32-bit halves stays below that for up to two million
-    # ranks, whereas a complete int64 does not fit.
+    # Integers travel in the same float64 tensor as the floats. float64 represents integers only below 2**53 exactly, so
+    # each int64 is split into two 32-bit halves, whose sums stay below 2**53 for up to two million ranks.
     wide = torch.promote_types(_widest(fractional), torch.float64)
     numbers = torch.cat([value.detach().reshape(-1).to(device, torch.int64) for value in integers])
     parts = [value.detach().reshape(-1).to(device, wide) for value in fractional]
@@ -155,6 +156,7 @@ def _scatter(flat: Tensor, values: list[Tensor]) -> None:
 
 
 def _buckets(tensors: list[Tensor], bucket_size_mb: int) -> Iterator[list[Tensor]]:
+    """Divides tensors into lists of equal type and device, each at most `bucket_size_mb` large if that is above 0."""
     limit = bucket_size_mb * _BYTES_PER_MB if bucket_size_mb > 0 else float("inf")
     buckets: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
     sizes: dict[tuple[torch.dtype, torch.device], int] = {}

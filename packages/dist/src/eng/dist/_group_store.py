@@ -17,12 +17,15 @@ from eng.dist._stores import tcp_store
 _ADDRESS_BYTES = 512
 _CONNECT = timedelta(seconds=60)
 
-# The key-value stores of the process groups that `init_dist` created.
+# The key-value store (torch's TCPStore) of each process group that `init_dist` created.
 JOB_STORES: PerGroup[Any] = PerGroup()
 
 
 def open_group_store(group: ProcessGroup | None) -> Any:
-    """Opens a key-value store, served by rank 0 of `group` on a free port; all ranks of the group must call it."""
+    """Opens a key-value store that the ranks of a process group share; all ranks of `group` must call this function.
+
+    Rank 0 of the group serves the store on a free port and broadcasts the address to the other ranks.
+    """
     assert group is not None  # The callers have checked that there is a process group.
     comm = GroupCommunicator(group)
     store = _serve(comm) if comm.rank == 0 else None

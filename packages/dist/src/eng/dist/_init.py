@@ -19,9 +19,10 @@ from eng.dist.errors import LauncherError
 
 logger = logging.getLogger(__name__)
 
-# With one of these arguments the user defines how ranks find each other, so eng opens no store of its own.
+# Arguments of `torch.distributed.init_process_group` by which the user defines how ranks find each other. If one of
+# them is passed to `init_dist`, eng opens no key-value store itself.
 _OWN_RENDEZVOUS = ("init_method", "store", "rank", "world_size")
-# These backends communicate on the CPU, so that several ranks may share one device.
+# Backends that communicate by the CPU; with them several ranks may use the same accelerator.
 _HOST_BACKENDS = ("gloo", "mpi")
 
 
@@ -77,8 +78,8 @@ def init_dist(launcher: str, backend: str = "nccl", init_backend: str = "torch",
     device = current_accelerator()
     launch = _export(launch, device)
     backend = backend_for(backend, device)
-    # With --gpus-per-task Slurm makes only one device visible to each process, so fewer devices than ranks are normal.
-    # NCCL itself refuses two ranks on one device.
+    # Under Slurm a process may see fewer devices than its machine has ranks: --gpus-per-task=1 shows each process one
+    # device only. If two ranks do use the same device, NCCL raises an error itself.
     _bind_device(launch, device, may_share=backend in _HOST_BACKENDS or launcher == "slurm")
     starter = _STARTERS.get(init_backend)
     if starter is None:
@@ -90,7 +91,10 @@ def init_dist(launcher: str, backend: str = "nccl", init_backend: str = "torch",
 
 
 def backend_for(backend: str, device: Accelerator | None) -> str:
-    """Returns `backend`; instead of ``'nccl'``, the default, a backend that supports `device`."""
+    """Returns `backend`, unless it is ``'nccl'`` and `device` is not a CUDA device.
+
+    In that case the backend of the device's vendor is returned, or ``'gloo'``, with a warning, if there is none.
+    """
     if backend != "nccl" or (device is not None and device.name == "cuda"):
         return backend
     if device is not None and device.backend is not None:
@@ -123,7 +127,11 @@ def _export(launch: Launch, device: Accelerator | None) -> Launch:
 
 
 def _bind_device(launch: Launch, device: Accelerator | None, *, may_share: bool) -> None:
-    """Sets the current device to that of the local rank; with `may_share`, several ranks may use the same device."""
+    """Makes the device whose index is the local rank the current device of this process.
+
+    If the machine has more ranks than devices, an error is raised, unless `may_share` is set: then the devices are
+    assigned to the ranks in turn, and several ranks use the same device.
+    """
     if device is None or launch.local_rank is None:
         return
     count = device.count()
@@ -157,7 +165,7 @@ def _start_torch(
     )
     if torch_dist.group.WORLD is not None:
         JOB_STORES.set(torch_dist.group.WORLD, store)
-        atexit.register(JOB_STORES.clear)  # The stores must be closed before the interpreter ends torch's threads.
+        atexit.register(JOB_STORES.clear)  # Closes the stores before the interpreter ends torch's threads.
 
 
 def _import_smddp() -> None:

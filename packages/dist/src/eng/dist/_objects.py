@@ -49,8 +49,8 @@ def all_gather_object(data: Any, group: ProcessGroup | None = None) -> list[Any]
 def gather_object(data: Any, dst: int = 0, group: ProcessGroup | None = None) -> list[Any] | None:
     """Returns the objects of all ranks on one rank.
 
-    The objects are sent one after another without padding, so that the receiver holds the bytes of one rank at a time.
-    Its own object is not copied.
+    The ranks send their pickled objects one after another without padding, so that rank `dst` holds the bytes of one
+    rank at a time. The object of rank `dst` itself is returned without a copy.
 
     Args:
         data: any object that can be pickled; its size may differ between ranks.
@@ -135,7 +135,7 @@ def sync_random_seed(group: ProcessGroup | None = None) -> int:
 def exchange_sizes(data: Any, comm: Communicator, own_stays: bool = False) -> tuple[Tensor, list[int]]:
     """Pickles the object of this rank and exchanges the sizes of the pickled objects between all ranks.
 
-    If an object cannot be pickled, all ranks learn it here, before they wait for its bytes.
+    If the object of a rank cannot be pickled, all ranks raise an error here instead of waiting for its bytes later.
 
     Args:
         data: the object of this rank.
@@ -182,7 +182,7 @@ def where_unpicklable(data: Any, path: str = "data") -> str:
 
 def _dumped(data: Any) -> tuple[Tensor, Exception | None]:
     try:
-        raw = io.BytesIO()  # The tensor below shares the memory of this buffer, so that nothing is copied.
+        raw = io.BytesIO()  # `torch.frombuffer` below shares the memory of this buffer, so the bytes are not copied.
         pickle.dump(data, raw, protocol=pickle.HIGHEST_PROTOCOL)
     except Exception as error:  # noqa: BLE001 # pickling calls the objects' own code; told to all ranks, then raised
         failed = UnpicklableError((), f"{where_unpicklable(data)} cannot be pickled: {type(error).__name__}: {error}")

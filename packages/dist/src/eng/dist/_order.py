@@ -11,10 +11,10 @@ _SHOWN = 10
 
 
 def interleaved(parts: Sequence[Sequence[Any]], size: int) -> list[Any]:
-    """Sorts the results of all ranks, for a sampler that distributes the samples in turn.
+    """Merges the results of all ranks in the order of the dataset, for a sampler that deals samples out in turn.
 
-    With W ranks, result i of rank r belongs to sample ``r + i * W``. Results for samples ``>= size`` come from padding
-    and are dropped. Ranks may have different numbers of results.
+    With W ranks, result i of rank r belongs to sample ``r + i * W``. Results for samples ``>= size`` come from samples
+    that the sampler repeated as padding, and are dropped. Ranks may have different numbers of results.
 
     Args:
         parts: the results of each rank.
@@ -43,7 +43,8 @@ def interleaved(parts: Sequence[Sequence[Any]], size: int) -> list[Any]:
         for rank, (part, number) in enumerate(zip(parts, due, strict=True)):
             ordered[rank::step] = part[:number]
         return ordered
-    # There are fewer results than samples, for example one per batch. Return all of them in the same order.
+    # There are fewer results than samples, for example one result per batch instead of one per sample. Return all
+    # results: the first result of every rank, then the second result of every rank, and so on.
     return [
         part[row]
         for row in range(max(map(len, parts)))
@@ -61,12 +62,13 @@ def _sample_range(size: int) -> str:
 
 
 def indexed(parts: Sequence[tuple[Sequence[int], Sequence[Any]]], size: int) -> list[Any]:
-    """Sorts the results of all ranks by the indices of their samples.
+    """Merges the results of all ranks in the order of the dataset, given the index of the sample of each result.
 
-    If a sample occurs several times, for example by padding, only the result of the lowest rank is used.
+    If several ranks have a result of the same sample, for example because the sampler repeated samples as padding,
+    the result of the lowest rank is used.
 
     Args:
-        parts: for each rank the indices of its samples, and as many results.
+        parts: for each rank, the indices of its samples and the result of each of these samples.
         size: number of samples in the dataset.
 
     Raises:

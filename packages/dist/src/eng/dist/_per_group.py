@@ -17,7 +17,7 @@ class PerGroup(Generic[_V]):
         self._values: weakref.WeakKeyDictionary[ProcessGroup, _V] = weakref.WeakKeyDictionary()
 
     def get(self, group: ProcessGroup) -> _V | None:
-        """Returns the value of a process group; None if it has none."""
+        """Returns the value that was set for a process group; None if no value was set."""
         return self._values.get(group)
 
     def set(self, group: ProcessGroup, value: _V | None) -> None:

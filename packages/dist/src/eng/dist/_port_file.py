@@ -17,10 +17,10 @@ from eng.dist.errors import ForeignFileError
 
 
 def port_file(job: str) -> Path:
-    """Returns the path of the file with the port of a job.
+    """Returns the path of the file by which rank 0 tells the other ranks of its machine the port of its store.
 
     Args:
-        job: unique name of the job; if empty, the process id of the launcher is used instead.
+        job: unique name of the job; if empty, the process id of the launcher distinguishes the files of different jobs.
     """
     name = job.replace("/", "_") or str(os.getppid())
     return Path(tempfile.gettempdir()) / f"eng-dist-{os.getuid()}-{name}"
@@ -28,7 +28,7 @@ def port_file(job: str) -> Path:
 
 @contextlib.contextmanager
 def publish_port(port: int, path: Path) -> Iterator[None]:
-    """Keeps the port in the file during the ``with`` block, and removes the file at its end.
+    """Writes the port of rank 0 into a file, from which other ranks read it, and removes the file after the ``with`` block.
 
     Raises:
         ForeignFileError: a file of this name belongs to another user.
@@ -49,7 +49,7 @@ def publish_port(port: int, path: Path) -> Iterator[None]:
 
 
 def read_port(path: Path) -> int | None:
-    """Reads the published port; None if rank 0 has not published it yet.
+    """Returns the port that rank 0 has written into the file `path`; None if the file does not exist yet.
 
     Raises:
         ForeignFileError: the file belongs to another user, or is a symbolic link.

@@ -22,14 +22,15 @@ from eng.dist.errors import CollectiveTimeoutError, PortInUseError, WorldSizeMis
 DEFAULT_TIMEOUT = timedelta(minutes=30)
 _POLL_S = 0.02
 _ONE_TRY = timedelta(seconds=5)
-_CONNECT_GRACE_S = 1.0  # Wait longer than torch, whose own timeout error contains more details.
+# Seconds by which eng waits longer than torch for a connection: torch's own timeout error contains more details.
+_CONNECT_GRACE_S = 1.0
 
 
 def find_free_port() -> int:
     """Returns a TCP port of this machine on which no program listens.
 
-    Another program may take the port before it is used. For a job on a single node, better leave MASTER_PORT unset:
-    rank 0 then listens on the port from the moment it is chosen.
+    Another program may start to listen on the port before the caller does. For a job on a single node, better leave
+    MASTER_PORT unset: rank 0 then chooses a free port and listens on this port at once.
 
     Example:
         >>> 0 < find_free_port() < 65536
@@ -41,9 +42,9 @@ def find_free_port() -> int:
 
 
 def open_store(launch: Launch, timeout: timedelta) -> Any:
-    """Connects to the key-value store of this job.
+    """Connects to the key-value store that all ranks of this job share.
 
-    Under torchrun its agent serves the store, otherwise rank 0 does.
+    torchrun's agent process serves the store if it offers one; otherwise rank 0 serves the store.
 
     Raises:
         PortInUseError: rank 0 cannot listen on the port.
@@ -59,7 +60,9 @@ def open_store(launch: Launch, timeout: timedelta) -> Any:
 
 
 def check_world_size(store: Any, launch: Launch, timeout: timedelta) -> None:
-    """Checks that all ranks have the same world size; otherwise some would wait for ranks that do not exist.
+    """Checks that all ranks were started with the same world size.
+
+    With different world sizes, some ranks would wait for ranks that do not exist.
 
     Raises:
         WorldSizeMismatchError: raised on rank 0 and on every rank whose world size differs from that of rank 0.
@@ -100,8 +103,8 @@ def _tcp_store(host: str, port: int, is_master: bool, timeout: timedelta) -> Any
 def _connect(host: str, port: int, timeout: timedelta) -> Any:
     """Connects to the store of rank 0, with a timeout.
 
-    torch (2.13) waits forever for a server that accepts a connection and never answers. Therefore a daemon thread
-    connects, which ends with the process.
+    torch (2.13) waits forever for a server that accepts a connection and never answers. Therefore the connection is
+    made in a daemon thread, which does not keep the process alive if it is stuck.
     """
     outcome: SimpleQueue[Any] = SimpleQueue()
 
@@ -138,7 +141,8 @@ def _serve_and_publish(launch: Launch, timeout: timedelta) -> Any:
 def _read_and_connect(launch: Launch, timeout: timedelta) -> Any:
     source, deadline = port_file(launch.job), time.monotonic() + timeout.total_seconds()
     while True:
-        # A file left over from an earlier start names a port without a server. After a failed attempt, read it again.
+        # A file that an earlier job left behind names a port on which nobody listens. After a failed connection, read
+        # the file again, because rank 0 may have replaced it meanwhile.
         with contextlib.suppress(CollectiveTimeoutError):
             port = read_port(source)
             if port is not None:

@@ -37,9 +37,10 @@ def collect_results(
 ) -> list[Any] | None:
     """Collects the results of all ranks on rank 0, one per sample, in the order of the dataset.
 
-    Without `indices`, the samples must be distributed in turn, as `eng.dataset.DefaultSampler` does: with W ranks,
-    result i of rank r belongs to sample ``r + i * W``. Results for samples ``>= size`` are padding and dropped. With
-    `indices`, the results are sorted by them, each sample counts once, and missing samples raise an error.
+    Without `indices`, the sampler must deal the samples out to the ranks in turn, as `eng.dataset.DefaultSampler` does:
+    with W ranks, result i of rank r belongs to sample ``r + i * W``. Results for samples ``>= size`` are dropped, since
+    they come from padding. With `indices`, results are sorted by the index of their sample, each sample counts once,
+    and missing samples raise an error.
 
     Args:
         results: the results of this rank, in the order of its sampler.
@@ -80,10 +81,10 @@ def collect_results(
 def collect_results_cpu(
     result_part: list[Any], size: int, tmpdir: str | None = None, *, indices: Sequence[int] | None = None
 ) -> list[Any] | None:
-    """Collects results by files, as `collect_results` with ``device='cpu'`` does.
+    """Collects the results of all ranks on rank 0 by files, as `collect_results` with ``device='cpu'`` does.
 
-    Each rank except rank 0 writes one file. Rank 0 reads and removes the files one after another. Arguments, return
-    value and exceptions are those of `collect_results`.
+    Each rank except rank 0 writes its results to one file. Rank 0 reads and removes the files one after another.
+    Arguments, return value and exceptions are those of `collect_results`.
 
     Example:
         >>> collect_results_cpu([1, 2, 3], size=2)
@@ -104,7 +105,9 @@ def collect_results_cpu(
 
 
 def collect_results_gpu(result_part: list[Any], size: int, *, indices: Sequence[int] | None = None) -> list[Any] | None:
-    """Collects results by the process group, as `collect_results` with ``device='gpu'`` does, with any backend.
+    """Collects the results of all ranks on rank 0 by a collective, as `collect_results` with ``device='gpu'`` does.
+
+    The name is MMEngine's; the function works with any backend, also without a GPU.
 
     Arguments, return value and exceptions are those of `collect_results`.
 
@@ -125,13 +128,18 @@ def _part(results: list[Any], indices: Sequence[int] | None) -> Any:
 
 
 def _ordered(parts: list[Any], size: int, has_indices: bool) -> list[Any]:
-    # Ranks that share the same data, such as those of a tensor-parallel group, have the same results. Use one of them.
+    # Ranks that read the same share of the data, such as those of a tensor-parallel group, have equal results. Use only
+    # the first rank of each share.
     parts = parts[:: get_ranks_per_share()]
     return indexed(parts, size) if has_indices else interleaved(parts, size)
 
 
 def _hand_over(part: Any, comm: Communicator, tmpdir: str | None) -> Path:
-    """Writes the results of each rank to a file, in the first folder that all ranks can use; returns the folder."""
+    """Writes the results of this rank to a file for rank 0, and returns the folder of the files; all ranks call it.
+
+    The first base folder in which all ranks can write is used: `tmpdir` if it is set, otherwise the system's temporary
+    folder, then ``.dist_test`` in the working directory. If a rank cannot write in any of them, an error is raised.
+    """
     bases = [Path(tmpdir)] if tmpdir is not None else [Path(tempfile.gettempdir()), Path(".dist_test").absolute()]
     for base in bases:
         folder = _agree_on_folder(base, comm)
@@ -152,7 +160,7 @@ def _hand_over(part: Any, comm: Communicator, tmpdir: str | None) -> Path:
 
 
 def _agree_on_folder(base: Path, comm: Communicator) -> Path | None:
-    """Returns a new folder below `base` that rank 0 has created; None if rank 0 cannot create one."""
+    """Lets rank 0 create a new folder below `base`, and returns its path on all ranks; None if rank 0 failed."""
     name = torch.zeros(_PATH_BYTES, dtype=torch.uint8)
     if comm.rank == 0:
         raw = os.fsencode(_new_folder(base))
@@ -176,7 +184,7 @@ def _write(folder: Path | None, part: Any, rank: int) -> tuple[int, Exception | 
     if folder is None or not folder.is_dir():
         return _UNSEEN, None
     if rank == 0:
-        return _WRITTEN, None  # Rank 0 collects the results, so its own need no file.
+        return _WRITTEN, None  # Rank 0 collects the results of all ranks, so its own results need no file.
     try:
         with _file(folder, rank).open("wb") as file:
             pickle.dump(part, file, protocol=pickle.HIGHEST_PROTOCOL)

@@ -8,14 +8,15 @@ from eng.dist.errors import DistError
 
 __all__ = ["get_data_rank", "get_data_world_size", "get_ranks_per_share", "set_ranks_per_share"]
 
-# Stored per process group, so that the next process group starts with the default, one share per rank.
+# Ranks per share of the data, by the group of all processes. A process group that is created after this one was
+# destroyed has no entry, so its ranks read one share each, which is the default.
 _RANKS: PerGroup[int] = PerGroup()
 
 
 def set_ranks_per_share(count: int) -> None:
-    """Sets how many consecutive ranks read the same share of the data, such as those of a tensor-parallel group.
+    """Sets how many consecutive ranks read the same share of the data; the ranks of a tensor-parallel group do.
 
-    All ranks must call it with the same number, before samplers and dataloaders are built.
+    All ranks must call this function with the same number, before samplers and dataloaders are built.
 
     Args:
         count: number of ranks per share; 1 gives each rank its own share.
@@ -31,7 +32,9 @@ def set_ranks_per_share(count: int) -> None:
 
 
 def get_ranks_per_share() -> int:
-    """Returns how many ranks read the same share of the data; 1 unless :func:`set_ranks_per_share` changed it.
+    """Returns how many consecutive ranks read the same share of the data, as :func:`set_ranks_per_share` set it.
+
+    The default is 1: each rank reads its own share.
 
     Example:
         >>> get_ranks_per_share()

@@ -21,7 +21,10 @@ _POLL_S = 0.01
 
 
 def part_of_this_start(store: Any, rank: int, world_size: int, timeout: timedelta) -> Any:
-    """Returns a view of the store with a prefix that only the ranks of this start use; all ranks must call it.
+    """Returns a view of torchrun's store that contains only entries of the current launch; all ranks must call it.
+
+    torchrun serves the same store again after it has restarted the workers. The view adds a prefix to every key that is
+    new for each restart, so that ranks do not read entries of their predecessors.
 
     Args:
         store: the key-value store of torchrun's agent.
@@ -43,8 +46,8 @@ def _give_name(store: Any, world_size: int, deadline: float) -> str:
     missing = list(range(1, world_size))
     while missing:
         for rank in missing:
-            # The request may be left over from an earlier start. Answering it is harmless; the loop continues until
-            # the rank of this start has confirmed the name.
+            # The request may come from a process that ran before torchrun restarted the workers. Answering it is
+            # harmless; the loop continues until the current process of this rank has confirmed the name.
             if store.check([_ask(rank)]) and (request := store.get(_ask(rank))) != answered.get(rank):
                 store.set(_answer(request.decode()), name)
                 answered[rank] = request

@@ -26,6 +26,6 @@ def prefixed(prefix: str, store: Any) -> Any:
 
 
 def agent_store(rank: int, world_size: int, timeout: timedelta) -> Any:
-    """Connects to the store that torchrun's agent serves; it is the same store for all restarts of the workers."""
+    """Connects to the key-value store that torchrun's agent serves; it keeps its entries when workers are restarted."""
     store, _, _ = next(_rendezvous("env://", rank, world_size, timeout=timeout))
     return store

@@ -16,7 +16,7 @@ from eng.dist.errors import LauncherError
 
 _OPS = {
     "sum": torch_dist.ReduceOp.SUM,
-    "mean": torch_dist.ReduceOp.SUM,  # The sum is divided afterwards, because gloo does not support averages.
+    "mean": torch_dist.ReduceOp.SUM,  # The sum is divided by the number of ranks later: gloo has no ReduceOp.AVG.
     "product": torch_dist.ReduceOp.PRODUCT,
     "min": torch_dist.ReduceOp.MIN,
     "max": torch_dist.ReduceOp.MAX,
@@ -24,7 +24,8 @@ _OPS = {
     "bor": torch_dist.ReduceOp.BOR,
     "bxor": torch_dist.ReduceOp.BXOR,
 }
-# Booleans are sent as 0 and 1. Their sum means "any", which is the maximum; their product means "all", the minimum.
+# Operations for boolean tensors, which are sent as the numbers 0 and 1. The sum of booleans means "any", so it is
+# computed as the maximum; their product means "all", so it is computed as the minimum.
 _BOOL_OPS = {
     **_OPS,
     "sum": torch_dist.ReduceOp.MAX,
@@ -66,7 +67,7 @@ def all_reduce(data: Tensor, op: str = "sum", group: ProcessGroup | None = None)
 
 
 def reduce_op_of(op: str, dtype: torch.dtype) -> torch_dist.ReduceOp.RedOpType:
-    """Returns torch's reduce operation for a name and a tensor type.
+    """Returns torch's reduce operation for an operation of `all_reduce`, such as ``'mean'``, and a tensor type.
 
     Raises:
         LauncherError: the operation does not exist.
@@ -207,7 +208,8 @@ def check_member(rank: int, name: str, comm: Communicator) -> None:
 
 
 def _all_shapes(data: Tensor, comm: Communicator) -> list[torch.Size]:
-    # A row of fixed size lets all ranks exchange their shapes in one collective; eight dimensions suffice in practice.
+    # Each rank sends its number of dimensions and its sizes as a row of fixed length, padded with -1, so that one
+    # all_gather exchanges all shapes. Eight dimensions suffice in practice.
     if data.dim() > _MAX_DIMS:
         raise ValueError(f"uneven tensors may have up to {_MAX_DIMS} dimensions, but got {data.dim()}")
     row = torch.full((1 + _MAX_DIMS,), -1, dtype=torch.int64)

@@ -13,7 +13,7 @@ from eng.dist._per_group import PerGroup
 
 
 class Watching(Protocol):
-    """The attributes of the watch that collectives use.
+    """Interface of the watch, which exchanges failures between ranks, as far as collectives use it.
 
     Attributes:
         store: the job's key-value store.
@@ -48,10 +48,11 @@ def current_watch() -> Watching | None:
 
 
 class Wait:
-    """Context manager around code that waits for other ranks; `name` identifies it in reports of the watch.
+    """Context manager around code that waits for other ranks; `name` names this code in reports of the watch.
 
-    If the connection breaks inside the block, the failure of the other rank is raised instead. A class is used instead
-    of a generator, because it surrounds every collective and is a microsecond faster.
+    If the connection to another rank breaks inside the block because that rank failed, a `PeerFailedError` with its
+    traceback is raised instead of the connection error. A class is a microsecond faster than a generator function,
+    which matters because every collective runs inside this context manager.
 
     Raises:
         PeerFailedError: another rank failed.
@@ -69,7 +70,7 @@ class Wait:
     def __exit__(self, error_class: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         try:
             fault = self._watch.fault_behind(error) if isinstance(error, RuntimeError) else None
-            if fault is not None and fault is not error:  # An inner block may already have raised this failure.
+            if fault is not None and fault is not error:  # A nested Wait block may already have raised this failure.
                 raise fault from error
         finally:
             self._watch.waiting = self._before
@@ -78,12 +79,13 @@ class Wait:
 def watched(name: str) -> contextlib.AbstractContextManager[None]:
     """Returns a context manager for code in which torch waits for other ranks, such as a backward pass with DDP.
 
-    The collectives of this package need no such block. If the block takes longer than the budget of the watch, every
-    rank reports its stack. If a connection breaks inside the block, the failure of the other rank is raised. The cost is
-    about a microsecond; without a watch the block does nothing.
+    The collectives of `eng.dist` need no such block. If the block takes longer than the time limit of the watch
+    (``budget_s`` of :func:`eng.dist.start_watch`), the stacks of all ranks are logged. If the connection to a rank
+    breaks inside the block, the failure of that rank is raised. The block costs about a microsecond; without a watch it
+    does nothing.
 
     Args:
-        name: name of the block in reports.
+        name: name of the block in log messages of the watch.
 
     Raises:
         PeerFailedError: another rank failed.
@@ -100,9 +102,9 @@ def watched(name: str) -> contextlib.AbstractContextManager[None]:
 def share_faults() -> Iterator[None]:
     """Reports an exception that leaves the ``with`` block to the other ranks, and re-raises it.
 
-    The watch (:func:`eng.dist.start_watch`) reports uncaught exceptions without this function. It is needed in programs
-    that catch all exceptions at the top level, as ``torch.multiprocessing.spawn`` does, or that call ``sys.exit`` with
-    an error status.
+    The watch (:func:`eng.dist.start_watch`) reports uncaught exceptions by itself. This context manager is needed in
+    programs that catch all exceptions at the top level, as ``torch.multiprocessing.spawn`` does, or that call
+    ``sys.exit`` with an error status.
 
     Raises:
         PeerFailedError: another rank failed.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-# Types that every backend supports. Tensors of other types are sent as bytes, or reduced in a wider type.
+# Tensor types that every communication backend supports. Tensors of other types are sent as bytes, or converted to a
+# wider type before they are reduced.
 _NATIVE = {
     torch.uint8,
     torch.int8,
@@ -27,26 +28,35 @@ _WIDER = {
 
 
 def as_it_is(data: Tensor, device: torch.device) -> Tensor | None:
-    """Returns `data` detached, without a copy, if the backend can send it unchanged (the usual case), else None."""
+    """Returns `data`, detached from autograd but not copied, if the backend can send it unchanged, otherwise None.
+
+    The backend can do so, which is the usual case, if `data` is contiguous, on `device` and of a supported type.
+    """
     if data.dtype in _NATIVE and data.device == device and data.is_contiguous():
         return data.detach() if data.requires_grad else data
     return None
 
 
 def to_move(data: Tensor, device: torch.device) -> Tensor:
-    """Returns a tensor that the backend can send: `data` itself if possible, else a copy; unsupported types as bytes."""
+    """Returns a tensor that the backend can send: `data` itself if possible, otherwise a contiguous copy on `device`.
+
+    A tensor whose type the backend does not support is returned as a tensor of its bytes.
+    """
     wire = data.detach().to(device).contiguous()
     return wire if wire.dtype in _NATIVE else as_bytes(wire)
 
 
 def moved_back(wire: Tensor, example: Tensor, shape: torch.Size | None = None) -> Tensor:
-    """Converts a received tensor to the type, device and (unless `shape` is set) shape of `example`."""
+    """Converts a received tensor `wire` to the type and device of `example`, and to its shape unless `shape` is set."""
     typed = wire if wire.dtype == example.dtype else from_bytes(wire, example.dtype)
     return typed.reshape(example.shape if shape is None else shape).to(example.device)
 
 
 def to_reduce(data: Tensor, device: torch.device) -> Tensor:
-    """Returns a tensor that the backend can reduce in place: `data` itself if possible, else a copy in a wider type."""
+    """Returns a tensor that the backend can reduce in place: `data` itself if possible, otherwise a copy on `device`.
+
+    A tensor whose type the backend does not support is copied to a wider type, and a complex one is viewed as reals.
+    """
     wire = data.detach()
     if wire.dtype not in _NATIVE:
         wire = torch.view_as_real(wire) if wire.is_complex() else wire.to(_WIDER.get(wire.dtype, torch.float32))
@@ -54,7 +64,7 @@ def to_reduce(data: Tensor, device: torch.device) -> Tensor:
 
 
 def reduced_into(data: Tensor, wire: Tensor) -> None:
-    """Copies the reduced tensor `wire` into `data`, unless both share the same memory."""
+    """Copies `wire`, the tensor that the backend reduced, into `data`, unless both share the same memory."""
     if data.is_complex():
         wire = torch.view_as_complex(wire)
     if wire.data_ptr() != data.data_ptr() or wire.dtype != data.dtype or wire.device != data.device:

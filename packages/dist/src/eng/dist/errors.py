@@ -119,10 +119,10 @@ class CollectiveMismatchError(DistError, RuntimeError):
 
 
 class CollectiveTimeoutError(DistError, RuntimeError):
-    """Some ranks did not call a collective, or did not connect, in time.
+    """Some ranks did not call a collective, or did not connect to the job, in time.
 
     Attributes:
-        missing: the missing ranks.
+        missing: the ranks that did not call the collective or did not connect.
     """
 
     def __init__(self, message: str, missing: Sequence[int] = ()) -> None:
@@ -131,10 +131,10 @@ class CollectiveTimeoutError(DistError, RuntimeError):
 
 
 class LauncherLostError(DistError, RuntimeError):
-    """The launcher process has ended, so this process stops; otherwise it would run on without control.
+    """The launcher process has ended, so this process stops: nobody could stop or restart it any more.
 
     Attributes:
-        rank: rank of this process; -1 if only the message is known.
+        rank: rank of this process; -1 if the error was created from a message alone.
         pid: process id of the launcher.
     """
 
@@ -149,10 +149,10 @@ class ForeignFileError(DistError, PermissionError):
 
 
 class PeerFailedError(DistError, RuntimeError):
-    """Another rank failed, so this rank stops: collectives need all ranks.
+    """Another rank failed, so this rank stops too: a collective would wait for the failed rank forever.
 
     Attributes:
-        rank: the rank that failed; -1 if only the message is known.
+        rank: the rank that failed; -1 if the error was created from a message alone.
         traceback: traceback of the failed rank as text.
         host: name of the failed rank's machine; None if unknown.
     """

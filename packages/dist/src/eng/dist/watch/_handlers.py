@@ -8,15 +8,16 @@ import threading
 from types import FrameType, TracebackType
 from typing import Protocol
 
-# The watch interrupts the main thread by this signal: its default action is to do nothing, and hardly any program uses it.
+# The signal by which the watch interrupts the main thread. SIGURG was chosen because processes ignore it by default and
+# hardly any program uses it.
 WAKE = signal.SIGURG
 
 
 class Watcher(Protocol):
-    """The methods of the watch that its handlers call."""
+    """The methods of the watch that its exception hook and its signal handler call."""
 
     def stop(self) -> None:
-        """Stops the watch of this rank without a failure."""
+        """Stops the watch of this rank; no failure is reported to the other ranks."""
 
     def publish(self, error: BaseException) -> None:
         """Reports to the other ranks that this rank failed."""
@@ -26,14 +27,17 @@ class Watcher(Protocol):
 
 
 class FaultHook:
-    """Replacement of `sys.excepthook` that also reports the exception to the other ranks."""
+    """Replacement of `sys.excepthook` that prints an uncaught exception as before and reports it to the other ranks."""
 
     def __init__(self, watch: Watcher) -> None:
         self.before, self.watch = sys.excepthook, watch
 
     @staticmethod
     def install(watch: Watcher) -> None:
-        """Makes exceptions that end the program known to `watch`; an earlier watch is stopped."""
+        """Installs the exception hook, which reports exceptions that end the program to `watch`.
+
+        If a hook is installed already, its watch is stopped and replaced by `watch`.
+        """
         if isinstance(sys.excepthook, FaultHook):
             sys.excepthook.watch.stop()
             sys.excepthook.watch = watch
@@ -47,14 +51,17 @@ class FaultHook:
 
 
 class WakeHandler:
-    """Signal handler that raises the failure of another rank in the main thread."""
+    """Handler of SIGURG that raises, in the main thread, the failure of another rank that the watch knows."""
 
     def __init__(self, watch: Watcher) -> None:
         self.before, self.watch = signal.getsignal(WAKE), watch
 
     @staticmethod
     def install(watch: Watcher) -> bool:
-        """Installs the handler for `watch`; returns False outside the main thread, where Python does not allow it."""
+        """Installs the signal handler for `watch` and returns True.
+
+        Python allows signal handlers to be installed only in the main thread; in other threads the result is False.
+        """
         if threading.current_thread() is not threading.main_thread():
             return False
         handler = signal.getsignal(WAKE)
@@ -71,7 +78,7 @@ class WakeHandler:
 
 
 def wake_main_thread() -> None:
-    """Sends the signal to the main thread, which interrupts a system call such as sleep and runs the handler."""
+    """Sends SIGURG to the main thread: a blocking system call such as sleep is interrupted, and the handler runs."""
     ident = threading.main_thread().ident
     assert ident is not None  # A started thread has an identifier.
     signal.pthread_kill(ident, WAKE)

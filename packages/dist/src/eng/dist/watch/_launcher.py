@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-# Each launcher sets one of these variables. Without one, a shell started the rank, which may outlive it (nohup).
+# Each launcher sets one of these environment variables. If none is set, a shell started this process, and the process
+# may continue after the shell has ended (nohup).
 _SET_BY_LAUNCHERS = ("TORCHELASTIC_RUN_ID", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK")
 
 

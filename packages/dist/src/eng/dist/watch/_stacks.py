@@ -11,7 +11,7 @@ def stacks(skip: int | None) -> str:
     """Returns the stacks of all threads as text.
 
     Args:
-        skip: identifier of a thread to omit.
+        skip: identifier of a thread to omit, such as that of the watch itself; None omits no thread.
     """
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     frames = sys._current_frames()  # noqa: SLF001 # documented; the underscore says that other Pythons may lack it

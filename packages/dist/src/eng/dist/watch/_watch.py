@@ -34,11 +34,12 @@ from eng.dist.watch._stacks import stacks
 logger = logging.getLogger(__name__)
 
 _POLL_S = 0.5
-# Seconds that the main thread has to return from native code before the process is killed. Together with _POLL_S it must
-# stay below the promised five seconds.
+# Another rank has failed: seconds that the main thread of this rank has to return from native code before the watch
+# kills the process. _GRACE_S + _POLL_S must stay below five seconds, in which the documentation promises the end.
 _GRACE_S = 2.0
-_ANSWER_S = 3.0  # Seconds that the other ranks have to report their stacks.
-# Seconds that a failed rank waits for the other ranks to read its report. It may serve the store, which ends with it.
+_ANSWER_S = 3.0  # Seconds that the other ranks have to report their stacks after a collective has hung.
+# Seconds that a failed rank waits before it exits, so that the other ranks can read its report. The failed rank may be
+# the one that serves the store with the report.
 _LEAVE_S = 3.0
 # Parts of the messages by which gloo, NCCL and TCP report that the connection to another rank is broken.
 _BROKEN_CONNECTION = ("onnection", "ocket", "roken pipe", "NCCL", "aborted", "imed out", "peer")
@@ -49,20 +50,21 @@ more batches than another, or calls a collective that the others do not. ENG_DIS
 
 
 def hang_budget_s() -> float:
-    """Returns the seconds that a collective may wait before every rank reports its stack.
+    """Returns the seconds that a collective may wait before the watch logs the stacks of all ranks.
 
-    The value of the environment variable ``ENG_DIST_HANG_SECONDS`` is used, or 300.
+    The seconds are those of the environment variable ``ENG_DIST_HANG_SECONDS``, or 300 if the variable is not set.
     """
     return float(os.environ.get("ENG_DIST_HANG_SECONDS", "300"))
 
 
 class Watch:
-    """The watch of one rank, which exchanges failures and stacks with the watches of the other ranks.
+    """Exchanges failures between this rank and the others in a thread, and logs all stacks if a collective hangs.
 
     Args:
         store: the job's key-value store, used by the main thread; the thread of the watch opens its own connection.
         group: the process group of all processes; the watch ends when the group is destroyed.
-        budget_s: seconds that a collective may wait before every rank reports its stack.
+        budget_s: seconds that a collective may wait before the stacks of all ranks are logged; None uses
+            `hang_budget_s`.
 
     Attributes:
         waiting: name of the collective or watched block in which the main thread waits, and its start time on the
@@ -72,7 +74,8 @@ class Watch:
 
     def __init__(self, store: Any, group: ProcessGroup, budget_s: float | None = None) -> None:
         rank, size = torch_dist.get_rank(group), torch_dist.get_world_size(group)
-        # A second process group in the same job gets another prefix, so that it does not read failures of the first.
+        # If the job destroys its process group and creates another one, the watch of the second group uses another
+        # prefix in the store, so that it does not read failures of the first group.
         attempt = store.add(f"eng/watching/{rank}", 1)
         self.store = prefixed(f"eng/watch/{attempt}", store)
         self._link = prefixed(f"eng/watch/{attempt}", store.clone())
@@ -86,24 +89,28 @@ class Watch:
         self._round = 0
         self._stop, self._delivered = threading.Event(), threading.Event()
         self._is_counted = self._has_left = False
-        self._failed_at: float | None = None  # Time at which this rank learned of a failure, its own or another's.
+        self._failed_at: float | None = None  # Time at which this rank failed, or learned that another rank failed.
         self._thread = threading.Thread(target=self._run, name="eng-dist-watch", daemon=True)
         self._has_handler = False
         self._launcher_pid = launcher_pid(os.environ)
 
     def start(self) -> None:
-        """Starts the thread, and installs the exception hook and the signal handler."""
+        """Starts the thread of the watch, and installs its exception hook and its signal handler."""
         FaultHook.install(self)
         self._has_handler = WakeHandler.install(self)
         if not faulthandler.is_enabled() and sys.__stderr__ is not None:
-            # gloo aborts the process if ranks send different sizes; the fault handler then prints the Python stacks.
+            # gloo aborts the process if ranks send tensors of different sizes. Python's fault handler then prints the
+            # stacks, which show the collective.
             faulthandler.enable(sys.__stderr__)
         # Exit functions run in reverse order: registered now, `stop` runs before torch closes the store.
         atexit.register(self.stop)
         self._thread.start()
 
     def stop(self) -> None:
-        """Stops the watch at the regular end of the program. Rank 0, which serves the store, waits for the others."""
+        """Stops the watch at the regular end of the program.
+
+        Rank 0 may serve the store, so it waits shortly until the watches of the other ranks have ended too.
+        """
         if self._has_left:
             return
         self._has_left = True
@@ -130,7 +137,11 @@ class Watch:
             self.raise_if_failed()
 
     def fault_behind(self, error: RuntimeError) -> PeerFailedError | LauncherLostError | None:
-        """Returns the failure of another rank that caused a broken connection; None if `error` has another cause."""
+        """Returns the failure of another rank, or of the launcher, that caused a broken connection.
+
+        If `error` reports a broken connection, this method waits up to two seconds for a report of the failure. The
+        result is None if no report comes, or if `error` does not report a broken connection.
+        """
         if not any(text in str(error) for text in _BROKEN_CONNECTION):
             return None
         self._explain(error)
@@ -141,7 +152,10 @@ class Watch:
         return self.fault
 
     def _explain(self, error: RuntimeError) -> None:
-        """Logs immediately which collective was interrupted, because the launcher may kill this process at any moment."""
+        """Logs in which collective the connection to another rank broke, unless the failure of that rank is known.
+
+        The message is logged before the watch waits for a report, because the launcher may kill this process meanwhile.
+        """
         if self.fault is not None or self._is_published():
             return
         name, line = public_call()
@@ -156,7 +170,7 @@ class Watch:
         return False
 
     def publish(self, error: BaseException) -> None:
-        """Reports the failure of this rank to the other ranks, and waits until they have read it."""
+        """Reports the failure of this rank to the other ranks, and waits until they have read it, at most 3 seconds."""
         if isinstance(error, (PeerFailedError, LauncherLostError)) or self._has_left:
             return
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
@@ -168,18 +182,20 @@ class Watch:
                 time.sleep(_POLL_S / 10)
 
     def _run(self) -> None:
-        # A RuntimeError means that the store is closed, because the rank that serves it has ended.
+        # The methods of the store raise a RuntimeError after the process that serves the store has ended.
         with contextlib.suppress(RuntimeError):
             is_closing = False
             while not is_closing and not self._stop.wait(_POLL_S) and self._goes_on():
                 self._look_for_launcher()
-                # Read before `_poll`: rank 0 may close because of a failure, which the last poll must still see.
+                # "closing" (rank 0 is about to end) must be read before `_poll` reads "fault": if rank 0 ends because
+                # of a failure, the last poll must still see the failure.
                 is_closing = self._link.check(["closing"])
                 self._poll()
             if not self._stop.is_set():
                 self._link.add("closed", 1)
                 self._is_counted = True
-        # If torchrun's agent was killed, the store that it serves is gone. Continue to check the launcher.
+        # The store is closed, for example because torchrun's agent, which serves the store, was killed. The launcher
+        # is still watched, so that this rank stops if its launcher is gone.
         while not self._stop.wait(_POLL_S) and self._goes_on():
             self._look_for_launcher()
 
@@ -211,8 +227,8 @@ class Watch:
         if not self._has_handler:
             return
         deadline = time.monotonic() + _GRACE_S
-        # The signal is sent repeatedly, because a signal that arrives just before a system call starts does not
-        # interrupt the call.
+        # The signal is sent repeatedly: a signal that arrives just before the main thread starts a blocking system call
+        # does not interrupt this call.
         wake_main_thread()
         while not self._delivered.wait(_POLL_S / 10) and not self._stop.is_set():
             if time.monotonic() > deadline:
@@ -269,7 +285,7 @@ class Watch:
         if self.rank == 0:
             self.store.set("closing", "1")
             deadline = time.monotonic() + 2 * _POLL_S
-            if self.store.check(["fault"]):  # A failure is known; leave the other ranks time to read it.
+            if self.store.check(["fault"]):  # A rank has failed: give the other ranks time to read its report.
                 deadline = max(deadline, (self._failed_at or time.monotonic()) + _LEAVE_S)
             while self.store.add("closed", 0) < self.size and time.monotonic() < deadline:
                 time.sleep(_POLL_S / 20)
