@@ -19,11 +19,16 @@ _WORDS = {"true": True, "false": False, "None": None}
 
 
 class CommandLineOptions(dict[str, Any]):
-    """Overrides by dotted key from a command line; by this type `Config.explain` recognizes their origin."""
+    """Config overrides by dotted key, parsed from a command line.
+
+    `Config.explain` reports the layer "command line" for overrides of this type, and "code" for those of a plain dict.
+    """
 
 
 class DictAction(argparse.Action):
-    """Collects ``key=value`` arguments into a dict. A repeated option adds to it; for a repeated key the last wins.
+    """Collects ``key=value`` arguments into a dict.
+
+    An option that is given several times adds its pairs to the same dict; for a repeated key the last value counts.
 
     A value is parsed as int, float, bool (``true``, ``False``, …), None, or nested lists, tuples and dicts of these;
     anything else is a string. ``a,b`` and ``[a,b]`` are lists, ``(a,b)`` is a tuple, ``[(1,2),(3,4)]`` is a list of
@@ -194,7 +199,10 @@ def _split(text: str) -> list[str]:
 
 
 def _unbalanced(text: str) -> list[str]:
-    """Returns a text with unbalanced brackets, such as ``a)b``, as one string; raises if it looks like a list."""
+    """Returns a text with unbalanced brackets, such as ``a)b``, as the only item of a list.
+
+    Raises ValueError for a text that starts or ends like a list, tuple or dict, because a bracket was then forgotten.
+    """
     if "," in text or (text[0] in _LISTS and text[-1] in _CLOSERS):
         raise _imbalanced(text)
     return [text]
@@ -210,7 +218,7 @@ def add_arguments(parser: argparse.ArgumentParser, values: dict[str, Any], prefi
     Args:
         parser: the parser that gets the options.
         values: the config values.
-        prefix: dotted key of `values` with a trailing dot; empty at the root.
+        prefix: dotted key of `values` in the complete config, with a trailing dot; empty if `values` is that config.
     """
     for key, value in values.items():
         name = f"--{prefix}{key}"

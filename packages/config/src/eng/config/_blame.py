@@ -14,8 +14,8 @@ from .errors import ConfigFileError
 def blaming(source: Source) -> Iterator[None]:
     """Sets the attribute ``config_place``, such as ``"path/file.py:12"``, on an exception raised inside the block.
 
-    The exception itself is re-raised unchanged. A base config is read while its child runs; the innermost config is
-    named. An exception whose message already names the file gets no attribute.
+    The exception is then re-raised. If a base config fails while its child config runs, the attribute names the base
+    config. An exception whose message already names the file gets no attribute.
     """
     try:
         yield
@@ -29,10 +29,11 @@ def blaming(source: Source) -> Iterator[None]:
 
 @contextmanager
 def ending_somewhere(name: str) -> Iterator[None]:
-    """Reports config values that are nested too deeply for Python's recursion limit.
+    """Replaces the RecursionError of a config value that is nested too deeply by an error that names the config.
 
     Raises:
-        ConfigFileError: replaces a RecursionError, unless the code of the config itself raised it.
+        ConfigFileError: code inside the block raised RecursionError. A RecursionError that a statement of the config
+            file itself raised passes unchanged.
     """
     try:
         yield

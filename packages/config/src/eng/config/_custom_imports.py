@@ -10,17 +10,17 @@ from typing import Any
 
 from .errors import CustomImportError
 
-# Logging settings of users refer to the public module `eng.config.config`, so the logger has its name.
+# Users set log levels by the name of the public module `eng.config.config`, so this private module logs under it.
 logger = logging.getLogger("eng.config.config")
 
 
 def make_importable(*folders: Path) -> None:
-    """Appends folders to ``sys.path``, at the end, so that installed packages take precedence over their modules."""
+    """Appends folders to the end of ``sys.path``, so that installed packages hide modules of the same name in them."""
     sys.path.extend(str(folder) for folder in dict.fromkeys(folders) if str(folder) not in sys.path)
 
 
 def import_custom(settings: Any) -> None:
-    """Imports the modules that ``custom_imports`` names.
+    """Imports the modules that the config key ``custom_imports`` names, usually so that they register their classes.
 
     Raises:
         TypeError: the settings are not ``dict(imports=[…])``.

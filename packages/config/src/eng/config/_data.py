@@ -11,7 +11,9 @@ from .errors import ConfigFileError, ConfigSyntaxError
 
 
 def parse_data(source: Source, text: str) -> dict[str, Any]:
-    """Parses a JSON or YAML text into a dict; the marks of substitutions stay in its strings.
+    """Parses a JSON or YAML text into a dict.
+
+    The text contains a placeholder instead of each ``{{…}}``; the placeholders stay in the strings of the dict.
 
     Raises:
         ConfigSyntaxError: the text is not valid JSON or YAML.
@@ -37,7 +39,7 @@ def _json(source: Source, text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise syntax_error(source, error.msg, error.lineno, error.colno) from error
-    except ValueError as error:  # Python refuses to parse integers of more than 4300 digits.
+    except ValueError as error:  # Python raises ValueError for integers of more than 4300 digits.
         raise ConfigFileError(str(error), source.name) from error
     except RecursionError as error:
         raise ConfigFileError("nested too deeply", source.name) from error
@@ -57,11 +59,11 @@ def _yaml(source: Source, text: str) -> Any:
         raise syntax_error(source, error.problem or str(error), line, column) from error
     except yaml.YAMLError as error:
         raise ConfigSyntaxError(str(error), source.name) from error
-    except (ValueError, OverflowError) as error:  # An integer has over 4300 digits, or a date does not exist.
+    except (ValueError, OverflowError) as error:  # An integer of over 4300 digits, or an impossible date.
         raise ConfigFileError(str(error), source.name) from error
     except RecursionError as error:
         raise ConfigFileError("nested too deeply", source.name) from error
-    # YAML aliases can refer to aliases, so that a few lines expand to gigabytes when the value is copied.
+    # A YAML alias (`*name`) can refer to other aliases, so a few lines can expand to gigabytes when they are copied.
     if "*" in text and weight(value) > MAX_WEIGHT:
         raise ConfigFileError(
             f"too large for a config: its aliases (*name) say more than {MAX_WEIGHT:,} items, or one contains itself",
@@ -80,9 +82,9 @@ def syntax_error(source: Source, message: str, line: int, column: int) -> Config
 
 
 def yaml_loader() -> Any:
-    """Returns YAML's safe loader class, extended by the tuples that `Config.dump` writes.
+    """Returns PyYAML's safe loader class, extended to read the tuples that `Config.dump` writes as ``!!python/tuple``.
 
-    The loader uses the fast C library libyaml if PyYAML was built with it.
+    The returned class uses the fast C library libyaml if PyYAML was built with libyaml, otherwise Python code.
     """
     import yaml
 

@@ -26,8 +26,8 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
     ``values`` or ``items``.
 
     Args:
-        *args: mappings or iterables of pairs.
-        **kwargs: more items.
+        *args: mappings, or iterables of (key, value) pairs, whose items are copied into the dict in this order.
+        **kwargs: items that are added after those of `args`.
 
     Raises:
         AttributeError: a missing key is read as an attribute; the message suggests similar keys.
@@ -91,8 +91,8 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         dict.__delitem__(self, key)
 
     def __iter__(self) -> Iterator[Any]:
-        # CPython copies a dict subclass without `__iter__` directly. With it, `dict(cfg)` and `f(**cfg)` call
-        # `__getitem__`, which replaces a lazy stand-in by the imported object.
+        # If a dict subclass does not define `__iter__`, CPython copies its stored values directly. If the subclass
+        # does, `dict(cfg)` and `f(**cfg)` call `__getitem__`, which replaces a lazy stand-in by the imported object.
         return dict.__iter__(self)
 
     def get(self, key: Any, default: Any = None) -> Any:
@@ -109,7 +109,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         return key, resolve(value)
 
     def setdefault(self, key: Any, default: Any = None) -> Any:
-        """Returns the value of `key`; a missing key is first set to `default`."""
+        """Returns the value of `key`; if `key` is missing, sets `key` to `default` first."""
         if key not in self:
             self[key] = default
         return self[key]
@@ -127,7 +127,10 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         return resolve(value)
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        """Sets items from a mapping, pairs or keywords. A nested mapping is updated recursively instead of replaced.
+        """Sets items from a mapping, an iterable of (key, value) pairs, or keyword arguments.
+
+        Where the old and the new value of a key are both mappings, the old mapping is updated recursively instead of
+        being replaced.
 
         Raises:
             TypeError: more than one positional argument.
@@ -143,10 +146,10 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
                 put(self, key, value, step)
 
     def merge(self, other: Mapping[Any, Any]) -> None:
-        """Merges `other` by the rules of config inheritance.
+        """Merges `other` into this dict, in place, as a child config is merged into its base config.
 
-        A mapping is merged key by key into a mapping of the same key, unless it contains ``_delete_=True``. Every
-        other value replaces the old one.
+        If the old and the new value of a key are both mappings, they are merged key by key, unless the new mapping
+        contains ``_delete_=True``. In all other cases the new value replaces the old value.
 
         Raises:
             TypeError: `other` is not a mapping.
@@ -182,11 +185,11 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         return self
 
     def copy(self) -> ConfigDict:
-        """Returns a shallow copy that still knows which file and line set each value."""
+        """Returns a shallow copy; its method `__where__` still returns which file and line set each value."""
         return self.__copy__()
 
     def deepcopy(self) -> ConfigDict:
-        """Returns a deep copy that still knows which file and line set each value."""
+        """Returns a deep copy; its method `__where__` still returns which file and line set each value."""
         return copy.deepcopy(self)
 
     def __copy__(self) -> ConfigDict:
@@ -208,7 +211,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         return _restore, (self.__class__, dict(dict.items(self)))
 
     def to_dict(self) -> dict[Any, Any]:
-        """Returns nested plain dicts; a lazily imported object becomes its dotted name."""
+        """Returns a copy in plain dicts at every level; a lazily imported object becomes its dotted name, a string."""
         result = plain(self, names=True)
         assert isinstance(result, dict)
         return result
@@ -221,7 +224,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
     def __where__(self, key: str | int | None = None) -> str | None:
         """Returns where `key` was last set, as ``'path/file.py:12'``; for None, where this mapping itself was set.
 
-        Returns None if that was not recorded, as for a `ConfigDict` that does not come from a config file.
+        Returns None if no file or line was recorded, as for a `ConfigDict` that does not come from a config file.
         """
         steps = trace(self, () if key is None else (key,))
         if steps:
@@ -273,8 +276,8 @@ def convert(value: Any, origin: Provider | None = None, path: Path = (), *, rebi
         value: any config value.
         origin: the record of which file and line set each value; stored in every new `ConfigDict`.
         path: keys from the root of `origin` to `value`.
-        rebind: whether a `ConfigDict` in `value` is also replaced by one bound to `origin`. Without `origin` or
-            `rebind` it is kept as the same object.
+        rebind: whether a `ConfigDict` in `value` is replaced by a new `ConfigDict` that stores `origin`. If `rebind`
+            is False or `origin` is None, a `ConfigDict` in `value` stays the same object.
     """
     cls = type(value)
     if cls in LEAVES:
@@ -298,7 +301,7 @@ def convert(value: Any, origin: Provider | None = None, path: Path = (), *, rebi
 def _convert_dict(value: dict[Any, Any], origin: Provider | None, path: Path, *, rebind: bool = True) -> ConfigDict:
     node = _new_dict(ConfigDict)
     dict.update(node, value if type(value) is dict else dict.items(value))
-    for key, item in dict.items(node):  # Replacing the value of an existing key while iterating is allowed.
+    for key, item in dict.items(node):  # Python allows replacing values while it iterates; only new keys are an error.
         if type(item) not in LEAVES:
             _dict_set(node, key, convert(item, origin, (*path, key), rebind=rebind))
     if origin is not None:
@@ -354,9 +357,10 @@ def plain(value: Any, *, names: bool = False) -> Any:
 
 
 def strip_delete(value: Any) -> Any:
-    """Returns `value` without the ``_delete_`` keys that remain where a base config had nothing to delete.
+    """Returns `value` without its ``_delete_`` keys.
 
-    A value without such keys is returned as the same object.
+    Merging uses up the ``_delete_`` key of a mapping that replaces an inherited mapping; where nothing was inherited,
+    the key remains and must not reach the user. A value without ``_delete_`` keys is returned as the same object.
     """
     if isinstance(value, dict):
         stripped = {key: strip_delete(item) for key, item in dict.items(value) if key != DELETE_KEY}
@@ -371,9 +375,10 @@ def strip_delete(value: Any) -> Any:
 
 
 def put(node: ConfigDict, key: Any, value: Any, step: Step | None) -> None:
-    """Sets one item of a `ConfigDict` and records the step, that is who set the value.
+    """Sets one item of a `ConfigDict` and records the step: which line of code or command line set the value.
 
-    While a config file runs nothing is recorded: the lines of its assignments are parsed from its text on demand.
+    While a config file runs `step` is None and nothing is recorded; `Config.explain` later finds the lines of the
+    file's assignments in the file's text.
     """
     if step is None or is_held():
         _dict_set(node, key, convert(value))
@@ -395,9 +400,10 @@ def put(node: ConfigDict, key: Any, value: Any, step: Step | None) -> None:
 
 
 def _history(node: ConfigDict, key: Any) -> Any:
-    """Returns a function that computes the steps that set `key` up to now; None if nothing was recorded.
+    """Returns a function that lists the assignments made to `key` up to now; None if none was recorded.
 
-    The steps are copied now, but only computed when `Config.explain` asks for them.
+    The function takes a path below `key`. It keeps a copy of the present records, so later assignments do not change
+    its result; the list itself is only computed when `Config.explain` calls the function.
     """
     origin, edits = _slot(node, _ORIGIN), _slot(node, _EDITS)
     past = []
@@ -420,7 +426,7 @@ def _history(node: ConfigDict, key: Any) -> Any:
 
 
 def record(node: ConfigDict, key: Any, step: Step) -> None:
-    """Appends a step to the recorded assignments of one key."""
+    """Appends a step, which says who assigned which value, to the recorded assignments of one key."""
     edits = _slot(node, _EDITS)
     if edits is None:
         edits = {}
@@ -441,7 +447,10 @@ def trace(node: ConfigDict, path: Path) -> list[Step]:
 
 
 def collect_chains(values: ConfigDict) -> dict[Path, list[Step]]:
-    """Returns, for the path of every value in a config, the steps that set that value, so that they can be pickled."""
+    """Returns all recorded assignments of a config as data that can be pickled.
+
+    The dict maps the path of every value, as a tuple of keys, to the assignments to that value, oldest first.
+    """
     chains: dict[Path, list[Step]] = {}
 
     def walk(node: Any, owner: ConfigDict, path: Path, owner_depth: int) -> None:
@@ -459,7 +468,7 @@ def collect_chains(values: ConfigDict) -> dict[Path, list[Step]]:
 
 
 def bind(node: Any, origin: Provider, path: Path = ()) -> None:
-    """Attaches `origin`, the record of who set each value, to `node` and every mapping inside it, in place."""
+    """Attaches `origin`, the record of who set each value, in place to `node` and to every mapping inside `node`."""
     if isinstance(node, ConfigDict):
         _ORIGIN.__set__(node, (origin, path))
         for key, item in dict.items(node):
@@ -470,7 +479,7 @@ def bind(node: Any, origin: Provider, path: Path = ()) -> None:
 
 
 def lookup(node: Any, path: Path) -> Any:
-    """Returns the value at `path`, a sequence of keys and list indices; MISSING if there is none."""
+    """Returns the value at `path`, a tuple of keys and list indices; returns MISSING if there is no such value."""
     for key in path:
         if isinstance(node, dict) and dict.__contains__(node, key):
             node = dict.__getitem__(node, key)

@@ -15,10 +15,11 @@ _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 
 
 def python_lines(tree: ast.Module, table: Substitutions) -> Lines:
-    """Returns the tree of the lines on which a Python config sets its values.
+    """Returns, as a tree like the config itself, the line on which a Python config sets each value.
 
-    The statements are analysed in order and not executed: assignments to names, keys and attributes, `update` calls,
-    both branches of conditions, and bodies of loops. A computed value gets the line of its statement.
+    The statements are read in order from the syntax tree and not executed: assignments to names, keys and attributes,
+    `update` calls, both branches of conditions, and bodies of loops. A value that the file computes, for example by
+    ``a + b``, gets the line of the statement.
     """
     reader = _PythonReader(table)
     reader.run(tree.body)
@@ -68,7 +69,10 @@ class _PythonReader:
             self.node_of(target.value).children[_key(target)] = lines
 
     def node_of(self, node: ast.expr) -> Lines:
-        """Returns the line tree of the setting that an expression such as ``model.head`` names; creates a missing one."""
+        """Returns the node of the line tree for the setting that an expression such as ``model.head`` names.
+
+        A node that does not exist yet is created without a line.
+        """
         if isinstance(node, ast.Name):
             return self.root.children.setdefault(node.id, Lines())
         if isinstance(node, (ast.Attribute, ast.Subscript)):
@@ -147,7 +151,12 @@ def _merge_into(target: Lines, new: Lines) -> None:
 
 
 def json_lines(text: str, table: Substitutions) -> Lines:
-    """Returns the tree of the lines on which a JSON config, with marks for its ``{{…}}``, sets its values."""
+    """Returns, as a tree like the config itself, the line on which a JSON config sets each value.
+
+    Args:
+        text: the config, with a placeholder instead of each ``{{…}}``.
+        table: what each placeholder stands for.
+    """
     return _JsonReader(text, table).value()
 
 
@@ -199,7 +208,12 @@ def _unquote(lexeme: str) -> str:
 
 
 def yaml_lines(text: str, table: Substitutions) -> Lines:
-    """Returns the tree of the lines on which a YAML config, with marks for its ``{{…}}``, sets its values."""
+    """Returns, as a tree like the config itself, the line on which a YAML config sets each value.
+
+    Args:
+        text: the config, with a placeholder instead of each ``{{…}}``.
+        table: what each placeholder stands for.
+    """
     import yaml
 
     root = yaml.compose(text, Loader=yaml.SafeLoader)

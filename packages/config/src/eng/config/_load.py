@@ -39,8 +39,9 @@ class Options:
     Attributes:
         predefined: whether ``{{fileDirname}}`` and the three other predefined variables are substituted.
         environment: whether environment variables, ``{{$NAME:default}}``, are substituted.
-        lazy_import: True for the `read_base` style, False for the `_base_` style, None to detect it from the file.
-        trust: whether Python configs are executed.
+        lazy_import: True if Python configs inherit by ``with read_base():`` imports and import libraries lazily, False
+            if they inherit by ``_base_ = …``; None detects the style from each file.
+        trust: whether Python configs are executed; if False, they are interpreted and may contain only data.
         tree: the folder that must contain all base configs; None allows any path.
     """
 
@@ -60,10 +61,11 @@ class Loaded:
         text: the source texts of all files, base configs first.
         env: names and values of the environment variables that were substituted.
         layers: the values of each file before merging, base configs first.
-        names: all global names of a Python config, for config files that import from it.
+        names: all global names of a Python config and their values, for config files that import from this config.
         imported: the names in `names` that import statements bound.
-        lazy: whether the file uses the pure-Python style (`read_base` or lazy imports).
-        marks: whether `values` may still contain ``_delete_`` keys.
+        lazy: whether the file inherits by ``with read_base():`` or imports libraries lazily; False for the style
+            ``_base_ = …``.
+        marks: whether `values` may still contain ``_delete_`` keys, which are then removed at the end of loading.
     """
 
     values: dict[str, Any]
@@ -77,13 +79,13 @@ class Loaded:
 
     @property
     def lazy_imports(self) -> dict[str, Any]:
-        """The imported names whose value is a lazy stand-in."""
+        """The names that the file imported lazily, each with the stand-in that names the real object."""
         return {name: self.names[name] for name in self.names if name in self.imported and is_lazy(self.names[name])}
 
     def add(self, base: Loaded) -> None:
-        """Adds the values and layers of a base config.
+        """Adds the values, text, environment variables and layers of another base config of the same child config.
 
-        Two base configs may inherit from the same file; the layer of that file is added only once.
+        Two base configs may inherit from the same file; the layer (the unmerged values) of that file is added once.
         """
         files = {layer.file for layer in self.layers}
         self.values.update(base.values)
@@ -110,7 +112,7 @@ def load_source(source: Source, options: Options) -> Loaded:
         loaded = _Loader(options).file(source, ())
     if loaded.marks:
         loaded.values = strip_delete(loaded.values)
-    # While loading, every file counts as a base file; only here is it known which file the user asked for.
+    # While they load, all files are labelled "base file". The file that the user asked for gets its own label now.
     has_bases = any(layer.file != source.name for layer in loaded.layers)
     layer_name = CHILD_FILE if has_bases else ONLY_FILE
     loaded.layers = [
@@ -125,7 +127,8 @@ def load_source(source: Source, options: Options) -> Loaded:
 def no_collection() -> Iterator[None]:
     """Disables the garbage collector while a config loads.
 
-    All objects that loading creates stay alive, so collections free nothing and would take half of the loading time.
+    All objects that loading creates stay alive, so garbage collection would free nothing; it took half of the loading
+    time.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -200,7 +203,8 @@ class _Loader:
                 loaded.marks = loaded.marks or base.marks
         else:
             layers = [Layer(BASE_FILE, config.source.name, lambda: values, lines)]
-            # A file that reads values of its base configs shares objects with them, so that it needs its own copies.
+            # A file that reads values of its base configs, as in `x = _base_.model`, shares these objects with the
+            # base configs. Copies keep later changes of one from changing the other.
             if config.reads_base or config.table.items:
                 values = plain(values)
             if config.reads_base:
@@ -215,9 +219,9 @@ class _Loader:
         """Loads the files that `_base_` names and joins their values, which must have no top-level key in common.
 
         Raises:
-            MixedStyleError: one of them is a pure-Python config.
-            DuplicateKeyError: two of them set the same key.
-            UnsafeConfigError: with ``trust=False``, one of them lies outside the allowed folder.
+            MixedStyleError: a base config inherits by ``with read_base():`` or imports libraries lazily.
+            DuplicateKeyError: two base configs set the same key.
+            UnsafeConfigError: with ``trust=False``, a base config lies outside the allowed folder.
         """
         below = Loaded({}, "")
         owners: dict[str, Loaded] = {}
@@ -242,7 +246,7 @@ class _Loader:
         """Loads the base config that an import inside ``with read_base():`` names.
 
         Raises:
-            MixedStyleError: that base config uses `_base_` itself.
+            MixedStyleError: that base config itself inherits by ``_base_ = …``.
         """
         if self.options.tree is not None:
             self.options.tree.check(path, path, f"{source.name}:{line}")
@@ -268,9 +272,9 @@ class _Loader:
 
 
 class _Inherited(ConfigDict):
-    """The value of the name `_base_` inside a config file: the values of the base configs, by key.
+    """The value of the name `_base_` inside a running config file: a dict of all values of the base configs.
 
-    ``_base_ += [...]`` also works: adding file names returns the list of all base file names.
+    Adding a list of file names returns the list of all base file names, so that ``_base_ += [...]`` adds base configs.
     """
 
     def __init__(self, values: ConfigDict, files: list[str]) -> None:
@@ -293,7 +297,8 @@ class _PythonBases:
 
     Attributes:
         below: the joined values of the files that `_base_` names.
-        modules: the base configs imported inside ``with read_base():``, with the names imported from each.
+        modules: the base configs imported inside ``with read_base():``; each is a pair of the loaded config and the
+            record of the names imported from it.
     """
 
     def __init__(self, loader: _Loader, config: PythonConfig, stack: tuple[str, ...]) -> None:
@@ -304,7 +309,7 @@ class _PythonBases:
         self.modules: list[tuple[Loaded, _Module]] = []
 
     def inherit(self, value: Any) -> Any:
-        """Loads the base configs that an assignment to `_base_` names; returns what `_base_` evaluates to afterwards."""
+        """Loads the base configs that an assignment to `_base_` names; returns the value that `_base_` then has."""
         if value is self._value and value is not None:
             return value
         files = base_list(value, self._config.source)
@@ -314,14 +319,15 @@ class _PythonBases:
             if self._config.reads_base:
                 values = convert(self.below.values, FileProvenance(self.below.layers))
             else:
-                values = ConfigDict()  # Converting takes time, and this file never reads the values of `_base_`.
+                values = ConfigDict()  # The file never reads values of `_base_`, so the slow `convert` is skipped.
             self._value = _Inherited(values, files)
         return self._value
 
     def missing(self, key: str) -> Any:
-        """Returns the value of a name that the file reads but has not bound.
+        """Returns the value of a name that the running config file reads but has not assigned.
 
-        The name is either the mark of a ``{{_base_.key}}``, or `_base_` read above its assignment.
+        Such a name is either the placeholder of a ``{{_base_.key}}``, or `_base_` itself, read on a line above its
+        assignment. For any other name it raises KeyError.
         """
         number = self._config.table.number(key)
         if number is not None:
@@ -339,9 +345,9 @@ class _PythonBases:
         return written is not None
 
     def settle(self, namespace: Namespace) -> None:
-        """Loads the base configs if a function of the file assigned `_base_` by ``global``.
+        """Loads the base configs if a function in the config file assigned `_base_` after ``global _base_``.
 
-        Such an assignment bypasses `Namespace.__setitem__`, so that it is seen only after the file has run.
+        Python does not call `Namespace.__setitem__` for such an assignment, so the value is read after the file ran.
         """
         value = namespace.pop(BASE_KEY, None)
         if value is not None:
@@ -364,9 +370,13 @@ class _PythonBases:
         return values
 
     def split_edits(self, lines: Any) -> tuple[Loaded, list[Layer]]:
-        """Returns the base values with the changes that the file made in place, such as ``_base_.lr = 1``.
+        """Separates the changes that the file made to its base values in place, such as ``_base_.lr = 1``.
 
-        The changed values are returned as a layer too, so that `Config.explain` names the lines of this file.
+        Returns the base configs with the changed values, and a list with a layer that contains only the changes, so
+        that `Config.explain` names the lines of this file. The list is empty if the file changed nothing.
+
+        Args:
+            lines: returns the tree of the lines on which the file sets its values.
         """
         if self._value is None:
             return self.below, []
@@ -383,7 +393,7 @@ class _Module:
     """A base config that another config imports inside ``with read_base():``.
 
     Attributes:
-        taken: the imported names: name in the importing file -> name in the base config.
+        taken: maps each imported name, as the importing file calls it, to the name in the base config.
     """
 
     def __init__(self, base: Loaded, location: str, name: str) -> None:
@@ -394,13 +404,13 @@ class _Module:
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers of the base config, restricted to the imported names."""
+        """The layers (unmerged values of each file) of the base config, restricted to the imported names."""
         if self._star:
             return list(self._base.layers)
         return [layer.renamed(self.taken) for layer in self._base.layers]
 
     def names(self) -> list[str]:
-        """Returns all names of the base config and records that ``import *`` took them."""
+        """Returns all names of the base config and records that ``import *`` imported all of them."""
         self._star = True
         self.taken.update(zip(self._base.names, self._base.names, strict=True))
         return list(self._base.names)
@@ -458,7 +468,10 @@ def _check_duplicates(base: Loaded, owners: dict[str, Loaded], source: Source) -
 
 
 def _setters(loaded: Loaded, key: str) -> list[str]:
-    """Returns the files that set a key. Two base configs that inherit the key from one common file do not conflict."""
+    """Returns the files that set a top-level key of a base config.
+
+    Two base configs conflict only if these lists differ: both may inherit the key from the same file.
+    """
     return [layer.file for layer in loaded.layers if key in layer.values()]
 
 
@@ -481,10 +494,10 @@ def _with_lines(error: MergeTypeError, layer: Layer, below: Loaded) -> MergeType
 
 
 def add_scope(value: Any, scope: str) -> Any:
-    """Returns a config value of another library with ``_scope_`` added to its outermost mappings that have a ``type``.
+    """Returns a value from the config of another library, with ``_scope_`` added to its outermost dicts with a ``type``.
 
-    A registry applies the scope of a mapping to everything inside, so inner mappings need no ``_scope_``. They must
-    not get one either: a class may receive such a mapping as keyword arguments.
+    The key ``_scope_`` tells a registry in which library to look up the type, also for all dicts inside. Inner dicts
+    get no ``_scope_``, because a class may receive such a dict as keyword arguments.
     """
     if isinstance(value, dict):
         if "type" not in value:

@@ -40,7 +40,7 @@ def locate(base: str, source_path: str) -> tuple[str, str | None]:
 
 
 def _beside(url: str, relative: str) -> str:
-    """Joins a relative path to the folder of `url`; ``urljoin`` does not support schemes such as ``s3://``."""
+    """Joins a relative path to the folder of `url`; replaces ``urljoin``, which fails for schemes such as ``s3://``."""
     scheme, _, path = url.partition("://")
     return f"{scheme}://{posixpath.normpath(posixpath.join(posixpath.dirname(path), relative))}"
 

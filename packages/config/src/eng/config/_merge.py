@@ -20,10 +20,11 @@ def merge(
 
     Args:
         child: the overriding values.
-        base: the overridden values.
-        lists: whether integer keys of a child mapping address items of a base list.
+        base: the overridden values; `base` itself is not changed.
+        lists: whether a child mapping with integer keys, such as ``{0: …}``, changes the items of a base list at these
+            indices; if False, such a mapping raises TypeError.
         marks: whether `child` may contain ``_delete_``; False skips the search for it.
-        path: keys from the root, for messages.
+        path: keys from the root of the config to `base`, for error messages.
 
     Raises:
         TypeError: a child mapping would be merged into a value that is not a mapping.
@@ -49,10 +50,12 @@ def merge(
 
 
 def merge_onto(child: dict[Any, Any], base: Any, *, lists: bool = False) -> Any:
-    """Merges a mapping into a base value, which may also be a list if `lists` is set.
+    """Merges the mapping `child` into a copy of a base value, and returns that copy.
+
+    If `lists` is true, `base` may also be a list or tuple; the keys of `child` are then indices into `base`.
 
     Raises:
-        TypeError: `base` is neither a mapping nor, with `lists`, a list or tuple; or a key is not an index.
+        TypeError: `base` is not a mapping (or, with `lists`, a list or tuple), or a key is not an index of that list.
         KeyError: a list index is out of range.
     """
     return _onto(child, base, lists, ())
@@ -123,10 +126,13 @@ def _with_article(value: Any) -> str:
 
 
 def nest(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Converts dotted keys to nested mappings; keys inside a value that is itself a mapping keep their dots.
+    """Converts dotted keys to nested mappings.
+
+    If a value is itself a mapping, dots in the keys of that mapping are kept.
 
     Raises:
-        TypeError: one key needs a mapping that another key sets to a different value.
+        TypeError: one dotted key needs a mapping where another key sets a value of another type, as ``a=1`` and
+            ``a.b=2`` do.
 
     Example:
         >>> nest({"optimizer.lr": 0.1, "optimizer.type": "SGD"})
@@ -154,7 +160,7 @@ def nest(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def difference(new: Any, old: Any) -> dict[Any, Any]:
-    """Returns the nested keys of the mapping `new` that `old` lacks, or that have another value there."""
+    """Returns the part of the nested mapping `new` whose keys `old` lacks or whose values differ from those in `old`."""
     result = {}
     for key, value in dict.items(new):
         if key not in old:

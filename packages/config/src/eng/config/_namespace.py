@@ -19,8 +19,8 @@ from .lazy import RUNNING_MODULE, LazyAttr, LazyObject
 BASE_KEY = "_base_"
 READ_BASE = "read_base"
 _HOMES = ("eng.config", "mmengine.config", "mmengine", "eng")
-# Classes of this package that a config file can import even in the lazy style. `config.py` fills the dict, because an
-# import of `config.py` here would be circular.
+# Classes of eng.config, by name, that a config file imports really even if it imports all libraries lazily.
+# `config.py` fills the dict, because an import of `config.py` here would be circular.
 OWN_CLASSES: dict[str, Any] = {}
 _BUILTINS = vars(builtins)
 _import_module = builtins.__import__
@@ -42,10 +42,10 @@ class Bases(Protocol):
     """Loads the base configs of a config while that config runs."""
 
     def inherit(self, value: Any) -> Any:
-        """Loads the base configs that an assignment to `_base_` names; returns what `_base_` evaluates to afterwards."""
+        """Loads the base configs that an assignment to `_base_` names; returns the value that `_base_` then has."""
 
     def missing(self, key: str) -> Any:
-        """Returns the value of a name that the file reads but has not bound; raises KeyError for an undefined name."""
+        """Returns the value of a name that the config file reads but has not assigned; raises KeyError if unknown."""
 
     def module(self, name: str, level: int, line: int) -> BaseFile:
         """Loads the base config that an import inside ``with read_base():`` names."""
@@ -54,18 +54,18 @@ class Bases(Protocol):
 class Namespace(dict[str, Any]):
     """The global names of a running Python config.
 
-    An assignment to `_base_` loads the base configs at once. Names that imports bind are remembered, because they are
-    not settings. A name that the file assigns itself wins over the same name imported from a base config, even if the
-    import comes later, because base configs count as read first.
+    An assignment to `_base_` loads the base configs at once. Names that import statements bind are recorded, because
+    they do not become settings of the config. If the file assigns a name and also imports it from a base config, the
+    assigned value is kept even if the import comes later, because a config overrides its base configs.
 
     Args:
         source: the config file.
-        bases: loads its base configs.
-        trust: whether modules may really be imported.
-        lazy: whether imports of libraries are replaced by lazy stand-ins; None decides at the first such import.
+        bases: loads the base configs of the file.
+        trust: whether modules may really be imported; if False, such an import raises UnsafeConfigError.
+        lazy: whether imports of libraries are replaced by lazy stand-ins; None becomes True at the first such import.
 
     Attributes:
-        imported: names that import statements bound, in this file or in a base config it imports from.
+        imported: names that import statements bound in this file, or in the base config that a name comes from.
         given: values imported from base configs, by name.
     """
 
@@ -76,16 +76,19 @@ class Namespace(dict[str, Any]):
         self.given: dict[str, Any] = {}
         self._expected: tuple[Any, ...] = ()
         self._giver: tuple[BaseFile, str] | None = None
-        # MMEngine detects `with read_base():` in the syntax tree, so its configs work without importing `read_base`.
+        # MMEngine finds `with read_base():` in the syntax tree, so MMEngine configs may use `read_base` without
+        # importing it. Here it is a builtin name of the config file.
         hooked = {**_BUILTINS, "__import__": self.imports, READ_BASE: self.imports.read_base}
         super().__init__(__name__=RUNNING_MODULE, __file__=source.path, __builtins__=hooked)
 
     def expect(self, *values: Any, giver: tuple[BaseFile, str] | None = None) -> None:
-        """Announces that the next name bound to one of `values` is bound by an import statement.
+        """Announces that the next assignment of one of `values` to a name comes from an import statement.
+
+        Python assigns imported names by `__setitem__`, as it does for other assignments; this call tells them apart.
 
         Args:
             *values: objects that the import statement may bind.
-            giver: for an import from a base config, that config and the name in it.
+            giver: for an import from a base config, the pair of that config and the name inside that config.
         """
         self._expected, self._giver = values, giver
 
@@ -123,18 +126,19 @@ class Namespace(dict[str, Any]):
         return {name: value for name, value in self.items() if name[:2] != "__" and name != BASE_KEY}
 
     def settings(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Selects the settings among `values`.
+        """Returns those of `values`, the global names of a config file, that are settings of the config.
 
-        Imported names, modules, open files, and functions and classes defined in the config file are no settings.
+        Imported names, modules, open files, and functions and classes defined in the config file are not settings.
         """
         imported = self.imported
         return {name: value for name, value in values.items() if name not in imported and not _is_tool(value)}
 
 
 class AskingNamespace(Namespace):
-    """A namespace that looks up unbound names in the base configs.
+    """The global names of a config file that reads values of its base configs by ``_base_`` or ``{{_base_.key}}``.
 
-    It is used only for files that need the lookup, because `__missing__` is also called for every builtin, which is slow.
+    Names that the file has not assigned are looked up in the base configs. Other files use `Namespace`, because Python
+    calls `__missing__` for each builtin such as `dict` too, which is slow.
     """
 
     def __missing__(self, key: str) -> Any:
@@ -147,7 +151,8 @@ class AskingNamespace(Namespace):
 class UndefinedMarkError(Exception):
     """Wraps an `UndefinedVariableError` while it passes through the running config file.
 
-    `UndefinedVariableError` is a KeyError, and Python turns a KeyError of a name lookup into a NameError.
+    `UndefinedVariableError` is a KeyError. If looking up a global name raises a KeyError, Python replaces it by a
+    NameError, and the message would be lost.
     """
 
     def __init__(self, error: UndefinedVariableError) -> None:
@@ -158,7 +163,7 @@ class UndefinedMarkError(Exception):
 def _is_one_of(value: Any, expected: tuple[Any, ...]) -> bool:
     if value is expected[0]:
         return True
-    # `import a.b as c` binds an attribute of the imported module `a`; compare the module.
+    # `import a.b as c` binds a stand-in for the attribute `b` of module `a`; compare the stand-in of `a` instead.
     while type(value) is LazyAttr:
         value = value.source
     return any(value is item for item in expected)
@@ -176,8 +181,8 @@ def _is_tool(value: Any) -> bool:
 class Names:
     """The module-like object that ``from … import a`` reads names from.
 
-    Reading a name announces to the namespace which value the import statement is about to bind. ``__all__`` is empty,
-    because the names of ``import *`` have already been bound before Python sees this object.
+    When Python reads a name from this object, the object announces to the namespace of the config file which value the
+    import statement is about to bind. ``__all__`` is empty, because eng binds the names of ``import *`` itself.
     """
 
     __slots__ = ("__base", "__expect", "__get")
@@ -200,7 +205,7 @@ class Imports:
 
     Args:
         namespace: the global names of the config file.
-        trust: whether modules may really be imported.
+        trust: whether modules may really be imported; if False, such an import raises UnsafeConfigError.
         lazy: whether imports of libraries are replaced by lazy stand-ins; None becomes True at the first such import.
     """
 
@@ -217,7 +222,7 @@ class Imports:
         level: int = 0,
     ) -> Any:
         """Executes an import statement; Python calls it with the arguments of ``__import__``."""
-        # An import inside a function or class of the config is an ordinary import.
+        # An import inside a function or class of the config file is executed as in any Python file.
         if locals is not self.namespace:
             return _import_module(name, globals, locals, fromlist or (), level)
         frame: Any = inspect.currentframe()
@@ -246,7 +251,7 @@ class Imports:
 
     @contextmanager
     def read_base(self) -> Iterator[None]:
-        """Marks a block of the config file whose imports inherit from base configs."""
+        """Enters the ``with`` block of a config file whose import statements load base configs."""
         self._inherits = True
         try:
             yield
@@ -295,7 +300,7 @@ class Imports:
             location = self._location(line)
             return Names(lambda wanted: LazyObject(name, wanted, location), self.namespace.expect)
         root = name.partition(".")[0]
-        # `import a.b` and a later `import a.c` both bind `a`; one stand-in must import both modules.
+        # `import a.b` and a later `import a.c` both bind the name `a`, so its stand-in must import both modules.
         known = self.namespace.get(root)
         earlier = known._modules if isinstance(known, LazyObject) else []  # noqa: SLF001  # the same package
         modules = [name, *earlier] if earlier or "." in name else name

@@ -9,12 +9,14 @@ from ._provenance import DELETE_KEY, EditProvenance, Step
 
 
 def override(node: ConfigDict, options: dict[Any, Any], step: Step) -> None:
-    """Records for every overridden value who set it; sets the value if the config does not contain it yet.
+    """Records, for every overridden value of a config, that the command line or a line of code set it.
+
+    If the config does not contain an overridden value yet, the value is also set.
 
     Args:
         node: the config that `options` were already merged into, or an empty config.
         options: the overrides as nested mappings.
-        step: who set them: the command line, or a line of code.
+        step: who set the overrides: the command line, or a line of code with its file.
     """
     for key, value in options.items():
         current = dict.get(node, key, value)

@@ -28,16 +28,17 @@ _SEQUENCES = (tuple, set, frozenset, range)
 
 
 def to_plain(value: Any, form: str, path: Path = ()) -> Any:
-    """Converts a value to plain data that the format can express and that compares equal after loading.
+    """Converts a config value to plain data that the file format can express.
 
-    Classes, functions and lazy imports become their dotted names, paths become strings, numpy scalars and arrays
-    become numbers and lists, enum members become their values, and instances of subclasses of plain types become
-    instances of those types. In JSON, tuples and sets become lists.
+    Loading the written file returns data equal to the converted data. Classes, functions and lazy imports become their
+    dotted names, paths become strings, numpy scalars and arrays become numbers and lists, and enum members become
+    their values. An instance of a subclass of a builtin type such as str or dict becomes an instance of that builtin
+    type. In JSON, tuples and sets become lists.
 
     Args:
         value: the value to convert.
         form: ``"Python"``, ``"JSON"`` or ``"YAML"``.
-        path: keys from the root, for messages.
+        path: keys from the root of the config to `value`, for error messages.
 
     Raises:
         DumpTypeError: the format cannot express the value; the message names its dotted key.
@@ -117,7 +118,7 @@ def _leaf(value: Any, path: Path) -> Any:
         plain = base.__getnewargs__(value)[0]
     try:
         repr(plain)
-    except ValueError as error:  # Python refuses to print integers of more than 4300 digits.
+    except ValueError as error:  # Python raises ValueError for integers of more than 4300 digits.
         raise DumpTypeError(str(error), path) from error
     return plain
 
@@ -137,7 +138,10 @@ def _name(value: Any, path: Path) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Returns a short repr of a value for messages; a mapping such as os.environ is shown by its type only."""
+    """Returns a repr of at most 100 characters for error messages.
+
+    A mapping is shown by type and address only, because the contents of a mapping such as os.environ are secret.
+    """
     if hasattr(value, "keys"):
         text = object.__repr__(value)
     else:

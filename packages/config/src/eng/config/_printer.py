@@ -31,14 +31,18 @@ def python_text(values: dict[Any, Any]) -> str:
     named = {key: value for key, value in values.items() if _is_name(key) and key not in _CALLED}
     unnamed = {key: value for key, value in values.items() if key not in named}
     lines = [f"{key} = {_render(value, 0, len(key) + 3)}\n" for key, value in named.items()]
-    # A key that is no identifier cannot be assigned, and a key such as `dict` would hide the function used above.
+    # A key that is not an identifier cannot stand left of `=`. A key such as `dict` could, but would then hide the
+    # function `dict` that the text of other values calls.
     if unnamed:
         lines.append(f"globals().update({_render(unnamed, 0, 18)})\n")
     return "".join(lines)
 
 
 def _is_name(key: Any) -> bool:
-    """Whether `key` can be written as a Python name; Python changes names to the Unicode form NFKC, keys must not."""
+    """Whether `key` can be written as a Python name in the dumped config and is the same key after loading.
+
+    Python normalizes names to the Unicode form NFKC, so a key that this form would change cannot be written as a name.
+    """
     if type(key) is not str or not key.isidentifier() or keyword.iskeyword(key):
         return False
     return key.isascii() or unicodedata.normalize("NFKC", key) == key
@@ -50,7 +54,7 @@ def _render(value: Any, indent: int, used: int) -> str:
     Args:
         value: any config value.
         indent: indentation of the current line, in columns.
-        used: columns of the line before the expression; one more is reserved for a comma after it.
+        used: number of columns that stand before the expression on its line.
     """
     cls = type(value)
     if cls is str:
@@ -122,7 +126,7 @@ def _string(text: str) -> str:
 def _integer(value: int) -> str:
     try:
         return repr(value)
-    except ValueError:  # Python prints integers of more than 4300 digits only in hexadecimal form.
+    except ValueError:  # Python raises for decimal text of over 4300 digits, but not for hexadecimal text.
         return hex(value)
 
 
@@ -164,6 +168,6 @@ def yaml_text(values: dict[Any, Any]) -> str:
 
 
 def _yaml_string(dumper: Any, text: str) -> Any:
-    # Only YAML's double-quoted style has escapes. Other styles turn Unicode line breaks into spaces and cannot
-    # escape the "{{" of a substitution.
+    # Only YAML's double-quoted style has escapes. The other styles would turn Unicode line breaks into spaces, and
+    # could not escape a literal "{{", which eng would substitute when the dumped file is loaded.
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if _TO_ESCAPE.search(text) else None)

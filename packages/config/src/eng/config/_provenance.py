@@ -14,13 +14,14 @@ Path = tuple[Any, ...]
 
 
 class Missing:
-    """The class of `MISSING`, which stands for a value that was removed or never there."""
+    """The class of `MISSING`, which stands for a config value that was removed or was never set."""
 
     def __repr__(self) -> str:
         return "<removed>"
 
     def __reduce__(self) -> str:
-        # A string makes pickle and copy return the global `MISSING`, so that `value is MISSING` stays true.
+        # If `__reduce__` returns a string, pickle and copy return the global variable of that name. So there is only
+        # one `MISSING` object, and `value is MISSING` works for copied and unpickled values too.
         return "MISSING"
 
 
@@ -32,10 +33,10 @@ DELETE_KEY = "_delete_"
 
 @dataclass(frozen=True)
 class Step:
-    """One assignment to one key of a config: who set it, where, and to which value.
+    """One assignment to one key of a config: who set the key, where, and to which value.
 
     Attributes:
-        layer: ``"base file"``, ``"child file"``, ``"config file"`` (one without bases),
+        layer: who set the key: ``"base file"``, ``"child file"``, ``"config file"`` (a file without base configs),
             ``"command line"``, ``"environment variable"`` or ``"code"``.
         file: path of the file that set the value; for an environment variable its name; None if unknown.
         line: 1-based line in `file`, or None if unknown.
@@ -49,7 +50,7 @@ class Step:
 
     @property
     def where(self) -> str:
-        """File and line such as ``'configs/a.py:12'``; the name of the layer if no file is known."""
+        """File and line such as ``'configs/a.py:12'``; if no file is known, who set the value, as ``'command line'``."""
         if self.file is None:
             return self.layer
         if self.line:
@@ -88,19 +89,20 @@ class Explanation(tuple[Step, ...]):
 
 
 class Provider(Protocol):
-    """Returns the assignments to a value, given the path of its keys from the root of a config."""
+    """An object whose `steps` returns the assignments to a config value, given the keys from the config's root."""
 
     def steps(self, path: Path) -> list[Step]: ...
 
 
 @dataclass
 class Lines:
-    """The lines of a file on which a value and its nested values are written, as a tree.
+    """A node of a tree like the config itself: the line of the file on which a value is written.
 
     Attributes:
         line: 1-based line of the value; None if unknown.
-        children: the lines of nested values by key or index.
-        variables: name and default value of each environment variable substituted into the value.
+        children: the nodes of the nested values, by key or index.
+        variables: for each environment variable substituted into the value, its name and the value that the file
+            would have set without it.
     """
 
     line: int | None = None
@@ -108,7 +110,7 @@ class Lines:
     variables: tuple[tuple[str, Any], ...] = ()
 
     def find(self, path: Path) -> Lines:
-        """Returns the line tree of the value at `path`; a value without a known line gets the line of its parent."""
+        """Returns the node of the value at `path`; if the line of that value is unknown, with the line of its parent."""
         node, line = self, self.line
         for key in path:
             child = node.children.get(key)
@@ -125,11 +127,13 @@ class Layer:
     """The values that one config file sets itself, before they are merged with those of other files.
 
     Attributes:
-        name: layer name that steps show, such as ``"base file"`` or ``"child file"``.
-        file: path for messages.
-        values: returns the values of the file; they never change after loading.
-        lines: returns the line tree; it is computed at the first call, which is only made by `Config.explain`.
-        names: for a base config imported by name, new top-level name -> name in `values`; None for all names.
+        name: kind of file that `Config.explain` shows, such as ``"base file"`` or ``"child file"``.
+        file: path of the file as messages show it.
+        values: returns the values of the file; these values never change after loading.
+        lines: returns the tree of the lines on which the file sets its values. The tree is computed at the first call,
+            and called only by `Config.explain` or for an error message.
+        names: for a base config from which another config imports names, maps each name in that config to the name in
+            `values`; None if all names are used unchanged.
     """
 
     name: str
@@ -139,14 +143,14 @@ class Layer:
     names: Mapping[str, str] | None = None
 
     def with_layer_name(self, name: str) -> Layer:
-        """Returns a copy with another layer name, such as ``"child file"`` instead of ``"base file"``."""
+        """Returns a copy of the layer whose `name` is replaced, such as "base file" by "child file"."""
         return Layer(name, self.file, self.values, self.lines, self.names)
 
     def renamed(self, names: Mapping[str, str]) -> Layer:
-        """Returns a copy whose top-level keys are selected and renamed as by ``from base import a as b``.
+        """Returns a copy that contains only the keys that ``from base import a as b`` imports, under their new names.
 
         Args:
-            names: new name -> old name.
+            names: maps each new name to the old name, such as ``{"b": "a"}``.
         """
         inner = self.names
         if inner is None:
@@ -156,7 +160,10 @@ class Layer:
         return Layer(self.name, self.file, self.values, self.lines, chosen)
 
     def steps(self, path: Path) -> list[Step]:
-        """Returns the assignments that this file makes to the value at `path`: none or one, and one per variable."""
+        """Returns the assignments that this file makes to the value at `path`; empty if the file does not set it.
+
+        The list contains the assignment of the file, and one more for each environment variable that was substituted.
+        """
         if self.names is not None and path:
             if path[0] not in self.names:
                 return []
@@ -171,7 +178,10 @@ class Layer:
         return self._with_variables(step, node)
 
     def _with_variables(self, step: Step, node: Lines) -> list[Step]:
-        """Splits a step into the default that the file writes and the environment variables that replace it."""
+        """Splits one assignment into that of the default in the file and those of the environment variables.
+
+        An environment variable that is set replaces the default that the file writes in ``{{$NAME:default}}``.
+        """
         variable_steps = [Step(ENVIRONMENT, f"${name}", None, step.value) for name, _ in node.variables]
         default = step.value
         if len(node.variables) == 1:
@@ -181,7 +191,7 @@ class Layer:
 
 @dataclass
 class FileProvenance:
-    """The layers of all files that one config was merged from, base configs first."""
+    """The layers (unmerged values of each file) of all files that one config was merged from, base configs first."""
 
     layers: list[Layer]
 
@@ -192,18 +202,20 @@ class FileProvenance:
 
 @dataclass
 class EditProvenance:
-    """Record of an assignment by code or by the command line, whose value may be a nested mapping.
+    """Record of one assignment to a config key by code or by the command line.
+
+    The assigned value may be a nested mapping, so that this assignment also set the values inside the mapping.
 
     Attributes:
         step: the assignment, with a copy of the assigned value.
-        before: returns the earlier assignments to a path below the assigned key; None if there were none.
+        before: returns the earlier assignments to the value at a path below the assigned key; None if there were none.
     """
 
     step: Step
     before: Callable[[Path], list[Step]] | None = None
 
     def steps(self, path: Path) -> list[Step]:
-        """Returns the assignments to the value at `path`, which is relative to the assigned key, oldest first."""
+        """Returns all assignments to the value at `path`, oldest first; `path` starts below the assigned key."""
         earlier = []
         if self.before:
             earlier = self.before(path)
@@ -215,26 +227,29 @@ class EditProvenance:
 
 @dataclass
 class FrozenProvenance:
-    """The assignments to every value of a config, stored as data, because layers cannot be pickled.
+    """The assignments to every value of a config, as data for a pickle, because `Layer` objects cannot be pickled.
 
     Attributes:
-        chains: the assignments by the path of the value.
+        chains: maps the path of each value, a tuple of keys, to the assignments to that value, oldest first.
     """
 
     chains: dict[Path, list[Step]]
 
     def steps(self, path: Path) -> list[Step]:
-        """Returns the stored assignments to the value at `path`; those of its nearest recorded parent if it has none."""
+        """Returns the stored assignments to the value at `path`.
+
+        If none is stored for `path`, returns those of the nearest enclosing mapping or list that has any.
+        """
         while path and path not in self.chains:
             path = path[:-1]
         return self.chains.get(path, [])
 
 
 def _descend(data: Any, path: Path) -> tuple[Any, bool]:
-    """Finds the value at `path` in the values of one layer, without importing lazy stand-ins.
+    """Finds the value at `path` in `data`, the values that one config file or one assignment sets.
 
-    Returns the value (MISSING if the layer does not set it), and whether the layer removes an inherited value there,
-    by ``_delete_`` or by replacing a mapping on the way.
+    Returns the value (MISSING if `data` does not set it), and whether `data` removes an inherited value at `path`,
+    either by ``_delete_`` or by replacing one of the mappings that contain the value. Lazy stand-ins are not imported.
     """
     removed = False
     for key in path:
@@ -255,14 +270,15 @@ def _descend(data: Any, path: Path) -> tuple[Any, bool]:
 
 
 def caller_step(layer: str, value: Any) -> Step:
-    """Returns a step with file and line of the innermost caller outside of eng.
+    """Returns the record of an assignment, with the file and line of the user's code that made it.
 
-    Frames of eng are skipped because, for example, the Runner changes a config on behalf of the user's script.
+    This is the innermost stack frame outside of eng. Frames of eng are skipped, because for example the Runner changes
+    a config on behalf of the user's script.
     """
     frame: FrameType | None = inspect.currentframe()
     while frame is not None and _belongs_to_eng(frame):
         frame = frame.f_back
-    if frame is None:  # The eng command, or a thread of eng, runs without any code of the user.
+    if frame is None:  # No frame belongs to the user, as in the eng command or in a thread of eng.
         return Step(layer, None, None, value)
     return Step(layer, short_path(frame.f_code.co_filename), frame.f_lineno, value)
 
@@ -270,7 +286,7 @@ def caller_step(layer: str, value: Any) -> Step:
 def _belongs_to_eng(frame: FrameType) -> bool:
     """Whether a stack frame runs code of eng, or library code that starts eng: runpy, threading or click."""
     name, spec = frame.f_globals.get("__name__", ""), frame.f_globals.get("__spec__")
-    # The installed console script is a file called `eng` that runs as `__main__`.
+    # The command `eng` is an installed script: a file named `eng` whose module name is `__main__`.
     if name == "__main__" and os.path.split(frame.f_code.co_filename)[1] == "eng":
         return True
     if name == "__main__":
@@ -281,7 +297,7 @@ def _belongs_to_eng(frame: FrameType) -> bool:
 
 
 def short_path(path: str) -> str:
-    """Returns `path` relative to the working directory if it lies below it, else unchanged; used in messages."""
+    """Returns `path` for messages: relative to the working directory if `path` lies below it, else unchanged."""
     try:
         folder = os.path.join(os.getcwd(), "")
     except OSError:  # The working directory was deleted.

@@ -31,8 +31,8 @@ class PythonConfig:
 
     Attributes:
         source: path and original text of the file.
-        text: the text with every ``{{…}}`` replaced by a mark.
-        table: the substitution that each mark stands for.
+        text: the text with every ``{{…}}`` replaced by a placeholder.
+        table: what each placeholder stands for.
     """
 
     source: Source
@@ -46,7 +46,10 @@ class PythonConfig:
 
     @cached_property
     def tree(self) -> ast.Module:
-        """The syntax tree with marks replaced by values, except those of base values, which become names."""
+        """The syntax tree of the file, with the placeholders of ``{{…}}`` replaced by their values.
+
+        The placeholder of a ``{{_base_.key}}`` becomes a name instead, because base configs are not loaded yet.
+        """
         tree: ast.Module = _compiled(self.source, self.text, ast.PyCF_ONLY_AST)
         if self.table.items:
             tree = ast.fix_missing_locations(_MarkResolver(self.table).visit(tree))
@@ -54,7 +57,10 @@ class PythonConfig:
 
     @cached_property
     def code(self) -> types.CodeType:
-        """The compiled file. A text without marks is compiled directly, which is twice as fast as via a syntax tree."""
+        """The compiled code of the file.
+
+        A file without ``{{…}}`` is compiled directly from its text, which is twice as fast as via a syntax tree.
+        """
         if not self.table.items:
             return _code_of(self.source, self.text)
         code: types.CodeType = _compiled(self.source, self.tree)
@@ -64,7 +70,7 @@ class PythonConfig:
         """Returns True if the file inherits by `read_base`, False if by `_base_`, None if it does not inherit.
 
         Raises:
-            MixedStyleError: the file uses both.
+            MixedStyleError: the file inherits by both `read_base` and `_base_`.
         """
         names = self.code.co_names
         if BASE_KEY in names and READ_BASE in names:
@@ -95,7 +101,7 @@ class PythonConfig:
                 yield getattr(node, "value", None)
 
     def written_base(self) -> Any:
-        """Returns the literal that the file assigns to `_base_` last; None if the value is computed by an expression."""
+        """Returns the literal of the last assignment to `_base_` in the file; None if there is no such literal."""
         values = [node for node in self._assigned_bases() if node is not None]
         try:
             if values:
@@ -120,9 +126,9 @@ def _cached_code(text: str, path: str) -> types.CodeType:
 
 
 def _code_of(source: Source, text: str) -> types.CodeType:
-    """Returns the compiled file from a cache.
+    """Returns the compiled code of a config file, from a cache if the same text was compiled before.
 
-    Compiling takes most of the loading time, and the configs of a library share their base configs.
+    Compiling takes most of the loading time, and many configs of a library inherit from the same base configs.
     """
     with _syntax_errors(source):
         return _cached_code(text, source.path)
@@ -146,9 +152,9 @@ def _syntax_errors(source: Source) -> Iterator[None]:
 
 
 class _MarkResolver(ast.NodeTransformer):
-    """Replaces the marks in a syntax tree by the values of their substitutions.
+    """Replaces the placeholders of ``{{…}}`` in a syntax tree by their values.
 
-    A mark of a base value becomes a name, which the namespace resolves when the file runs.
+    The placeholder of a ``{{_base_.key}}`` becomes a name, whose value is looked up when the file runs.
     """
 
     def __init__(self, table: Substitutions) -> None:
@@ -215,9 +221,10 @@ class _MarkResolver(ast.NodeTransformer):
         return [self.visit(value)]
 
     def _parts(self, node: ast.Constant) -> list[ast.expr]:
-        """Splits a string with marks into the parts of an f-string.
+        """Splits a string that contains placeholders of ``{{…}}`` into the parts of an f-string.
 
-        Marks of known values become text; marks of base values become names that are looked up when the file runs.
+        The placeholder of a ``{{_base_.key}}`` becomes a name that is looked up when the file runs. Other placeholders
+        become text.
         """
         marked = str(node.value)
         parts: list[ast.expr] = []
@@ -237,9 +244,9 @@ class _MarkResolver(ast.NodeTransformer):
 
 
 def _warn_of_copies(config: PythonConfig) -> None:
-    """Warns that after ``a = {{_base_.m}}`` an assignment ``a.k = 1`` changes a copy, not the inherited value.
+    """Warns if a config sets ``a = {{_base_.m}}`` and later ``a.k = 1``.
 
-    MMEngine raises an error for such an assignment.
+    `a` is a copy of the inherited value `m`, so the assignment does not change `m`. MMEngine raises an error for it.
     """
     copies: dict[str, str] = {}
     for node in config.tree.body:
@@ -274,9 +281,10 @@ def run_python(config: PythonConfig, bases: Bases, *, trust: bool, lazy: bool | 
 
     Args:
         config: the config file.
-        bases: loads the base configs that it inherits from.
-        trust: whether to execute the file; False interprets it and refuses everything except data.
-        lazy: True for the `read_base` style, False for the `_base_` style, None to detect it from the file.
+        bases: loads the base configs that the file inherits from.
+        trust: whether to execute the file; False interprets the file and refuses everything except data.
+        lazy: True if the file inherits by `read_base` and imports libraries lazily, False if it inherits by
+            `_base_`; None detects the style from the file.
 
     Raises:
         ConfigSyntaxError: the file is not valid Python; the message shows file, line and a caret.

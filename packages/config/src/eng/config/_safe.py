@@ -16,7 +16,7 @@ from .errors import UnsafeConfigError
 from .lazy import is_lazy
 
 MAX_WORK = 2 * MAX_WEIGHT
-MAX_BITS = 14_000  # Python refuses to print integers of more than 4300 digits, which are about 14,000 bits.
+MAX_BITS = 14_000  # Python raises for the text of an integer of over 4300 digits, which are about 14,000 bits.
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow, ast.LShift: operator.lshift,
@@ -37,7 +37,7 @@ _CALLS: dict[str, Callable[..., Any]] = {
 _CONVERSIONS: dict[int, Callable[[Any], Any]] = {-1: lambda value: value, 115: str, 114: repr, 97: ascii}
 _CONTAINERS = {"dict", "list", "tuple", "set", "frozenset"}
 _DATA = (str, int, float, complex, bytes, bool, list, tuple, dict, set, frozenset, type(None))
-# These expressions refer to an existing value and create none, so their size is not counted.
+# These expressions return a value that exists already, so the interpreter does not count the value's size again.
 _NAMING = (ast.Constant, ast.Name, ast.Attribute, ast.Subscript)
 _WIDE = re.compile(r"\d{5,}|\*")
 
@@ -151,7 +151,11 @@ class SafeInterpreter:
         return value
 
     def value(self, node: ast.expr) -> Any:
-        """Evaluates one expression."""
+        """Evaluates one expression of the syntax tree and returns its value.
+
+        Raises:
+            UnsafeConfigError: the expression does more than create data, fails, or creates too large a value.
+        """
         method = getattr(self, f"_eval_{type(node).__name__}", None)
         if method is None:
             raise self._refuse(node, _node_name(node))
@@ -166,16 +170,17 @@ class SafeInterpreter:
             raise self._refuse(node, f"this expression ({error})", reason=False) from error
 
     def _bounded(self, node: ast.AST, value: Any) -> Any:
-        """Returns `value`; raises if it is too large, or if all values of this file together are too large."""
+        """Returns `value` unchanged; raises UnsafeConfigError if it, or all values of the file together, are too large."""
         size = weight(value)
         self._limit(node, size)
         self._spend(node, size)
         return value
 
     def _spend(self, node: ast.AST, work: int) -> None:
-        """Adds the size of values created, copied or compared to the total, and raises above `MAX_WORK`.
+        """Adds `work`, the size of the values that `node` creates, copies or compares, to the total of the file.
 
-        Without this limit, a config of a few lines could keep the machine busy for hours.
+        A total above `MAX_WORK` raises UnsafeConfigError. Without this limit, a config of a few lines could keep the
+        machine busy for hours.
         """
         self._work += work + 1
         if self._work > MAX_WORK:
@@ -368,7 +373,10 @@ class SafeInterpreter:
 
 
 def _size(op: ast.operator, left: Any, right: Any) -> float:
-    """Estimates the size of the result of an operator before it is computed, as a fraction of the allowed size."""
+    """Estimates how large the result of an operator such as ``*`` or ``**`` becomes, before it is computed.
+
+    Returns a fraction of the largest allowed size, so that above 1 the result is too large; 0 for other operators.
+    """
     if isinstance(op, ast.Mult):
         for many, count in ((left, right), (right, left)):
             if isinstance(many, (str, bytes, list, tuple)) and isinstance(count, int):
@@ -384,7 +392,10 @@ def _size(op: ast.operator, left: Any, right: Any) -> float:
 
 
 def _is_globals_update(node: ast.Call) -> bool:
-    """Whether a call is ``globals().update({…})``, as `Config.dump` writes top-level keys that are no identifiers."""
+    """Whether a call is ``globals().update({…})``.
+
+    `Config.dump` writes this call for top-level keys that cannot be Python names.
+    """
     func = node.func
     return (
         isinstance(func, ast.Attribute)

@@ -94,7 +94,7 @@ def decode(data: bytes, path: str) -> str:
 def _read(path: str, wanted_by: str | None) -> bytes:
     try:
         with io.FileIO(path) as file:
-            # For a file above the limit, one byte more than the limit is enough for the caller to refuse it.
+            # Of a file that is too large, only one byte more than the limit is read; the caller then refuses the file.
             if os.fstat(file.fileno()).st_size > SIZE_LIMIT_BYTES:
                 return file.read(SIZE_LIMIT_BYTES + 1)
             return file.readall()

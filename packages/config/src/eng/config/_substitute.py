@@ -37,16 +37,18 @@ _JSON_PART = re.compile(r'"(?:[^"\\\n]|\\.)*"|' + f"(?P<bare>{re.sub(r'[?]P<(?!q
 
 @dataclass(frozen=True)
 class Substitution:
-    """One ``{{…}}`` of a config text.
+    """One ``{{…}}`` of a config text, such as ``{{fileDirname}}``, ``{{$NAME:default}}`` or ``{{_base_.key}}``.
 
     Attributes:
-        text: the replacement inside a longer string.
-        value: the replacement if the ``{{…}}`` is the complete value; MISSING for a reference to a base config, which
-            is loaded later.
-        base: dotted key of a reference to a base config, ``{{_base_.key}}``; otherwise None.
-        env: name of the environment variable that supplied the value; None if it was unset.
-        default: value of the default after the colon; `Config.explain` shows that the variable replaced it.
-        line: 1-based line.
+        text: the text that replaces the ``{{…}}`` if it is part of a longer string.
+        value: the value that replaces the ``{{…}}`` if it is the complete config value; MISSING for a
+            ``{{_base_.key}}``, because base configs are loaded later.
+        base: the dotted key of a ``{{_base_.key}}``; None for other substitutions.
+        env: name of the environment variable that supplied the value; None if the value has another origin, such as
+            the default of an unset variable.
+        default: the value of the default in ``{{$NAME:default}}``; None without a default. If the variable was set,
+            `Config.explain` shows the default as the value that the variable replaced.
+        line: 1-based line of the ``{{…}}`` in the file.
     """
 
     text: str
@@ -59,21 +61,27 @@ class Substitution:
 
 @dataclass
 class Substitutions:
-    """All ``{{…}}`` of one config file; the number in a mark is the index into `items`."""
+    """All ``{{…}}`` of one config file.
+
+    In the text of the config each ``{{…}}`` is replaced by a placeholder, a name such as ``_EngSub0_``. The number in
+    the placeholder is the index into `items`.
+    """
 
     file: str
     items: list[Substitution] = field(default_factory=list)
     env: dict[str, str] = field(default_factory=dict)
 
     def number(self, text: str) -> int | None:
-        """Returns the number of the mark if `text` is exactly one mark, else None."""
+        """Returns the number in the placeholder if `text` is exactly one placeholder of a ``{{…}}``, else None."""
         match = MARKED.fullmatch(text)
         if match and int(match[1]) < len(self.items):
             return int(match[1])
         return None
 
     def value(self, number: int, base: Mapping[str, Any]) -> Any:
-        """Returns the value for a mark that makes up a whole value, not part of a string; copies it from a base config.
+        """Returns the value of a ``{{…}}`` that is a complete config value, not part of a longer string.
+
+        The value of a ``{{_base_.key}}`` is a copy of the value in `base`, the merged base configs.
 
         Raises:
             UndefinedVariableError: the base config has no such key.
@@ -84,7 +92,7 @@ class Substitutions:
         return copy.deepcopy(self._base_value(item, base))
 
     def fill(self, text: str, base: Mapping[str, Any]) -> str:
-        """Returns `text` with every mark replaced by the text of its substitution."""
+        """Returns `text` with every placeholder of a ``{{…}}`` replaced by the text that the ``{{…}}`` stands for."""
 
         def replacement(match: re.Match[str]) -> str:
             item = self.items[int(match[1])]
@@ -95,9 +103,9 @@ class Substitutions:
         return MARKED.sub(replacement, text)
 
     def variables(self, text: str) -> tuple[tuple[str, Any], ...]:
-        """Returns the environment variables that were substituted into `text`.
+        """Returns the environment variables whose ``{{$NAME:default}}`` stands in `text` and that were set.
 
-        Each is a pair of the variable's name and the value that `text` would have with the variable's default.
+        Each item is a pair: the variable's name, and the value that `text` would have had if the variable were unset.
         """
         numbers = [int(match[1]) for match in MARKED.finditer(text)]
         alone = self.number(text) is not None
@@ -133,9 +141,10 @@ class Substitutions:
 def substitute(
     source: Source, *, predefined: bool = True, environment: bool = True, trust: bool = True
 ) -> tuple[str, Substitutions]:
-    """Replaces every known ``{{…}}`` of a config text by a mark; returns the new text and the table of marks.
+    """Replaces every known ``{{…}}`` of a config text by a placeholder.
 
-    With ``trust=False`` environment variables are not read; their defaults are used.
+    Returns the new text, and the table of what each placeholder stands for. With ``trust=False`` environment variables
+    are not read; the default in ``{{$NAME:default}}`` is used.
 
     Raises:
         UndefinedVariableError: an environment variable is unset and has no default, or a predefined name is misspelt.
@@ -150,9 +159,9 @@ def substitute(
         if item is None:
             return match[0]
         if quoted and item.base is None:
-            item = dataclasses.replace(item, value=item.text)  # Inside quotes a number stays text.
+            item = dataclasses.replace(item, value=item.text)  # "{{$N:1}}" in quotes is the string "1".
         table.items.append(item)
-        # Line breaks inside the braces are kept after the mark, so that later lines keep their numbers.
+        # Line breaks inside the braces are moved behind the placeholder, so that later lines keep their line numbers.
         return MARK.format(len(table.items) - 1) + "\n" * match[0].count("\n")
 
     if source.extension == ".json":
@@ -166,7 +175,10 @@ def _in_quotes(match: re.Match[str]) -> bool:
 
 
 def _json_marks(text: str, mark_for: Callable[[re.Match[str], int, bool], str]) -> str:
-    """Replaces ``{{…}}`` in a JSON text; a mark outside a string is quoted, because JSON has no bare words."""
+    """Replaces each ``{{…}}`` in a JSON text by a placeholder.
+
+    A placeholder outside a string is put in quotes, because a name without quotes is not valid JSON.
+    """
 
     def part(match: re.Match[str]) -> str:
         if match["bare"] is None:
@@ -265,7 +277,13 @@ def predefined_values(path: str) -> dict[str, str]:
 
 
 def fill_values(value: Any, table: Substitutions, base: Mapping[str, Any]) -> Any:
-    """Returns a parsed JSON or YAML value with all marks in its strings replaced by their substitutions."""
+    """Returns a parsed JSON or YAML value with all placeholders of ``{{…}}`` in its strings replaced by their values.
+
+    Args:
+        value: the parsed value.
+        table: what each placeholder stands for.
+        base: the values of the base configs, for ``{{_base_.key}}``.
+    """
     if isinstance(value, str):
         number = table.number(value.strip())
         if number is None:

@@ -26,7 +26,10 @@ class Tree:
 
     @classmethod
     def around(cls, path: str) -> Tree:
-        """Returns the tree for a config file: the innermost parent folder named ``configs``, else the file's folder."""
+        """Returns the allowed folder for a config file.
+
+        This is the innermost parent folder named ``configs``, or the folder of the file if no parent has that name.
+        """
         folder = Path(path).resolve().parent
         named = [parent for parent in (folder, *folder.parents) if parent.name == CONFIG_FOLDER]
         return cls(str(named[0] if named else folder))
@@ -35,7 +38,7 @@ class Tree:
         """Checks that a base config may be read.
 
         Args:
-            name: the base config as the child config names it.
+            name: the base config as written in the child config, for messages.
             path: absolute path of the base config.
             location: path of the child config, for messages.
 

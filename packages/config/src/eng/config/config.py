@@ -160,7 +160,8 @@ class Config:
 
         Args:
             filename: path or URL. A Python file is **executed**, unless `trust` is False.
-            use_predefined_variables: whether to substitute ``{{fileDirname}}`` and its three siblings.
+            use_predefined_variables: whether to substitute ``{{fileDirname}}``, ``{{fileBasename}}``,
+            ``{{fileBasenameNoExtension}}`` and ``{{fileExtname}}``.
             import_custom_modules: whether to import the modules that ``custom_imports`` names; with ``trust=False``
                 they are never imported. The file's folder and the working directory are appended to ``sys.path``, so
                 that installed packages take precedence over modules there.
@@ -176,7 +177,7 @@ class Config:
 
         Raises:
             OSError: a file does not exist, is a directory, or has another extension.
-            ConfigFileError: a file is not a valid config; says which line.
+            ConfigFileError: a file is not a valid config; the message names the line.
             KeyError: two bases define the same key, or a key is reserved.
             TypeError: a dict is merged onto something else.
             ImportError: a module of ``custom_imports`` cannot be imported.
@@ -295,7 +296,7 @@ class Config:
 
         Raises:
             OSError: the extension is not ``.py``, ``.json``, ``.yaml`` or ``.yml``.
-            TypeError: a value cannot be written in that format; the message names its dotted key.
+            TypeError: a value cannot be written in the chosen format; the message names the dotted key of the value.
         """
         target = file if file is not None else self._filename or ".py"
         extension = Path(target).suffix or str(target)
@@ -312,10 +313,10 @@ class Config:
         return write(to_plain(self._cfg_dict, form))
 
     def merge_from_dict(self, options: Mapping[str, Any], allow_list_keys: bool = True) -> None:
-        """Merges overrides given by dotted key, as ``--cfg-options`` does. If one is invalid, the config is unchanged.
+        """Merges overrides given by dotted key, as the command-line option ``--cfg-options`` does.
 
-        If an override adds modules to ``custom_imports``, these are imported too, provided that the config was loaded
-        with ``import_custom_modules=True``.
+        If one override is invalid, none is applied. If an override sets ``custom_imports``, the modules that it names
+        are imported, provided that the config was loaded with ``import_custom_modules=True``.
 
         Args:
             options: values by dotted key, such as ``{"model.backbone.depth": 50}``.
@@ -347,17 +348,21 @@ class Config:
         self.__dict__["_cfg_dict"] = merged
 
     def explain(self, dotted_key: str) -> Explanation:
-        """Returns every assignment to a key, oldest first, with its file and line; prints as a numbered list.
+        """Returns every assignment to a key, oldest first, each with its file and line.
+
+        The returned tuple prints as a numbered list.
 
         Args:
-            dotted_key: such as ``"optim_wrapper.optimizer.lr"`` or ``"pipeline.0.type"``.
+            dotted_key: the keys from the root to the value, joined by dots, such as ``"optim_wrapper.optimizer.lr"``
+                or ``"pipeline.0.type"``.
 
         Raises:
             KeyError: the config has no such key; the message suggests similar keys.
         """
         node: Any = self._cfg_dict
         path: list[Any] = []
-        # Only a ConfigDict records where its values came from, so remember the innermost one and its depth in the path.
+        # Only a ConfigDict records who set its values; lists do not. So the loop remembers the innermost ConfigDict on
+        # the way to the value, and how many keys lead to that ConfigDict.
         owner, owner_depth = self._cfg_dict, 0
         for part in dotted_key.split("."):
             key = int(part) if isinstance(node, (list, tuple)) and part.lstrip("-").isdigit() else part
@@ -376,7 +381,7 @@ class Config:
         return self._filename if key is None else self._cfg_dict.__where__(key)
 
     def to_dict(self, keep_imported: bool = False) -> dict[str, Any]:
-        """Returns the config as nested plain dicts; a lazily imported object becomes its dotted name.
+        """Returns the config in plain dicts at every level; a lazily imported object becomes its dotted name, a string.
 
         Args:
             keep_imported: whether to include the names that the config file imported.

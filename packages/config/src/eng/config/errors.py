@@ -62,7 +62,7 @@ class ConfigFileError(ConfigError, ValueError):
 
     Attributes:
         file: path of the file.
-        line: 1-based line of the mistake; None if it is not in one line.
+        line: 1-based line of the mistake; None if the mistake does not belong to a single line.
     """
 
     def __init__(self, message: str, file: str | None = None, line: int | None = None) -> None:
@@ -131,7 +131,7 @@ class UndefinedVariableError(ConfigFileError, KeyError):
 
 
 class BaseFileNotFoundError(ConfigError, FileNotFoundError):
-    """A file named in `_base_` (or `read_base`) does not exist."""
+    """A base config that a config file names in `_base_`, or imports inside ``with read_base():``, does not exist."""
 
 
 class ConfigKeyError(ConfigError, KeyError):
@@ -152,8 +152,8 @@ class MergeTypeError(ConfigError, TypeError):
     """A mapping cannot be merged into a value that is not a mapping.
 
     Attributes:
-        path: keys from the root to the mapping.
-        reason: the message without the path.
+        path: keys from the root of the config to the mapping.
+        reason: the error message without these keys.
     """
 
     def __init__(self, reason: str, path: tuple[Any, ...] = ()) -> None:

@@ -17,7 +17,11 @@ _HOLD: ContextVar[bool] = ContextVar("eng_config_hold_lazy", default=False)
 
 @contextmanager
 def hold_lazy() -> Iterator[None]:
-    """Inside this block, reading a lazy value of a config returns the stand-in; outside, the imported object."""
+    """Delays lazy imports while a config file runs.
+
+    Inside the ``with`` block, reading a lazily imported value of a config returns a stand-in. After the block, reading
+    the value imports and returns the real object.
+    """
     token = _HOLD.set(True)
     try:
         yield
@@ -31,7 +35,7 @@ def is_held() -> bool:
 
 
 class Lazy:
-    """Base class of the stand-ins `LazyObject` and `LazyAttr`, whose real value is not imported yet.
+    """Base class of the stand-ins for objects that a config file imports lazily, that is, not while the file runs.
 
     While a config file runs, any use of the value (``if X``, ``X == 1``, ``f"{X}"``, ``X + 1``, ``isinstance``, …)
     raises `LazyCallError`, because the result for the stand-in would be wrong.
@@ -134,7 +138,8 @@ class LazyObject(Lazy):
     """Stand-in for a module, or for a name imported from a module.
 
     Args:
-        module: dotted module name; a list for several statements ``import a.b`` with the same root package.
+        module: dotted module name; a list if several statements, such as ``import a.b`` and ``import a.c``, bind the
+            same name ``a``.
         imported: the name imported from the module; None for the module itself.
         location: ``"file.py, line 3"`` of the import statement, for messages.
 
@@ -226,10 +231,10 @@ class LazyAttr(Lazy):
         return f"{self.source.dotted}.{self.name}"
 
     def build(self) -> Any:
-        """Imports the source and returns its attribute.
+        """Imports the module or object that has the attribute, and returns the attribute.
 
         Raises:
-            ImportError: the source cannot be imported or has no such attribute.
+            ImportError: the module or object cannot be imported or has no such attribute.
         """
         source = self.source.build()
         try:
