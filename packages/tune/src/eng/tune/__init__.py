@@ -52,7 +52,7 @@ __all__ = [
     "sweep",
 ]
 
-# These names are imported at their first use, because their modules import torch. The controller process of a sweep
+# Functions in modules that import torch; each is imported when it is first used. The controller process of a sweep
 # does not need torch and starts faster without it.
 _WITH_TORCH = {
     "BatchSearch": "_batch",

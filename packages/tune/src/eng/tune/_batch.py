@@ -32,9 +32,9 @@ class BatchSearch:
 
     Args:
         largest: largest micro-batch, in samples, that fits in memory.
-        batch_size: recommended batch size; with ``accumulative_counts`` it keeps the effective batch size.
-        accumulative_counts: number of micro-batches per optimizer update (gradient accumulation).
-        effective: samples per optimizer update, unchanged from the config.
+        batch_size: recommended micro-batch, in samples; ``batch_size * accumulative_counts`` equals ``effective``.
+        accumulative_counts: recommended number of micro-batches per optimizer update (gradient accumulation).
+        effective: samples per optimizer update (effective batch size), as the config sets it.
         tries: the tried micro-batches, each with its peak memory in bytes; None if memory ran out.
         limit: available memory in bytes.
         note: advice if the new batch size changes the learning rate by ``auto_scale_lr``; otherwise empty.
@@ -50,7 +50,7 @@ class BatchSearch:
 
     @property
     def options(self) -> dict[str, int]:
-        """The recommended settings by dotted key of the config."""
+        """The recommended values of the config's batch size and gradient accumulation, by dotted key of the config."""
         return {
             "train_dataloader.batch_size": self.batch_size,
             "optim_wrapper.accumulative_counts": self.accumulative_counts,
@@ -97,20 +97,20 @@ def find_batch_size(run: Any, *, memory: int | str | None = None, largest: int |
 def search_largest(
     peak_of: Callable[[int], int | None], start: int, limit: int, largest: int | None, max_tries: int = MAX_TRIES
 ) -> list[tuple[int, int | None]]:
-    """Tries batch sizes until the largest one that fits is known, or one fits that uses at least 90 % of the limit.
+    """Tries batch sizes until the largest one that fits in memory is known, or one uses at least 90 % of the memory.
 
-    The next batch size is extrapolated linearly from the measured peaks. If memory ran out, the search bisects between
-    the largest batch that fits and the smallest that does not.
+    The next batch size is extrapolated linearly from the measured memory peaks. If that is impossible because memory
+    ran out, the next batch size is the middle between the largest one that fits and the smallest one that does not.
 
     Args:
         peak_of: returns the peak memory in bytes for a batch size; None if memory ran out.
         start: first batch size.
         limit: available memory in bytes.
         largest: largest batch size; None for no bound.
-        max_tries: largest number of tries.
+        max_tries: largest number of batch sizes to try.
 
     Returns:
-        The tried batch sizes in order, each with its peak memory.
+        The tried batch sizes in order, each with its peak memory in bytes; None if memory ran out.
     """
     tries: dict[int, int | None] = {}
     batch = max(min(start, largest or start), 1)
@@ -124,7 +124,13 @@ def search_largest(
 
 
 def _next_batch(tries: dict[int, int | None], limit: int, largest: int | None) -> int | None:
-    """Returns the next batch size to try; None if the search is finished."""
+    """Returns the next batch size to try; None if the search is finished.
+
+    Args:
+        tries: peak memory in bytes of each batch size tried so far; None if memory ran out.
+        limit: available memory in bytes.
+        largest: largest batch size; None for no bound.
+    """
     fitting = sorted(batch for batch, peak in tries.items() if _fits(peak, limit))
     failing = sorted(batch for batch, peak in tries.items() if not _fits(peak, limit))
     if not fitting:
@@ -135,7 +141,8 @@ def _next_batch(tries: dict[int, int | None], limit: int, largest: int | None) -
         return None
     guess = _on_line(tries, limit)
     if not failing:
-        # Without a guess after two tries, both used the same memory, so take a larger step.
+        # There is no guess after the first try, or if a larger batch did not need more memory than a smaller one. In
+        # the second case the next batch size grows by a larger factor.
         factor = 2 if len(fitting) == 1 else 8
         guess = low * factor if guess is None else min(guess, low * 16)
         return min(max(guess, low + 1), largest or guess + 1)
@@ -148,10 +155,10 @@ def _next_batch(tries: dict[int, int | None], limit: int, largest: int | None) -
 
 
 def _on_line(tries: dict[int, int | None], limit: int) -> int | None:
-    """Extrapolates the batch size that would use 97 % of the limit.
+    """Extrapolates the batch size that would use 97 % of the available memory `limit`.
 
-    Uses the line through the two measurements whose peaks are closest to the limit; None without two, or if memory does
-    not grow with the batch size.
+    The straight line through the two measurements whose memory peaks are closest to `limit` is used. With fewer than
+    two measurements, or if memory does not grow with the batch size, the result is None.
     """
     measured = sorted((abs(peak - limit), batch, peak) for batch, peak in tries.items() if peak is not None)
     if len(measured) < 2:
@@ -168,11 +175,13 @@ def _fits(peak: int | None, limit: int | None) -> bool:
 
 
 def split_evenly(effective: int, largest: int) -> tuple[int, int]:
-    """Returns the largest allowed micro-batch that divides the effective batch, and the number of micro-batches.
+    """Divides an effective batch into equal micro-batches: returns the size of a micro-batch and their number.
+
+    The micro-batch is as large as `largest` allows.
 
     Args:
         effective: samples per optimizer update.
-        largest: largest allowed micro-batch.
+        largest: largest allowed micro-batch, in samples.
 
     Examples:
         >>> split_evenly(64, 20), split_evenly(64, 100)
@@ -195,7 +204,10 @@ def parse_bytes(text: int | str) -> int:
 
 
 class _PeakMemory:
-    """Measures the peak memory of an accelerator, or of this process on the CPU, since the last call of `start`."""
+    """Measures the peak of the memory in use since the last call of `start`.
+
+    On an accelerator this is the memory that torch's allocator reserves, on the CPU the resident memory of the process.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -203,7 +215,7 @@ class _PeakMemory:
             raise TuneError("the peak of memory on the CPU is read from /proc, which this system does not have")
 
     def limit(self) -> int:
-        """Returns the memory in bytes that a training may use: free memory and memory that torch has reserved."""
+        """Returns the bytes that a training may use: free device memory plus the memory that torch already reserves."""
         if self._device.type == "cpu":
             raise TuneError("on the CPU a search for the batch size needs a limit: --memory 2GB")
         memory = memory_info(self._device)
@@ -216,7 +228,8 @@ class _PeakMemory:
     def start(self) -> None:
         """Resets the measured peak to the memory in use now."""
         if self._device.type == "cpu":
-            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # "5" resets VmHWM, the peak of Linux.
+            # Writing "5" resets VmHWM, in which Linux records the peak of the resident memory.
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
         else:
             reset_peak_memory(self._device)
 
@@ -232,7 +245,7 @@ class _PeakMemory:
 
 
 def _peak_of(rehearsal: Rehearsal, batch: int, peak: _PeakMemory) -> int | None:
-    """Returns the peak memory in bytes of two training steps with a batch size; None if memory ran out."""
+    """Runs two optimizer updates with a batch size and returns their peak memory in bytes; None if memory ran out."""
     release_memory()
     peak.start()
     try:
@@ -251,7 +264,7 @@ def _peak_of(rehearsal: Rehearsal, batch: int, peak: _PeakMemory) -> int | None:
 
 
 def _two_steps(rehearsal: Rehearsal, batch: int) -> None:
-    """Runs two optimizer updates: the first one creates the optimizer state, the second one has it in memory."""
+    """Runs two optimizer updates, so that the peak includes the optimizer state, which the first update creates."""
     model, wrapper = rehearsal.own_parts
     data = batches(rehearsal.loader(batch_size=batch, num_workers=0))
     model.train()

@@ -108,14 +108,14 @@ def _rate_key(name: str) -> str:
 
 
 def _tell(cfg: Any, common: dict[str, Any], data: dict[str, Any], lines: list[str], options: dict[str, Any]) -> None:
-    """Prints the result of a search; with ``--out`` also writes the config with the new settings.
+    """Prints the result of a search; with ``--out`` also writes a copy of the config that has the recommended settings.
 
     Args:
         cfg: the config that was searched.
         common: the command-line options that all three commands share.
         data: the result for ``--json``.
         lines: the result as lines of text.
-        options: the new settings by dotted key.
+        options: the recommended settings by dotted key of the config.
     """
     if common["as_json"]:
         click.echo(json.dumps({**data, "options": options}))

@@ -27,7 +27,7 @@ _MAX_RESTARTS = 3
 
 
 class Stopped(BaseException):
-    """Raised in the controller when it receives SIGINT or SIGTERM.
+    """Raised in the controller, the process that runs a sweep, when it receives SIGINT or SIGTERM.
 
     Args:
         number: number of the signal.
@@ -40,16 +40,16 @@ class Stopped(BaseException):
 
 @dataclass
 class Controller:
-    """Runs the trials of a sweep until the search has no further points.
+    """Trains a config with one parameter combination after another until the search proposes no further combination.
 
     Args:
         folder: folder of the sweep; this process must hold its controller lock.
         definition: settings of the sweep.
-        searcher: chooses the points of the search space.
+        searcher: proposes the parameter combinations (points of the search space).
         executor: starts the training processes.
-        max_failures: the sweep ends if more trials than this fail; None for no limit.
+        max_failures: the sweep ends with an error if more trials than this fail; None for no limit.
         on_trial: called with every finished trial.
-        retry_failed: whether to restart runs that failed under an earlier controller.
+        retry_failed: whether to restart runs that failed before this controller process started.
     """
 
     folder: Path
@@ -98,7 +98,7 @@ class Controller:
                     self._jobs[run] = job
 
     def _advance(self) -> bool:
-        """Checks all running jobs once, starts new ones on free capacity, and returns whether jobs are running."""
+        """Collects the runs that have ended, starts new runs on free capacity, and returns whether runs are working."""
         for run, job in list(self._jobs.items()):
             status = job.status()
             if status is not None:
@@ -113,7 +113,11 @@ class Controller:
         return bool(self._jobs)
 
     def _note_end(self, run: Run, status: int) -> None:
-        """Handles the end of a run's process: a run without a result is restarted up to three times, then failed."""
+        """Handles the end of a run's process.
+
+        A run that has stored no result is restarted up to three times; then its result is ``"failed"``. Status 3 means
+        that another process is training the run, so that the run is not restarted.
+        """
         if run.result is not None or status == 3:
             return
         self._restarts[run] = self._restarts.get(run, 0) + 1
@@ -156,10 +160,10 @@ class Controller:
             yield from (run for run in trial.runs if run.result is None)
 
     def _make(self, point: Point) -> Trial:
-        """Creates the folders of a trial and writes the point into them.
+        """Creates a trial for a point of the search space: one folder per run, each with the parameters of the trial.
 
-        The folder of the first run is written last. Its existence therefore means that the trial is complete, even if
-        the controller is killed in between.
+        The folder of the first run is written last. If it exists, the folders of all runs exist, even if the controller
+        was killed while it wrote them.
         """
         trial = self.definition.trial(self.folder, point.number, point.params)
         for fold, run in reversed(list(enumerate(trial.runs))):
@@ -172,9 +176,9 @@ class Controller:
 
 
 def _raise_fatal(trial: Trial) -> None:
-    """Ends the sweep if a run failed for a reason that makes every trial fail.
+    """Raises an error if a run of the trial failed for a reason that makes every other trial fail as well.
 
-    The results of such runs are deleted, so that they run again after the config is corrected.
+    The results of such runs are deleted first, so that the runs start again after the user has corrected the config.
 
     Raises:
         MissingMetricError: the validation of the config does not compute the metric of the sweep.

@@ -29,12 +29,12 @@ class Definition:
         metric: name of the validation metric to optimize.
         mode: ``"max"`` or ``"min"``.
         space: the values or distribution of each varied config key (an axis of the search space).
-        search: how points of the search space are chosen.
+        search: how the values of each trial are chosen from ``space``: a grid, at random or by Optuna.
         objective: whether the ``"best"`` or the ``"last"`` validation of a run counts.
         seed: seed of the search, also used by runs whose config has no seed.
         folds: number of cross-validation folds, one run each; 0 for a single run without folds.
         fold_keys: config keys that are set to the number of the fold.
-        owner: unique name of this sweep in a storage that several sweeps share.
+        owner: unique name of this sweep in an Optuna storage that several sweeps share.
     """
 
     source: str
@@ -64,12 +64,12 @@ class Definition:
         return cls(**settings)
 
     def trial(self, folder: Path, number: int, params: Mapping[str, Any]) -> Trial:
-        """Returns the trial with a number and its parameter values; nothing is written.
+        """Returns the object for a trial: its number, its parameter values and its runs; no file is written.
 
         Args:
             folder: folder of the sweep.
             number: number of the trial.
-            params: value of each axis by config key.
+            params: the value of each varied config key in this trial.
         """
         trial_folder = folder / "trials" / f"{number:04d}"
         runs = [Run(trial_folder / f"fold_{fold}") for fold in range(self.folds)] if self.folds else [Run(trial_folder)]
@@ -79,8 +79,8 @@ class Definition:
 def open_definition(folder: Path) -> Definition:
     """Reads the settings of a sweep from its folder.
 
-    The folder of the original config is appended to ``sys.path``, because ``custom_imports`` of the config may name
-    modules in that folder.
+    The folder of the config from which the sweep was started is appended to ``sys.path``, because ``custom_imports`` of
+    the config may name modules in this folder.
 
     Raises:
         SweepError: the folder contains no sweep.
@@ -96,7 +96,7 @@ def open_definition(folder: Path) -> Definition:
 
 
 def write_definition(folder: Path, definition: Definition, config: Any) -> Definition:
-    """Stores the settings and the config of a new sweep, or checks them against the sweep that is in the folder.
+    """Stores the settings and the config of a new sweep; if the folder contains a sweep, checks that both are the same.
 
     Args:
         folder: folder of the sweep; this process must hold its controller lock.
@@ -104,14 +104,15 @@ def write_definition(folder: Path, definition: Definition, config: Any) -> Defin
         config: the config of the trials.
 
     Returns:
-        The stored settings, with the requested number of trials.
+        The settings that are now in the folder; the number of trials may differ from an earlier call.
 
     Raises:
         SweepError: the folder contains a different sweep; the message lists the differences.
     """
     saved = read_json(folder / DEFINITION)
     known = None if saved is None else _from_file(folder / DEFINITION, saved)
-    # A sweep without trials failed at its start, for example because of a wrong --storage. It can be overwritten.
+    # If the folder contains a sweep without trials, that sweep failed at its start, for example because of a wrong
+    # --storage. Its settings are overwritten.
     if known is None or not trials_in(folder, known):
         owner = f"{socket.gethostname()}:{folder.resolve()}"
         definition = replace(_with_study(definition, folder.resolve().name), owner=owner)
@@ -134,10 +135,10 @@ def write_definition(folder: Path, definition: Definition, config: Any) -> Defin
 
 
 def _from_file(path: Path, data: Any) -> Definition:
-    """Converts the content of a sweep's file to its settings.
+    """Converts the JSON content of the file that stores the settings of a sweep to a `Definition`.
 
     Raises:
-        SweepError: the content is not that of a sweep.
+        SweepError: the content lacks settings of a sweep.
     """
     try:
         return Definition.from_json(data)
@@ -146,7 +147,11 @@ def _from_file(path: Path, data: Any) -> Definition:
 
 
 def _with_study(definition: Definition, name: str | None) -> Definition:
-    """Sets the study name of an Optuna search that has none, so that the name stays valid if the folder is moved."""
+    """Sets the name of the Optuna study to `name` if the settings of an Optuna search leave the name open.
+
+    The name is stored because its default, the name of the sweep's folder, would change if the folder were renamed.
+    Other searches are returned unchanged.
+    """
     search = definition.search
     if not isinstance(search, OptunaSearch) or search.study is not None:
         return definition
@@ -154,7 +159,10 @@ def _with_study(definition: Definition, name: str | None) -> Definition:
 
 
 def _config_differences(folder: Path, config: Any) -> list[str]:
-    """Returns the settings in which a config differs from the copy in the sweep's folder; both are compared as text."""
+    """Returns one line for each setting in which a config differs from the copy that the sweep's folder contains.
+
+    The values are compared as text, and at most `_MOST_SHOWN` differences are listed.
+    """
     from eng.config import Config
 
     earlier, scratch = folder / CONFIG, folder / f".compared_{CONFIG}"
@@ -195,16 +203,17 @@ def _leaves(cfg: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def _differences(known: Definition, wanted: Definition, *, has_results: bool) -> list[str]:
     old, new = known.to_json(), wanted.to_json()
     for data in (old, new):
-        if not has_results:  # Without results these settings may change, since they do not influence a training.
+        if not has_results:  # These settings select results and do not influence a training, so they may still change.
             for name in ("metric", "mode", "objective"):
                 data.pop(name)
         data.update({f"search.{name}": value for name, value in data.pop("search").items()})
         data.pop("search.num_trials", None)  # A sweep may be continued with more trials.
         data.pop("source")
-    # The axes are compared as lists, because their order determines the numbers of the points of a grid.
+    # The varied keys are compared in their order, because the order determines which values trial N of a grid has.
     for data, definition in ((old, known), (new, wanted)):
         data["space"] = [(key, _comparable(axis)) for key, axis in definition.space.items()]
-    # Searches of different types have different settings; only common ones are compared, among them `search.type`.
+    # A grid, a random and an Optuna search have different settings. Only settings that both have are compared; as
+    # `search.type` is one of them, a change of the search is found.
     changed = [key for key in old if key in new and old[key] != new[key]]
     for data, definition in ((old, known), (new, wanted)):
         data["space"] = ", ".join(f"{key}={described(axis)}" for key, axis in definition.space.items())
@@ -212,15 +221,16 @@ def _differences(known: Definition, wanted: Definition, *, has_results: bool) ->
 
 
 def _comparable(axis: Distribution) -> Any:
-    """Returns an object that is equal for axes with the same values.
+    """Returns an object that is equal for two axes (varied config keys) if they allow the same values.
 
-    The values of a choice are compared as JSON, which distinguishes 1, 1.0, True and "1"; ranges from 0 and 0.0 are equal.
+    The values of a `Choice` are compared as JSON text, which distinguishes 1, 1.0, True and "1". Ranges are compared as
+    numbers, so that a range from 0 equals one from 0.0.
     """
     return json.dumps(axis.values) if isinstance(axis, Choice) else axis
 
 
 def trials_in(folder: Path, definition: Definition) -> dict[int, Trial]:
-    """Returns the trials of a sweep that have been started, by number."""
+    """Returns the trials whose folders the sweep has created so far, by number of the trial."""
     trials = {}
     for trial_folder in sorted((folder / "trials").glob("[0-9]*")):
         number = int(trial_folder.name)

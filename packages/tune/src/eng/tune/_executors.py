@@ -23,13 +23,13 @@ _ANSWER_S = 5.0
 
 
 class Job(Protocol):
-    """A run that was started."""
+    """Handle of a started run, which tells whether the run is still working and can end the run."""
 
     def status(self) -> int | None:
         """Returns None while the run is working, afterwards its exit status."""
 
     def stop(self) -> None:
-        """Ends the run, unless it can continue without the controller."""
+        """Ends the run, unless the run can continue after the controller process has ended, as on a cluster."""
 
 
 class Executor(Protocol):
@@ -41,11 +41,14 @@ class Executor(Protocol):
         """Starts the training of a run."""
 
     def attach(self, run: Run) -> Job | None:
-        """Returns the job by which an earlier controller is still training the run; None if there is none."""
+        """Returns a handle if a run that an earlier controller process started is still working; otherwise None."""
 
 
 class _Occupied:
-    """The job of a run that a process of an earlier controller is still training."""
+    """Handle of a run that an earlier controller started and whose process is still working.
+
+    The exit status of such a process cannot be read, so `status` is 0 as soon as no process holds the run's lock.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -58,6 +61,8 @@ class _Occupied:
 
 
 class _Process:
+    """Handle of a run that works in a child process; `give_back` is called once when the process has ended."""
+
     def __init__(self, process: subprocess.Popen[bytes], give_back: Callable[[], None]) -> None:
         self._process = process
         self._give_back: Callable[[], None] | None = give_back
@@ -82,12 +87,12 @@ class _Process:
 
 
 class LocalExecutor:
-    """Starts runs as processes of this machine.
+    """Starts the runs of a sweep as processes on this machine.
 
     Args:
         jobs: number of runs at a time.
-        devices: numbers of the accelerators, distributed evenly over the runs; a run sees only its own. None (default)
-            makes all accelerators visible to every run.
+        devices: indices of the accelerators to use, distributed evenly over the runs; each run sees only its own
+            accelerators. None (default) makes all accelerators visible to every run.
         env: additional environment variables of the runs.
 
     Raises:
@@ -122,11 +127,11 @@ class LocalExecutor:
         return job
 
     def attach(self, run: Run) -> Job | None:
-        """Returns a job for a process that an earlier controller started and that is still training the run."""
+        """Returns a handle if a process of an earlier controller is still training the run; otherwise None."""
         return _Occupied(run) if run.is_occupied() else None
 
     def close(self, timeout_s: float = 30.0) -> None:
-        """Asks all processes to save a checkpoint and exit; kills those that take longer than `timeout_s`."""
+        """Asks the processes of all runs to save a checkpoint and exit; kills those that need more than `timeout_s`."""
         for job in self._processes:
             job.stop()
         end = time.monotonic() + timeout_s
@@ -174,7 +179,7 @@ class SubmititExecutor:
         return _Submitted(job, run)
 
     def attach(self, run: Run) -> Job | None:
-        """Returns the unfinished job that an earlier controller submitted for the run; None if there is none."""
+        """Returns a handle of the job that an earlier controller submitted for the run; None if no such job is open."""
         data = read_json(run.folder / _JOB)
         if data is None:
             return None
@@ -182,7 +187,7 @@ class SubmititExecutor:
         return submitted if submitted.status() is None else None
 
     def close(self) -> None:
-        """Does nothing: the jobs continue, and the next controller attaches to them."""
+        """Does nothing: the submitted jobs continue on the cluster, and the next controller finds them by `attach`."""
 
 
 class _Submitted:
@@ -192,12 +197,12 @@ class _Submitted:
     def status(self) -> int | None:
         """Returns None while the job is queued or running, afterwards its exit status.
 
-        submitit reports a local job of an earlier controller as done while it is running, so the run's lock is checked
-        too.
+        For a local job that another process submitted, submitit reports that the job is done although it is running.
+        Therefore the job also counts as running while a process holds the run's lock.
         """
         if not self._job.done() or self._run.is_occupied():
             return None
-        # The job was killed without a result, for which submitit would wait 15 s.
+        # Without this file the job was killed before it wrote a result; submitit would wait 15 s for the file.
         if not self._job.paths.result_pickle.exists():
             return 1
         return int(self._job.result()) if self._job.exception() is None else 1
@@ -235,20 +240,20 @@ class RayExecutor:
         self._task = ray.remote(**settings)(run_command)
 
     def start(self, run: Run) -> Job:
-        """Submits a task, which starts the run's process on a node that Ray chooses."""
+        """Submits a Ray task, which starts the process of the run on a node that Ray chooses."""
         return _Task(self._ray, self._task.remote(str(run.folder), str(Path.cwd())))
 
     def attach(self, run: Run) -> Job | None:
-        """Returns a job for a process that an earlier controller started and that is still training the run."""
+        """Returns a handle if a process of an earlier controller is still training the run; otherwise None."""
         return _Occupied(run) if run.is_occupied() else None
 
     def close(self) -> None:
-        """Disconnects from the cluster; Ray ends the tasks, and the next controller resumes their runs."""
+        """Disconnects from the cluster. Ray then ends the tasks; the next controller resumes the runs."""
         self._ray.shutdown()
 
 
 def _check_address(address: str) -> None:
-    """Checks that a server answers at an address HOST:PORT, because Ray itself would try to connect for minutes.
+    """Checks that a server answers at an address HOST:PORT; without this check Ray would try to connect for minutes.
 
     Raises:
         SweepError: no server answers.

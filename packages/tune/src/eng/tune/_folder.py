@@ -31,7 +31,7 @@ _CONTROLLER_LOCK = ".controller.lock"
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Writes plain data as JSON, atomically.
+    """Writes plain data (dicts, lists, numbers, strings) as JSON: a reader sees the old or the new file, never a part.
 
     Raises:
         OSError: the file cannot be written, for example because the disk is full; the error names the file.
@@ -44,7 +44,7 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def write_config(path: Path, config: Any) -> None:
-    """Writes a config atomically; the suffix of the path selects the format."""
+    """Writes a config in the format that the suffix of `path` selects; a reader never sees a part of the file."""
     scratch = path.with_name(f".new_{path.name}")
     config.dump(str(scratch))
     scratch.replace(path)
@@ -65,7 +65,7 @@ def read_json(path: Path) -> Any:
 
 
 def damaged(path: Path, error: Exception) -> SweepError:
-    """Returns the error for a file of a sweep whose content is invalid."""
+    """Returns the exception to raise if a file in the folder of a sweep has invalid content; `error` is the reason."""
     return SweepError(
         f"{path} is damaged, or written by another version ({type(error).__name__}: {error}); remove it to run what it "
         "belongs to again"
@@ -94,7 +94,8 @@ def exclusive(path: Path) -> Iterator[bool]:
         try:
             yield True
         finally:
-            # Forked dataloader workers share the lock, so closing the file alone would not release it.
+            # Forked dataloader workers inherit the open file and with it the lock, so closing the file in this process
+            # would not release the lock.
             fcntl.flock(file, fcntl.LOCK_UN)
     finally:
         os.close(file)
@@ -102,7 +103,7 @@ def exclusive(path: Path) -> Iterator[bool]:
 
 @contextmanager
 def controlling(folder: Path) -> Iterator[None]:
-    """Creates the folder of a sweep and holds its controller lock, so that a sweep has only one controller.
+    """Creates the folder of a sweep and holds its lock file, so that only one process at a time runs the sweep.
 
     Raises:
         SweepError: the folder cannot be created, or another controller holds its lock.
@@ -124,9 +125,9 @@ class Result:
     """The result of a run.
 
     Args:
-        state: ``"complete"``, ``"pruned"`` or ``"failed"``.
-        value: value of the objective; None if the run failed.
-        values: the metric of every validation, in order.
+        state: ``"complete"``, ``"pruned"`` (ended early by a pruner of Optuna) or ``"failed"``.
+        value: value of the metric that the sweep optimizes; None if the run failed.
+        values: value of this metric in every validation, in order.
         metrics: all metrics of the validation that ``value`` is from.
         error: reason for the failure, in one line; None without a failure.
         is_fatal: whether every other trial would fail for the same reason.
@@ -142,7 +143,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Run:
-    """One training of a trial, which has its own folder.
+    """One training of a trial; with cross-validation a trial has one run per fold. Each run has its own folder.
 
     Args:
         folder: work directory of the run.
@@ -163,7 +164,7 @@ class Run:
 
     @property
     def params(self) -> dict[str, Any]:
-        """The values of the sweep's axes in this run, by config key."""
+        """The values that the varied config keys of the sweep have in this run, by config key."""
         return self._mapping("params")
 
     def _mapping(self, name: str) -> dict[str, Any]:
@@ -174,15 +175,15 @@ class Run:
 
     @property
     def point(self) -> dict[str, Any]:
-        """The data stored in the run's folder when it was created: number, parameters, and data of the search."""
+        """The data that `write` stored in the run's folder: number and parameters of the trial, data of the search."""
         point: dict[str, Any] = read_json(self.folder / _TRIAL)
         return point
 
     def write(self, data: Mapping[str, Any]) -> None:
-        """Creates the folder of the run and stores what the run is.
+        """Creates the folder of the run and stores the number and the parameters of its trial.
 
-        An existing result is deleted unless it belongs to the same data. It can belong to something else if the folder
-        was removed during a training, which then still wrote its result.
+        A result that is already in the folder is deleted unless it belongs to the same parameters. Such a result can
+        exist if the user removed the folder during a training, which then still wrote its result.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.point != json.loads(json.dumps(data)):
@@ -238,7 +239,10 @@ class Trial:
 
     @property
     def state(self) -> str:
-        """State of the trial: ``"failed"`` or ``"pruned"`` if a run is, ``"complete"`` if all runs are, else ``"open"``."""
+        """State of the trial: ``"failed"`` or ``"pruned"`` if one of its runs is, ``"complete"`` if all its runs are.
+
+        Otherwise, while runs have no result yet, the state is ``"open"``.
+        """
         results = [run.result for run in self.runs]
         states = [result.state for result in results if result is not None]
         for state in ("failed", "pruned"):
@@ -248,7 +252,7 @@ class Trial:
 
     @property
     def value(self) -> float | None:
-        """Mean of the objective over the runs; None if a run has no value."""
+        """Mean, over the runs of the trial, of the metric that the sweep optimizes; None if a run has no value."""
         results = [run.result for run in self.runs]
         values = [result.value for result in results if result is not None and result.value is not None]
         return math.fsum(values) / len(values) if len(values) == len(self.runs) else None

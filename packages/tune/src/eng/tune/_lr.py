@@ -21,7 +21,9 @@ _DIVERGED = 4.0
 _FACTOR = 3.0
 _WORSE = 2
 _LEARNED = 0.05  # A training that lowers the loss by less than this share of the first loss has learned nothing.
-_WIDTH = 0.7  # Standard deviation of the smoothing, in natural logarithms of the rate; 0.7 is a factor of 2.
+# Standard deviation of the normal distribution that smooths losses over learning rates, in natural logarithms of the
+# learning rate; 0.7 is a factor of 2.
+_WIDTH = 0.7
 _RESOLUTION = 0.05
 _LOWEST_SHARE = 1e-4  # Losses below this share of the largest loss count as equal.
 
@@ -35,9 +37,10 @@ class LrSearch:
         losses: smoothed training losses at these rates; the range test stops when the loss diverges.
         trials: pairs of a learning rate and the held-out loss after a short training with it; infinite if the training
             diverged.
-        suggestion: the learning rate with the lowest loss of the short trainings, smoothed over neighbouring rates.
+        suggestion: the learning rate with the lowest loss after the short trainings; the losses are smoothed over
+            neighbouring learning rates.
         current: the learning rate in the config.
-        suggestions: the suggested rate of each optimizer by name; a single optimizer has the name ``""``.
+        suggestions: the suggested learning rate of each optimizer by name; a single optimizer has the name ``""``.
     """
 
     lrs: list[float]
@@ -129,11 +132,14 @@ def find_lr(
 
 
 def start_rate(lrs: Sequence[float], losses: Sequence[float]) -> float:
-    """Returns the geometric mean of the rate with the steepest descent of the loss and the rate with the lowest loss.
+    """Returns the learning rate for the first short training, given the losses of a range test.
+
+    The result is the geometric mean of two learning rates: that at which the loss falls fastest, and that with the
+    lowest loss.
 
     Args:
-        lrs: learning rates of a range test.
-        losses: smoothed losses at these rates.
+        lrs: learning rates of the range test.
+        losses: smoothed training losses at these learning rates.
     """
     lowest = min(range(len(losses)), key=losses.__getitem__)
     slopes = [losses[index + 1] - losses[index] for index in range(lowest)] or [0.0]
@@ -142,13 +148,14 @@ def start_rate(lrs: Sequence[float], losses: Sequence[float]) -> float:
 
 
 def choose(trials: Sequence[tuple[float, float]], first: float) -> float:
-    """Returns the learning rate at the minimum of the losses, smoothed over a factor of 2 in the rate.
+    """Returns the learning rate at which the losses of the short trainings, smoothed over learning rates, are lowest.
 
-    Smoothing reduces the influence of a training with a low loss by chance, and keeps a distance to rates that diverge.
-    The logarithms of the losses are smoothed, or the losses themselves if one of them is negative.
+    The smoothing covers a factor of 2 in the learning rate. It reduces the influence of a training whose loss is low by
+    chance, and keeps a distance to learning rates at which the training diverges. The logarithms of the losses are
+    smoothed, or the losses themselves if one of them is negative.
 
     Args:
-        trials: pairs of a rate and a loss, by rising rate.
+        trials: pairs of a learning rate and the loss after its training, sorted by learning rate.
         first: loss before the training; a training with a higher final loss counts as if it ended with this loss.
 
     Raises:
@@ -168,7 +175,7 @@ def choose(trials: Sequence[tuple[float, float]], first: float) -> float:
 
 
 def _on_segments(positions: Sequence[float], values: Sequence[float], point: float) -> float:
-    """Interpolates linearly between the values at the two positions around `point`."""
+    """Returns the value at `point` of the curve that connects the points (position, value) by straight lines."""
     right = min(max(bisect.bisect_left(positions, point), 1), len(positions) - 1)
     left = right - 1
     if right < 1 or positions[right] == positions[left]:
@@ -178,7 +185,7 @@ def _on_segments(positions: Sequence[float], values: Sequence[float], point: flo
 
 
 def _smoothed(points: Sequence[float], curve: Sequence[float], centre: float) -> float:
-    """Returns the mean of a curve, weighted by a normal distribution around `centre`."""
+    """Returns the mean of the values `curve` at the positions `points`, with Gaussian weights around `centre`."""
     weights = [math.exp(-0.5 * ((point - centre) / _WIDTH) ** 2) for point in points]
     return math.fsum(weight * value for weight, value in zip(weights, curve, strict=True)) / math.fsum(weights)
 
@@ -186,21 +193,23 @@ def _smoothed(points: Sequence[float], curve: Sequence[float], centre: float) ->
 def search(
     train: Callable[[float], float], start: float, low: float, high: float, most: int, first: float
 ) -> list[tuple[float, float]]:
-    """Trains with rates that differ by factors of 3 until two higher and two lower rates are worse than the best one.
+    """Runs short trainings with different learning rates, to find the range in which the loss falls most.
 
-    Two more trainings follow with rates between the best one and its neighbours. A training that lowers the loss by less
-    than 5 % counts as diverged, because with far too high rates the loss often stays at the value of random guessing.
+    From `start` on, the learning rate is multiplied or divided by 3 until the best learning rate has two higher and two
+    lower ones with worse losses. Two more trainings follow with learning rates between the best one and its neighbours.
+    A training that lowers the loss by less than 5 % counts as diverged, because with a far too high learning rate the
+    loss often stays at the value of random guessing.
 
     Args:
         train: trains with a learning rate and returns the final loss.
         start: first learning rate.
-        low: lowest learning rate.
-        high: highest learning rate.
+        low: lowest learning rate to try.
+        high: highest learning rate to try.
         most: largest number of trainings, without the final two.
         first: loss before the training.
 
     Returns:
-        Pairs of a learning rate and its loss, by rising rate.
+        Pairs of a learning rate and the loss after its training, sorted by learning rate.
     """
     trials = [(start, train(start))]
 
@@ -211,7 +220,7 @@ def search(
     while len(trials) < most:
         best = min(range(len(trials)), key=lambda index: rank(trials[index]))
         has_learned = math.isfinite(rank(trials[best]))
-        if not has_learned:  # No rate has worked yet, so extend the range on both sides of the start.
+        if not has_learned:  # No training has lowered the loss yet: try learning rates on both sides of `start`.
             best = next(index for index, (rate, _) in enumerate(trials) if rate == start)
         above, below = len(trials) - 1 - best, best
         up, down = trials[-1][0] * _FACTOR, trials[0][0] / _FACTOR
@@ -230,6 +239,8 @@ def search(
 
 
 def _range_test(rehearsal: Rehearsal, low: float, high: float, count: int) -> tuple[list[float], list[float]]:
+    # Runs `count` steps with learning rates that rise from `low` to `high`, until the smoothed loss rises clearly above
+    # its minimum; returns the learning rates and the smoothed losses.
     model, wrapper = rehearsal.fresh_parts()
     data = batches(rehearsal.loader())
     lrs: list[float] = []
@@ -255,9 +266,10 @@ def _range_test(rehearsal: Rehearsal, low: float, high: float, count: int) -> tu
 
 
 def _short_training(rehearsal: Rehearsal, rate: float, count: int) -> float:
-    """Trains copies of model and optimizer with one learning rate; returns the loss on held-out samples.
+    """Trains copies of model and optimizer for `count` steps with a learning rate, and returns the held-out loss.
 
-    Without held-out samples, the mean training loss of the last quarter of the steps is returned.
+    If no samples can be held out, the mean training loss of the last quarter of the steps is returned; if the training
+    diverges, infinity.
     """
     model, wrapper = rehearsal.fresh_parts()
     training, held_out = rehearsal.divided_loaders() if _has_plain_loss(model, wrapper) else (rehearsal.loader(), None)
@@ -274,7 +286,10 @@ def _short_training(rehearsal: Rehearsal, rate: float, count: int) -> float:
 
 
 def _has_plain_loss(model: Any, wrapper: Any) -> bool:
-    """Whether the model uses `BaseModel.train_step` and one optimizer, so ``forward(mode="loss")`` gives the loss."""
+    """Whether ``forward(mode="loss")`` computes the loss on which the model trains, as `_held_out_loss` requires.
+
+    This holds for models that use `BaseModel.train_step` and a single optimizer.
+    """
     from eng.model import BaseModel
 
     return getattr(type(model), "train_step", None) is BaseModel.train_step and not hasattr(wrapper, "items")
@@ -293,21 +308,21 @@ def _held_out_loss(model: Any, loader: Any) -> float:
 
 
 def _step(model: Any, wrapper: Any, data: Any, rate: float) -> float:
-    """Runs one optimizer update with a learning rate; returns the loss before the update."""
+    """Runs one optimizer update with a learning rate; returns the mean loss of its micro-batches, before the update."""
     _set_rate(wrapper, rate)
     losses = []
     for _ in range(max(getattr(part, "accumulative_counts", 1) for part in _parts(wrapper).values())):
         model.train()
         variables = model.train_step(next(data), optim_wrapper=wrapper)
         loss = variables.get("loss")
-        if loss is None:  # A model with several optimizers returns one loss for each.
+        if loss is None:  # A model with several optimizers returns one loss for each optimizer; use their sum.
             loss = sum(value for name, value in variables.items() if "loss" in name)
         losses.append(float(torch.as_tensor(loss)))
     return math.fsum(losses) / len(losses)
 
 
 def _parts(wrapper: Any) -> dict[str, Any]:
-    """Returns the optimizer wrappers by name; a single one has the name ``""``."""
+    """Returns the optimizer wrappers of a model by name; a single optimizer wrapper has the name ``""``."""
     return dict(wrapper.items()) if hasattr(wrapper, "items") else {"": wrapper}
 
 
@@ -317,7 +332,11 @@ def _rates(wrapper: Any) -> dict[str, float]:
 
 
 def _set_rate(wrapper: Any, rate: float) -> None:
-    """Sets the learning rate; parameter groups keep the ratio of their initial rate to that of the first optimizer."""
+    """Sets the learning rate of all parameter groups.
+
+    The first optimizer gets `rate`. A group whose initial learning rate is a multiple of that of the first optimizer
+    gets the same multiple of `rate`.
+    """
     first = next(iter(_rates(wrapper).values()))
     for part in _parts(wrapper).values():
         for group in part.optimizer.param_groups:

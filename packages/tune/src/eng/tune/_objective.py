@@ -13,15 +13,15 @@ from .errors import MissingMetricError
 
 
 class ObjectiveHook(Hook):
-    """Records a metric after every validation, and ends the training early if a pruner decides so.
+    """Records the metric that a sweep optimizes after every validation, and ends trainings that a pruner gives up.
 
     Args:
         metric: name of the metric.
-        report: called with the number of the validation and the value; returns True to end the training. None
-            (default) never ends it.
+        report: called with the number of the validation (from 1) and the value of the metric; returns True to end the
+            training early. With None (default) no training ends early.
 
     Attributes:
-        values: the metric of every validation.
+        values: value of the metric in every validation.
         metrics: all metrics of the same validations.
         pruned: whether the training was ended early.
     """
@@ -48,7 +48,7 @@ class ObjectiveHook(Hook):
                 f"no validation gives the metric {self.metric!r}{near_names(self.metric, metrics or {})}"
             )
         assert metrics is not None
-        # A resumed run may repeat the validation of its last iteration; replace the recorded value.
+        # A resumed run may repeat the validation after which its checkpoint was written; replace the recorded value.
         if self._iterations and self._iterations[-1] == runner.iter:
             for values in (self.values, self.metrics, self._iterations):
                 values.pop()
@@ -57,7 +57,7 @@ class ObjectiveHook(Hook):
         self._iterations.append(runner.iter)
         if self._report is not None:
             with warnings.catch_warnings():
-                # After a resume Optuna warns that the value of this step was reported before.
+                # After a resume Optuna warns if the interrupted run already reported a value for the same validation.
                 warnings.simplefilter("ignore")
                 self.pruned = self._report(len(self.values), self.values[-1])
             if self.pruned:
@@ -65,7 +65,7 @@ class ObjectiveHook(Hook):
                 runner.logger.info("Training stops early: the pruner ends it at %s = %s", self.metric, self.values[-1])
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the metrics recorded so far, which a checkpoint stores."""
+        """Returns the metrics recorded so far, so that checkpoints store them and a resumed run keeps them."""
         return {
             "values": self.values, "metrics": self.metrics, "iterations": self._iterations, "pruned": self.pruned,
             "metric": self.metric,

@@ -42,14 +42,14 @@ def import_optuna() -> Any:
 
 
 class FileLock:
-    """File lock of an Optuna journal, which the operating system releases when its process ends.
+    """File lock of an Optuna journal, which the operating system releases when the process that holds the lock ends.
 
-    It replaces Optuna's own locks, which remain if their process is killed. Acquiring it also removes an incomplete last
-    line of a killed process, which would make the journal unreadable.
+    Optuna's own locks remain if the process that holds them is killed, so this class replaces them. Acquiring the lock
+    also removes an incomplete last line, which a killed process may have left and which makes the journal unreadable.
 
     Args:
         path: path of the journal.
-        timeout_s: seconds to wait for another process.
+        timeout_s: seconds to wait if another process holds the lock.
     """
 
     def __init__(self, path: str, timeout_s: float = _LOCK_TIMEOUT_S) -> None:
@@ -163,17 +163,18 @@ def load_trial(storage_url: str, study_name: str, number: int) -> tuple[optuna.S
 
 
 class OptunaSearcher:
-    """Lets a sampler of Optuna choose the points of a sweep.
+    """Lets a sampler of Optuna choose the parameter values of each trial of a sweep.
 
-    For each point a new sampler is created, whose seed depends on the seed of the sweep and the number of earlier
-    points; a restarted controller therefore draws the same point as a killed one. If a controller is killed after it
-    created a trial and before it stored its name in that trial, the trial is marked as failed.
+    For each trial a new sampler is created, whose seed depends on the seed of the sweep and the number of earlier
+    trials. A restarted controller process therefore draws the same values as one that was killed. If a controller is
+    killed after it created a trial in Optuna and before it stored the name of its sweep in this trial, the next
+    controller marks the trial as failed.
 
     Args:
         search: settings of the search.
         space: values or distribution of each axis.
         folder: folder of the sweep.
-        owner: unique name of this sweep in the storage.
+        owner: unique name of this sweep in the storage, which other sweeps may share.
         seed: seed of the sweep.
         mode: ``"max"`` or ``"min"``.
 
@@ -204,7 +205,8 @@ class OptunaSearcher:
                 pruner=build_pruner(search),
             )
         self._is_exhausted = False
-        self._study.stop = self._note_exhausted  # A sampler without further points, such as GridSampler, calls it.
+        # A sampler that has no further values to propose, such as GridSampler, calls `stop` of the study.
+        self._study.stop = self._note_exhausted
         if self._study.direction.name.lower() != direction:
             raise SweepError(f"the study {self.study_name} of {self.url} does not {direction}; use another --study")
 
@@ -212,9 +214,12 @@ class OptunaSearcher:
         self._is_exhausted = True
 
     def recover(self, trials: Mapping[int, Trial]) -> list[Point]:
-        """Returns the points that a killed controller of this sweep drew without creating a trial folder.
+        """Returns the points of Optuna trials for which a killed controller of this sweep created no folder yet.
 
-        Trials that a killed controller created without storing its name are marked as failed.
+        Optuna trials in which a killed controller had not stored the name of its sweep are marked as failed.
+
+        Args:
+            trials: the trials in the sweep's folder, by number.
 
         Raises:
             StorageError: the storage lacks trials that the sweep's folder has.
@@ -239,7 +244,7 @@ class OptunaSearcher:
         return points
 
     def next_point(self, trials: Mapping[int, Trial]) -> Point | None:
-        """Returns the next point; None if the study has the requested number of trials."""
+        """Returns the parameter values of the next trial; None if the study has the requested number of trials."""
         with telling_storage_errors(self.url):
             every = self._study.get_trials(deepcopy=False)
             mine = [trial for trial in every if trial.user_attrs.get(_OWNER)]
@@ -253,7 +258,8 @@ class OptunaSearcher:
             drawn.set_user_attr(_OWNER, self._owner)
             owned = [trial for trial in self._study.get_trials(deepcopy=False) if trial.user_attrs.get(_OWNER)]
             earlier = [trial for trial in owned if trial.number < drawn.number]
-            if len(earlier) >= self._search.num_trials:  # Meanwhile another controller drew the last trial.
+            # Another sweep that shares the storage may have drawn the last trial meanwhile; then give this one up.
+            if len(earlier) >= self._search.num_trials:
                 drawn.set_user_attr(_OWNER, "")
                 self._study.tell(drawn.number, state=self._optuna.trial.TrialState.FAIL)
                 return None
@@ -340,7 +346,10 @@ def check_search(search: OptunaSearch, space: Mapping[str, Distribution]) -> Non
 
 
 def distribution_of(axis: Distribution) -> Any:
-    """Returns the Optuna distribution for an axis; for a choice that of the value's index, as Optuna cannot store lists."""
+    """Returns the Optuna distribution for an axis, which is a varied config key with its values.
+
+    For a `Choice` the distribution draws the index of the value, because Optuna cannot store values such as lists.
+    """
     distributions = import_optuna().distributions
     if isinstance(axis, Choice):
         return distributions.CategoricalDistribution(range(len(axis.values)))
@@ -351,7 +360,9 @@ def distribution_of(axis: Distribution) -> Any:
 
 
 def build_sampler(search: OptunaSearch, seed: str) -> Any:
-    """Creates the Optuna sampler of a search; if it accepts a seed and has none, the seed is derived from a text.
+    """Creates the Optuna sampler of a search.
+
+    If the sampler accepts a seed and the search sets none, a seed is derived from the text `seed`.
 
     Raises:
         SweepError: Optuna has no sampler of this name, or the sampler does not accept its arguments.

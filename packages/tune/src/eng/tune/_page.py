@@ -46,7 +46,7 @@ def render_sweep(name: str, definition: Definition, ranked: Sequence[Trial], imp
 
 
 def _coordinates(definition: Definition, trials: Sequence[Trial]) -> str:
-    """Returns the SVG plot with one vertical line per axis and one path per complete trial."""
+    """Returns a parallel-coordinates plot as SVG: a vertical line per varied config key, a path per complete trial."""
     if not trials:
         return "<p>No trial is complete.</p>"
     keys = list(definition.space)
@@ -85,7 +85,10 @@ _Axis = tuple[Callable[[Any], float], list[tuple[str, float]]]
 
 
 def _axis(axis: Distribution, values: Sequence[Any]) -> _Axis:
-    """Returns a function from a value to its position on the axis (0 to 1), and the labels with their positions."""
+    """Returns the function that maps a value to its position on a vertical line (0 to 1), and the labels of the line.
+
+    Each label is given with its position.
+    """
     if isinstance(axis, Choice):
         names = [shown(value) for value in axis.values]
         last = max(len(names) - 1, 1)

@@ -26,11 +26,13 @@ _MOST_HELD_OUT = 20  # Largest number of held-out batches.
 
 
 class Rehearsal:
-    """Model, optimizer and dataloaders with which a search for a setting can train.
+    """Model, optimizer and dataloaders of a run for trial trainings, which must not change the run itself.
+
+    The searches for the learning rate, the batch size and the number of workers use it.
 
     Args:
-        runner: the run.
-        is_ours: whether the runner was created for the search, so that its model need not be copied.
+        runner: the Runner of the run.
+        is_ours: whether the Runner was created only for the search, so that trainings may change its model.
 
     Raises:
         TuneError: the run has no training data or no optimizer.
@@ -60,16 +62,16 @@ class Rehearsal:
 
     @property
     def wrapper(self) -> Any:
-        """The optimizer wrapper; callers must not change it."""
+        """The optimizer wrapper of the run; callers must not change it."""
         return self._wrapper
 
     @property
     def own_parts(self) -> tuple[Any, Any]:
-        """The model and optimizer wrapper of this rehearsal, which training steps change."""
+        """The model and the optimizer wrapper that callers may train; each call returns the same objects."""
         return self._model, self._wrapper
 
     def fresh_parts(self) -> tuple[Any, Any]:
-        """Returns new copies of the model and the optimizer wrapper, in the state of the run."""
+        """Returns new copies of the run's model and optimizer wrapper, with the current weights and optimizer state."""
         return _copied(self._model, self._wrapper)
 
     @property
@@ -86,10 +88,10 @@ class Rehearsal:
         return size
 
     def loader(self, **changes: Any) -> Any:
-        """Creates a dataloader of the training data that shares no sampler with the run.
+        """Creates a dataloader of the run's training data with its own sampler, so that the run's sampler stays unused.
 
         Args:
-            **changes: arguments of the dataloader that differ from those of the run, such as ``batch_size``.
+            **changes: arguments of the dataloader that replace those of the run, such as ``batch_size``.
         """
         setting = self._loader_setting()
         if isinstance(setting, Mapping):
@@ -103,10 +105,11 @@ class Rehearsal:
         return _rebuild_loader(setting, changes)
 
     def divided_loaders(self) -> tuple[Any, Any | None]:
-        """Creates a dataloader of four fifths of the training samples, and one of the remaining, held-out samples.
+        """Creates a dataloader for training and one of held-out samples, on which the loss is measured afterwards.
 
-        The first one has all samples and the second one is None if the data cannot be divided: a stream, fewer than
-        five batches, or a sampler that does more than shuffle.
+        A fifth of the training samples is held out, at most 20 batches. If the data cannot be divided (a stream, fewer
+        than five batches, or a sampler that does more than shuffle), the first dataloader has all samples and the
+        second one is None.
         """
         size = self._divisible_length()
         if size is None or size < 5 * self.batch_size:
@@ -117,7 +120,10 @@ class Rehearsal:
         return training, self.loader(sampler=sorted(order[:count]), num_workers=0)
 
     def _divisible_length(self) -> int | None:
-        """Returns the number of training samples; None for a stream, or if the sampler does more than shuffle."""
+        """Returns the number of training samples; None if samples cannot be held out.
+
+        This is the case for a stream, and for a sampler or batch sampler that does more than shuffle.
+        """
         from torch.utils.data import IterableDataset, RandomSampler, SequentialSampler
 
         setting = self._loader_setting()
@@ -141,7 +147,7 @@ class Rehearsal:
 
 
 class _Shuffled(torch.utils.data.Sampler[int]):
-    """Sampler of the given samples, in a different random order in each epoch."""
+    """Sampler that draws only the samples with the given indices, in a different random order in each epoch."""
 
     def __init__(self, indices: list[int]) -> None:
         self._indices = indices
@@ -181,11 +187,13 @@ def batches(loader: Any) -> Iterator[Any]:
 
 @contextmanager
 def rehearse(run: Any) -> Iterator[Rehearsal]:
-    """Yields a `Rehearsal` of a run; afterwards random generators, logs and files are as they were before.
+    """Yields a `Rehearsal`, with which a caller can train without a trace in the run.
+
+    After the ``with`` block, random generators, logs and files are as they were before it.
 
     Args:
-        run: a Runner, whose model is copied; or a config or its path, from which a Runner is built in a temporary
-            folder.
+        run: a Runner, whose model is copied; or a config or the path of a config, from which a Runner is built in a
+            temporary folder.
 
     Raises:
         TuneError: the run has several processes, or no training data or optimizer.
@@ -220,7 +228,11 @@ def _build_runner(folder: str, config: Any) -> Any:
 
 
 def _copied(model: Any, wrapper: Any) -> tuple[Any, Any]:
-    """Copies a model together with its optimizer wrapper; the copied wrapper logs to a message hub that is discarded."""
+    """Copies a model together with its optimizer wrapper.
+
+    The copied wrapper logs to a new message hub (the store of a run's logged values), which nobody reads, so that the
+    values of trial trainings do not appear in the logs of the run.
+    """
     from eng.logging import MessageHub
 
     memo: dict[int, Any] = {}
@@ -233,7 +245,7 @@ def _copied(model: Any, wrapper: Any) -> tuple[Any, Any]:
 
 
 def _rebuild_loader(loader: Any, changes: Mapping[str, Any]) -> Any:
-    """Creates a torch DataLoader with changed settings and copies of the dataset and the sampler."""
+    """Creates a DataLoader like `loader` with copies of dataset and sampler; `changes` replaces arguments."""
     from torch.utils.data import DataLoader, IterableDataset
 
     if not isinstance(loader, DataLoader):
@@ -250,14 +262,14 @@ def _rebuild_loader(loader: Any, changes: Mapping[str, Any]) -> Any:
 
 @contextmanager
 def _without_trace(runner: Any) -> Iterator[None]:
-    """Restores random generators, message hub and log handlers of a run at the end of the ``with`` block."""
+    """Restores random generators, message hub (logged values) and log handlers of a run after the ``with`` block."""
     hub = runner.message_hub
     saved = copy.deepcopy(hub.state_dict())
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     loggers = [runner.logger, logging.getLogger("eng")]
     handlers = [list(logger.handlers) for logger in loggers]
-    # Some messages are written directly to the handlers' files, which logging.disable does not prevent.
+    # eng writes some messages directly to the files of the log handlers, which logging.disable does not prevent.
     for logger in loggers:
         logger.handlers.clear()
     try:
@@ -288,7 +300,7 @@ def _restore_generators() -> Iterator[None]:
 
 
 def release_memory() -> None:
-    """Frees unused memory: collects garbage, empties torch's cache on the device and the C heap of glibc."""
+    """Gives unused memory back to the system: Python garbage, torch's cache on the device, and the C heap of glibc."""
     gc.collect()
     empty_cache()
     import ctypes

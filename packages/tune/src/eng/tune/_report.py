@@ -55,9 +55,11 @@ class SweepReport:
 
     @property
     def importance(self) -> dict[str, float]:
-        """For each axis, the share (0 to 1) of the objective's variance that it explains by itself.
+        """For each varied config key, the share (0 to 1) of the variance of the sweep's metric that the key explains.
 
-        Values of a range are divided into four groups with equally many trials. An axis with a single value has 0.
+        The trials are grouped by the value of the key, and the variance between the groups is divided by the total
+        variance. Values of a range are divided into four groups with equally many trials. A key with a single value
+        has 0.
         """
         complete = [trial for trial in self.trials.values() if trial.state == "complete" and trial.value is not None]
         values = [float(trial.value) for trial in complete if trial.value is not None]
@@ -66,7 +68,7 @@ class SweepReport:
         }
 
     def best_config(self) -> Any:
-        """Returns the config of the best trial, without ``work_dir``.
+        """Returns the config of the best trial, without ``work_dir``, so that a new training gets a folder of its own.
 
         Raises:
             SweepError: no trial is complete.
@@ -92,7 +94,9 @@ class SweepReport:
         return target
 
     def write_page(self, path: str | Path | None = None) -> Path:
-        """Writes an HTML page with parallel coordinates, importance of the axes and a table; returns its path.
+        """Writes an HTML page with the results of the sweep and returns the path of the page.
+
+        The page has a parallel-coordinates plot, the importance of each varied config key and a table of the trials.
 
         Args:
             path: path of the page. Default: ``sweep.html`` in the folder of the sweep.
@@ -129,11 +133,13 @@ def load_sweep(folder: str | Path) -> SweepReport:
 
 
 def explained_share(params: Sequence[Any], values: Sequence[float]) -> float:
-    """Returns the share of the variance of ``values`` between groups with equal ``params`` (the correlation ratio).
+    """Returns the share (0 to 1) of the variance of ``values`` that one parameter explains (the correlation ratio).
+
+    The trials are grouped by the parameter; the result is the variance between groups divided by the total variance.
 
     Args:
-        params: the parameter of each trial; more than four different numbers are divided into four groups.
-        values: the objective of each trial.
+        params: value of the parameter in each trial; more than four different numbers are divided into four groups.
+        values: value of the optimized metric in each trial.
     """
     if len(values) < 2:
         return 0.0

@@ -14,12 +14,14 @@ __all__ = ["Grid", "OptunaSearch", "Point", "RandomSearch", "Search", "Searcher"
 
 @dataclass(frozen=True)
 class Grid:
-    """Search over all combinations of the values of the axes, which must be lists."""
+    """Search that tries every combination of the values of the varied config keys; the values must be lists."""
 
 
 @dataclass(frozen=True)
 class RandomSearch:
-    """Search over random points, each determined by the seed of the sweep and the number of the trial.
+    """Search that draws the parameter values of each trial at random.
+
+    The values of a trial depend only on the seed of the sweep and the number of the trial, so they can be repeated.
 
     Args:
         num_trials: number of trials.
@@ -30,10 +32,10 @@ class RandomSearch:
 
 @dataclass(frozen=True)
 class OptunaSearch:
-    """Search in which a sampler of Optuna chooses each point from the results of earlier trials.
+    """Search in which a sampler of Optuna chooses the parameter values of each trial from earlier results.
 
     Args:
-        num_trials: number of trials, together for all controllers that share the storage.
+        num_trials: number of trials, in total for all sweeps that share the storage.
         sampler: name of a class in ``optuna.samplers``. ``"TPESampler"`` by default.
         sampler_args: arguments of the sampler.
         pruner: name of a class in ``optuna.pruners`` that may end runs early. None (default) ends no run.
@@ -56,12 +58,12 @@ Search: TypeAlias = Grid | RandomSearch | OptunaSearch
 
 @dataclass(frozen=True)
 class Point:
-    """A point of the search space for the next trial.
+    """The parameter values that a search has chosen for a new trial.
 
     Args:
         number: number of the trial.
-        params: value of each axis by config key.
-        extra: data of the search that is stored in the trial's folder.
+        params: value of each varied config key.
+        extra: data of the search that is stored in the trial's folder, such as the number of the trial in Optuna.
     """
 
     number: int
@@ -70,16 +72,16 @@ class Point:
 
 
 class Searcher(Protocol):
-    """Chooses the points of a sweep, possibly from the results of earlier trials."""
+    """Interface of the objects that choose the parameter values of each trial, possibly from earlier results."""
 
     def recover(self, trials: Mapping[int, Trial]) -> list[Point]:
-        """Returns the points that a killed controller drew without creating a trial folder."""
+        """Returns the points that a killed controller drew, but for which it had not created a trial folder yet."""
 
     def next_point(self, trials: Mapping[int, Trial]) -> Point | None:
-        """Returns the next point; None if the search is finished."""
+        """Returns the parameter values for the next trial; None if the search is finished."""
 
     def tell(self, trial: Trial) -> None:
-        """Reports the state and value of a finished trial to the search; may be called twice for the same trial."""
+        """Tells the search the result of a finished trial; a restarted controller may tell the same trial again."""
 
 
 def check_num_trials(num_trials: int) -> None:

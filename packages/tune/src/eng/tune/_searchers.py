@@ -19,7 +19,7 @@ __all__ = ["searcher_of"]
 
 @dataclass(frozen=True)
 class _Listed:
-    """Base class of searches in which the number of a trial determines its point."""
+    """Base class of grid and random search, in which the number of a trial alone determines its parameter values."""
 
     num_trials: int
 
@@ -45,7 +45,8 @@ class _GridSearcher(_Listed):
 
     def params(self, number: int) -> dict[str, Any]:
         values = {}
-        for key in reversed(list(self.space)):  # The last axis changes with every trial, the first one most rarely.
+        # Like the digits of a number: the last config key changes with every trial, the first one most rarely.
+        for key in reversed(list(self.space)):
             number, index = divmod(number, len(self.space[key].values))
             values[key] = self.space[key].values[index]
         return {key: values[key] for key in self.space}
@@ -64,13 +65,13 @@ class _RandomSearcher(_Listed):
 def searcher_of(
     search: Search, space: Mapping[str, Distribution], *, folder: Path, owner: str, seed: int, mode: str
 ) -> Searcher:
-    """Creates the object that chooses the points of a sweep.
+    """Creates the object that chooses the parameter values of each trial of a sweep.
 
     Args:
         search: settings of the search.
-        space: values or distribution of each axis.
+        space: values or distribution of each varied config key (axis).
         folder: folder of the sweep.
-        owner: unique name of this sweep in a storage that several sweeps share.
+        owner: unique name of this sweep in an Optuna storage that several sweeps share.
         seed: seed of the sweep.
         mode: ``"max"`` or ``"min"``.
 
@@ -88,6 +89,7 @@ def searcher_of(
     if isinstance(search, RandomSearch):
         check_num_trials(search.num_trials)
         return _RandomSearcher(search.num_trials, space, seed)
-    from ._optuna import OptunaSearcher  # The module needs fcntl, which Windows lacks, so only Optuna imports it.
+    # `_optuna` needs the module fcntl, which Windows lacks, so it is imported for Optuna searches only.
+    from ._optuna import OptunaSearcher
 
     return OptunaSearcher(search, space, folder=folder, owner=owner, seed=seed, mode=mode)

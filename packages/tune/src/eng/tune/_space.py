@@ -31,10 +31,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Choice:
-    """An axis whose value is one of a list.
+    """An axis (varied config key) of a sweep whose value is chosen from a list.
 
     Args:
-        values: the values, plain data; at least one.
+        values: at least one value; numbers, strings, None, lists and dicts of them.
 
     Raises:
         SpaceError: the list is empty.
@@ -55,7 +55,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Float:
-    """An axis whose value is a float in a range.
+    """An axis (varied config key) of a sweep whose value is a float in a range.
 
     Args:
         low: smallest value.
@@ -90,7 +90,7 @@ class Float:
 
 @dataclass(frozen=True)
 class Int:
-    """An axis whose value is an integer in a range, both ends included.
+    """An axis (varied config key) of a sweep whose value is an integer in a range, both ends included.
 
     Args:
         low: smallest value.
@@ -123,7 +123,7 @@ class Int:
 
 @dataclass(frozen=True)
 class Normal:
-    """An axis whose value is a normally distributed float; only for random search.
+    """An axis (varied config key) of a sweep whose value is a normally distributed float; only for random search.
 
     Args:
         mean: mean of the distribution.
@@ -165,7 +165,7 @@ def _shown(axis: Float | Int) -> str:
 
 
 def parse_axis(text: str) -> tuple[str, Distribution]:
-    """Parses an axis of the command line into its config key and its values or distribution.
+    """Parses a command-line argument that names a config key to vary; returns the key and its values or distribution.
 
     Args:
         text: ``KEY=VALUE,VALUE,...``, or ``KEY=`` with ``choice(A,B,...)``, ``uniform(LOW,HIGH[,STEP])``,
@@ -188,10 +188,10 @@ def parse_axis(text: str) -> tuple[str, Distribution]:
     call = _CALL.fullmatch(values)
     if call is not None and call[1] not in _FUNCTIONS:
         depths = accumulate((character == "(") - (character == ")") for character in call[2])
-        if min(depths, default=0) >= 0:  # The first bracket is closed by the last one, so the text is a single call.
+        if min(depths, default=0) >= 0:  # The last bracket closes the first: the text is one call, such as int(1,4).
             hint = near_names(call[1], _FUNCTIONS).rstrip("?")
             raise SpaceError(f"{key}: there is no distribution {call[1]}{hint}; write a text with brackets in quotes")
-        call = None  # The text is a list of strings, such as f(x),g(y).
+        call = None  # The text is not a single call but a list of strings, such as f(x),g(y).
     try:
         return key, Choice(_values(values)) if call is None else _distribution(call[1], call[2])
     except SpaceError as error:
@@ -199,10 +199,12 @@ def parse_axis(text: str) -> tuple[str, Distribution]:
 
 
 def parse_axes(texts: Iterable[str]) -> dict[str, Distribution]:
-    """Parses the axes of a command line; returns their values or distributions by config key.
+    """Parses the arguments of a command line that name config keys to vary.
+
+    The result maps each config key to its values or distribution.
 
     Args:
-        texts: the axes in the form that :func:`parse_axis` reads.
+        texts: the arguments in the form that :func:`parse_axis` reads.
 
     Raises:
         SpaceError: a text is not a valid axis, or two texts have the same key.
@@ -239,7 +241,7 @@ def _distribution(function: str, inside: str) -> Distribution:
 
 
 def _values(text: str) -> tuple[Any, ...]:
-    """Parses the values of a list like ``--cfg-options`` does: numbers, strings, lists and mappings."""
+    """Parses a comma-separated list of values as ``--cfg-options`` does: numbers, strings, lists and mappings."""
     from eng.config import DictAction
 
     parser = argparse.ArgumentParser(exit_on_error=False, add_help=False)
@@ -252,7 +254,7 @@ def _values(text: str) -> tuple[Any, ...]:
 
 
 def as_space(axes: Mapping[str, Any]) -> dict[str, Distribution]:
-    """Returns the axes by key, with lists and tuples converted to :class:`Choice`.
+    """Returns the search space of a sweep by config key, with lists and tuples of values converted to :class:`Choice`.
 
     Raises:
         SpaceError: an axis is neither a list nor a distribution, or is empty.

@@ -43,26 +43,26 @@ def sweep(
     retry_failed: bool = False,
     on_trial: Callable[[Trial], None] = lambda trial: None,
 ) -> SweepReport:
-    """Trains a config with several settings and returns the results.
+    """Trains a config once for each of several parameter combinations (trials) and returns the results.
 
-    Each trial is an ordinary run with its own folder. If the controller or a trial is killed, call this function again
-    with the same arguments: finished trials keep their results, and killed ones resume from their newest checkpoint.
+    Each trial is an ordinary run with its own folder. If this process or a trial is killed, call this function again
+    with the same arguments: finished trials keep their results, and unfinished ones resume from their last checkpoint.
 
     Args:
         config: path of a config, or an :class:`eng.config.Config`.
-        space: values by dotted key of the config: lists, or :class:`Choice`, :class:`Float`, :class:`Int`,
-            :class:`Normal`.
+        space: the values to try for each dotted key of the config: a list, or :class:`Choice`, :class:`Float`,
+            :class:`Int`, :class:`Normal`.
         metric: name of the validation metric to optimize.
         folder: folder of the sweep. Default: ``work_dirs/<name of the config>_sweep``.
         search: :class:`Grid` (default), :class:`RandomSearch` or :class:`OptunaSearch`.
         mode: ``"max"`` or ``"min"``; None (default) infers it from the metric's name.
         objective: whether the ``"best"`` (default) or the ``"last"`` validation of a run counts.
         seed: seed of the search, also used by runs whose config has no seed. 0 by default.
-        folds: number of cross-validation folds; each point is trained once per fold and the mean counts. 0 (default)
-            trains each point once.
+        folds: number of cross-validation folds: each parameter combination is trained once per fold, and the mean of
+            the metric over the folds counts. 0 (default) trains each combination once.
         fold_keys: config keys that are set to the number of the fold; default: ``fold`` of each ``KFoldDataset``.
         executor: starts the runs. Default: one run at a time on this machine.
-        max_failures: the sweep ends if more trials than this fail; None (default) for no limit.
+        max_failures: the sweep ends with an error if more trials than this fail; None (default) for no limit.
         retry_failed: whether to restart trials that failed in an earlier call. False by default. Not possible with
             Optuna, whose studies cannot change a failed trial.
         on_trial: called with every finished trial.
@@ -161,13 +161,13 @@ def mode_of(metric: str) -> str:
 
 
 def settle_seed(cfg: Any, seed: int) -> None:
-    """Sets the seed in a config without one; trials with random seeds could not be compared or repeated."""
+    """Sets the random seed in a config that sets none: trials with random seeds could not be compared or repeated."""
     if (cfg.get("randomness") or {}).get("seed") is None:
         cfg.randomness = {**(cfg.get("randomness") or {}), "seed": seed}
 
 
 def fold_keys_of(cfg: Any) -> tuple[str, ...]:
-    """Returns the config keys ``fold`` of all ``KFoldDataset`` in a config."""
+    """Returns the dotted key of the argument ``fold`` of each ``KFoldDataset`` in a config."""
     return tuple(f"{path}.fold" for path, node in _nodes(cfg) if _type_name(node) == "KFoldDataset")
 
 
@@ -177,7 +177,7 @@ def _type_name(node: Mapping[str, Any]) -> str:
 
 
 def _nodes(cfg: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yields all mappings inside a config with their dotted keys."""
+    """Yields the dotted key and the value of every mapping inside a config, such as ``model`` and ``model.head``."""
     if hasattr(cfg, "items"):  # Config does not derive from Mapping.
         if path:
             yield path, cfg
@@ -191,14 +191,16 @@ def _nodes(cfg: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def check_keys(cfg: Any, values: Mapping[str, Any]) -> None:
-    """Checks that a config has the keys of a sweep, or that its parts accept them as arguments.
+    """Checks that a config has the keys that a sweep varies.
+
+    A key that the config lacks is allowed if the class that the config builds there accepts the key as an argument.
 
     Args:
         cfg: the config.
-        values: an example value for each key.
+        values: an example value for each key that the sweep varies.
 
     Raises:
-        SpaceError: a key does not exist and is not accepted; the message lists similar keys.
+        SpaceError: a key neither exists nor is an argument of a class; the message lists similar keys.
     """
     known = set(dotted(cfg))
     _check_roots(cfg, values, known)
@@ -243,7 +245,7 @@ def _check_roots(cfg: Any, keys: Iterable[str], known: set[str]) -> None:
 
 
 def _near_roots(key: str, known: set[str]) -> str:
-    """Returns the end of an error message that suggests keys which end with this key or are spelled like it."""
+    """Returns the end of an error message that suggests known keys: those that end with `key`, or similar spellings."""
     same_end = sorted(name for name in known if name.endswith(f".{key}"))
     if same_end:
         return f"; did you mean {' or '.join(same_end[:3])}?"
@@ -251,7 +253,7 @@ def _near_roots(key: str, known: set[str]) -> str:
 
 
 def _near_keys(key: str, known: set[str]) -> str:
-    """Returns the end of an error message that suggests keys spelled like this key, or keys of the same mapping."""
+    """Returns the end of an error message that suggests known keys: similar spellings, or keys of the same mapping."""
     hint = near_names(key, sorted(known), all_if_none=False)
     parent = key.rpartition(".")[0]
     neighbours = [name for name in sorted(known) if name.rpartition(".")[0] == parent]

@@ -103,7 +103,7 @@ def run(
         click.echo(f"trial {trial.number:04d} failed: {trial.error}", err=True)
     if failed:
         click.echo(f"Logs: {sweep_folder}/trials/NUMBER/{'fold_K/' if options['folds'] else ''}trial.log.", err=True)
-        if options["num_optuna"] is None:  # Optuna cannot change a failed trial of a study.
+        if options["num_optuna"] is None:  # Not for Optuna, in whose studies a failed trial cannot be restarted.
             click.echo("After the cause is mended, the same command with --retry-failed starts them again.", err=True)
     if report.best is not None:
         click.echo(f"Best: trial {report.best.number:04d}, {metric} = {report.best.value:.6g}")

@@ -8,7 +8,10 @@ from typing import Any
 
 
 def near_names(name: str, names: Iterable[str], *, all_if_none: bool = True) -> str:
-    """Returns the end of an error message that suggests names spelled like ``name``; all names if there are none."""
+    """Returns the end of an error message that suggests those of `names` that are spelled like `name`.
+
+    If no name is similar, all names are listed, unless `all_if_none` is False.
+    """
     known = list(dict.fromkeys(names))
     matches = difflib.get_close_matches(name, known, n=3)
     if matches:
@@ -17,7 +20,7 @@ def near_names(name: str, names: Iterable[str], *, all_if_none: bool = True) -> 
 
 
 def short_names(keys: Sequence[str]) -> list[str]:
-    """Shortens dotted keys to the fewest last parts that keep them distinct: ``optimizer.lr`` becomes ``lr``."""
+    """Shortens dotted keys to as few of their last parts as keep the keys distinct: ``optimizer.lr`` becomes ``lr``."""
     names = []
     for key in keys:
         parts = key.split(".")
@@ -29,5 +32,5 @@ def short_names(keys: Sequence[str]) -> list[str]:
 
 
 def shown(value: Any) -> str:
-    """Formats a value of an axis as text; floats with six digits."""
+    """Formats the value of a varied config key as text for tables; floats have six significant digits."""
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def main(folder: str) -> int:
-    """Trains or resumes the run in a folder and stores its result there.
+    """Trains or resumes the run of a sweep that `folder` describes, and stores its result in this folder.
 
     Args:
         folder: folder of the run.
@@ -109,10 +109,10 @@ def result_of(
     """Computes the result of a run from its validations.
 
     Args:
-        values: the metric of every validation.
+        values: value of the optimized metric in every validation.
         metrics: all metrics of the same validations.
-        definition: settings of the sweep, which say which validation counts.
-        pruned: whether the pruner ended the run.
+        definition: settings of the sweep, which say whether the best or the last validation counts.
+        pruned: whether a pruner ended the run early.
     """
     finite = [index for index, value in enumerate(values) if math.isfinite(value)]
     if not finite or (definition.objective == "last" and finite[-1] != len(values) - 1):
@@ -123,7 +123,10 @@ def result_of(
 
 
 def _reporter(run: Run, sweep_folder: Path, definition: Definition) -> Callable[[int, float], bool] | None:
-    """Returns a function that reports a metric to Optuna and returns whether to end the run; None without a pruner."""
+    """Returns the function that reports a validation's metric to Optuna; None if the sweep has no pruner.
+
+    The function returns whether the pruner wants the run to end early.
+    """
     search = definition.search
     if not isinstance(search, OptunaSearch) or search.pruner is None or definition.folds:
         return None

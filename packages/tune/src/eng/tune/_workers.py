@@ -21,9 +21,9 @@ class WorkerSearch:
     """Result of a search for the number of dataloader workers.
 
     Args:
-        num_workers: smallest number of workers with at least 95 % of the best throughput.
-        throughputs: pairs of a number of workers and the measured batches per second.
-        current: number of workers in the config.
+        num_workers: recommended number of workers: the smallest one with at least 95 % of the best throughput.
+        throughputs: pairs of a number of workers and the measured throughput in batches per second.
+        current: number of workers that the config sets.
     """
 
     num_workers: int
@@ -71,7 +71,10 @@ def fewest(throughputs: Sequence[tuple[int, float]]) -> int:
 
 
 def _throughput(loader: Any, seconds: float) -> float:
-    """Measures the batches per second of a dataloader; the first batch, which starts the workers, is not counted."""
+    """Measures how many batches per second a dataloader yields, for `seconds` seconds after its first batch.
+
+    The first batch is not counted, because the worker processes start before it.
+    """
     data = batches(loader)
     next(data)
     begin, count = time.perf_counter(), 0

@@ -14,7 +14,7 @@ class SweepError(ValueError):
 
 
 class SpaceError(SweepError):
-    """An axis of a sweep names a key that the config does not have, or has no values."""
+    """A sweep varies a key that the config does not have, or a key for which no values are given."""
 
 
 class MissingMetricError(SweepError):

@@ -21,12 +21,11 @@ _STEPS = ("train_step", "val_step", "test_step")
 
 
 def build_model(model: Mapping[str, Any]) -> Any:
-    """Builds a model from its config, so that it has the methods ``train_step``, ``val_step`` and ``test_step``.
+    """Builds a model that has the methods ``train_step``, ``val_step`` and ``test_step``, from its config.
 
     Args:
-        model: config of a model. If the class of the model has none of these methods, the built model is wrapped in a
-            :class:`SupervisedModel`, and the config may contain the SupervisedModel's arguments ``loss``, ``inputs``,
-            ``targets``, ``output`` and ``data_preprocessor``.
+        model: config of a model. For a class without these methods it may contain ``loss``, ``inputs``, ``targets``,
+            ``output`` and ``data_preprocessor``; see :class:`SupervisedModel`.
 
     Examples:
         >>> build_model(dict(type="torch.nn.Linear", in_features=2, out_features=1, loss="MSELoss")).network
@@ -38,7 +37,7 @@ def build_model(model: Mapping[str, Any]) -> Any:
         claimed = _named_arguments(cfg.get("type"))
         names = [name for name in (*OPTIONS, "data_preprocessor") if name in cfg and name not in claimed]
         if names:
-            # ConfigDict.copy returns a ConfigDict, which knows its file and line, so that a build error can name them.
+            # ConfigDict.copy keeps the class, so that a build error can name the config's file and line.
             if hasattr(cfg, "copy"):
                 cfg = cfg.copy()
             else:
@@ -48,13 +47,11 @@ def build_model(model: Mapping[str, Any]) -> Any:
 
 
 def adapt(model: Any, **options: Any) -> Any:
-    """Wraps a model without step methods in a :class:`SupervisedModel`, so that a Runner can train the model.
-
-    A model that has ``train_step``, ``val_step`` or ``test_step`` is returned unchanged.
+    """Returns a model with ``train_step``, ``val_step`` or ``test_step`` as it is, else a :class:`SupervisedModel`.
 
     Args:
         model: any module.
-        **options: arguments of :class:`SupervisedModel`, such as ``loss``.
+        **options: arguments of :class:`SupervisedModel`.
     """
     if not isinstance(model, nn.Module) or any(callable(getattr(model, step, None)) for step in _STEPS):
         if options.get("loss") is not None:
@@ -64,10 +61,7 @@ def adapt(model: Any, **options: Any) -> Any:
 
 
 def takes_options(model_type: Any) -> bool:
-    """Whether a model's config may contain :data:`OPTIONS`, the arguments of :class:`SupervisedModel` such as ``loss``.
-
-    The config may contain the options if its ``type`` is known and has neither ``train_step`` nor another step method.
-    """
+    """Whether a model's config may contain :data:`OPTIONS`: its type is known, and has none of the step methods."""
     if isinstance(model_type, str):
         if model_type.partition(".")[0] in PREFIXES:
             return True
@@ -84,5 +78,5 @@ def _named_arguments(model_type: Any) -> set[str]:
         return set()
     try:
         return set(inspect.signature(factory).parameters)
-    except (TypeError, ValueError):  # inspect finds no signature for functions written in C.
+    except (TypeError, ValueError):  # A builtin function without a signature.
         return set()

@@ -10,16 +10,13 @@ Self = TypeVar("Self", bound="VendorDevices")
 
 
 class VendorDevices:
-    """Mixin for modules with the methods ``npu()``, ``mlu()`` and ``musa()``, which work like ``nn.Module.cuda``.
-
-    A class lists this mixin before ``nn.Module`` among its base classes.
-    """
+    """Mixin with ``npu()``, ``mlu()`` and ``musa()``, which are like ``nn.Module.cuda``; listed before ``nn.Module``."""
 
     def npu(self: Self, device: Any = None) -> Self:
         """Moves the module to an Ascend NPU; needs torch_npu.
 
         Args:
-            device: index, name or ``torch.device`` of the NPU; None (default) is the current NPU.
+            device: index, name or ``torch.device``; None (default) is the current device.
         """
         return _moved(self, "npu", device)
 
@@ -46,7 +43,7 @@ def _moved(module: Self, device_type: str, device: Any) -> Self:
 
 
 def named(device_type: str, device: Any) -> torch.device:
-    """Returns the ``torch.device`` that the argument of a method such as ``Module.npu(device)`` describes.
+    """Returns the device for a method such as ``npu``.
 
     Args:
         device_type: the type of the device, such as ``"npu"``.
