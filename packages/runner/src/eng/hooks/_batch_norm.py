@@ -18,9 +18,10 @@ from eng.model._steps import free_gathered
 
 
 def spread_batches(loader: Any, count: int) -> Iterator[Any]:
-    """Returns ``count`` batches whose samples are evenly spread over a loader's dataset.
+    """Returns an iterator over ``count`` batches whose samples are evenly spread over the dataset of ``loader``.
 
-    The batches are the same on each rank, and are loaded in the calling process without workers.
+    Each rank gets the same batches. The calling process loads them itself, without worker processes. If the dataset has
+    too few samples for ``count`` batches, all its samples are read once.
 
     Raises:
         ValueError: the dataset has no length.
@@ -37,11 +38,13 @@ def spread_batches(loader: Any, count: int) -> Iterator[Any]:
 
 
 def update_bn(model: Any, batches: Iterable[Any]) -> None:
-    """Recomputes the running statistics of a model's BatchNorm layers, as the plain mean over batches.
+    """Recomputes the running mean and variance of a model's BatchNorm layers, as the plain mean over ``batches``.
+
+    A model without BatchNorm layers that track running statistics is left unchanged, and no batch is read.
 
     Args:
-        model: a model with a ``data_preprocessor`` and a forward with ``mode="tensor"``; the training mode of its modules is
-            restored afterwards.
+        model: a model with a ``data_preprocessor`` and a forward with ``mode="tensor"``. Afterwards each module is in
+            training or evaluation mode as before.
         batches: batches as the dataloader returns them.
     """
     norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]  # noqa: SLF001
@@ -66,7 +69,10 @@ def update_bn(model: Any, batches: Iterable[Any]) -> None:
 
 @contextmanager
 def _preserve_random_state() -> Iterator[None]:
-    """Restores the random number generators after the block, so that training draws the same numbers as without it."""
+    """Restores the states of Python's, numpy's and torch's random number generators after the ``with`` block.
+
+    Training then draws the same random numbers as if the block had not run.
+    """
     states = random.getstate(), np.random.get_state()  # noqa: NPY002  # Data transforms draw from numpy's global generator.
     with torch.random.fork_rng():
         try:

@@ -18,17 +18,19 @@ AUTO = "auto"
 
 
 class Best:
-    """Scores and files of the best checkpoints, by metric.
+    """The best score of each followed validation metric, and the path of the checkpoint that reached the score.
 
     Args:
-        metrics: names of the metrics; ``["auto"]`` follows the first metric of the first validation.
-        rule: ``"greater"`` or ``"less"``, one for all metrics or one for each; None infers it from the names.
-        greater_keys: names of metrics that are better when greater; None uses the built-in names.
-        less_keys: names of metrics that are better when less; None uses the built-in names.
-        reader: reads numbers out of a validation's metrics.
+        metrics: names of the metrics to follow; ``["auto"]`` follows the first metric of the first validation.
+        rule: ``"greater"`` or ``"less"``, the values of a metric that are better. One rule for all metrics, or a list
+            with a rule per metric; None infers the rule of each metric from its name.
+        greater_keys: names of metrics for which a greater value is better; None uses the built-in names.
+        less_keys: names of metrics for which a smaller value is better; None uses the built-in names.
+        reader: converts a validation's metrics to Python numbers, and warns about missing metrics.
 
     Raises:
-        ValueError: metrics or rules exclude each other, or a rule is unknown or cannot be inferred.
+        ValueError: a metric is named twice, ``"auto"`` is combined with names of metrics, the number of rules is
+            neither 1 nor the number of metrics, or a rule is unknown or cannot be inferred.
     """
 
     def __init__(
@@ -62,18 +64,19 @@ class Best:
         return list(self.rules or self.metrics)
 
     def suffix(self, metric: str) -> str:
-        """Returns the suffix of a metric's entries in the message hub: ``_<metric>`` if several metrics are followed."""
+        """Returns the suffix of a metric's keys in the message hub: ``_<metric>``; "" for a single metric."""
         if len(self.metrics) == 1:
             return ""
         return f"_{metric}"
 
     def observe(self, values: Mapping[str, Any]) -> list[str]:
-        """Stores the scores of a validation that are better than all before, and returns the names of their metrics.
+        """Stores the scores of a validation that are better than all earlier scores of their metric.
 
-        These metrics are listed in ``waiting`` until :meth:`record` is called for their checkpoint.
+        Returns the names of the metrics that improved. ``waiting`` contains their scores until :meth:`record` is called
+        for the checkpoint of the metric.
 
         Args:
-            values: the validation's metrics.
+            values: metrics of the validation, by name.
         """
         if self.is_auto and not self.rules:
             self._follow(_first_number(values))
@@ -94,15 +97,19 @@ class Best:
         return previous
 
     def names(self, files: RunFiles) -> set[str]:
-        """Returns the file names of the best checkpoints in the run's folder."""
+        """Returns the file names of the best checkpoints, except for paths that do not end with a name of this run."""
         return {name for name in map(files.name_of, self.paths.values()) if name is not None}
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns scores and paths by metric, and the scores whose checkpoints are not written yet."""
+        """Returns best scores and checkpoint paths by metric, and the scores whose checkpoints are not written yet."""
         return {"scores": dict(self.scores), "paths": dict(self.paths), "waiting": dict(self.waiting)}
 
     def load_state_dict(self, state: Mapping[str, Any], files: RunFiles) -> None:
-        """Restores scores and paths, for the metrics that this run follows and the file names that it can have written."""
+        """Restores the best scores and checkpoint paths of a saved run.
+
+        Metrics that this run does not follow are left out, and so are paths that do not end with a file name of this
+        run.
+        """
         scores, paths = _numbers(state.get("scores")), _items(state.get("paths"))
         located = {metric: files.located(paths.get(metric)) for metric in scores}
         known = {metric: path for metric, path in located.items() if path is not None}
@@ -116,7 +123,9 @@ class Best:
         self.scores = {**{metric: scores[metric] for metric in self.paths}, **self.waiting}
 
     def state_of_message_hub(self, info: Mapping[str, Any]) -> dict[str, Any]:
-        """Reads the state from a checkpoint of MMEngine or eng 1.0, which stored it in the message hub.
+        """Returns the state for :meth:`load_state_dict` from a checkpoint of MMEngine or eng 1.0.
+
+        These versions stored the best scores and checkpoint paths in the message hub.
 
         Args:
             info: the ``runtime_info`` of the message hub.
@@ -168,7 +177,7 @@ class Best:
 
 
 def _first_number(values: Mapping[str, Any]) -> str:
-    """Returns the name of the first metric that is a single number; the first name if no metric is."""
+    """Returns the name of the first metric that is a single number; the first name if no metric is a single number."""
     return next((name for name, value in values.items() if is_scalar(value)), next(iter(values)))
 
 

@@ -14,16 +14,16 @@ logger = logging.getLogger(__name__)
 _BY_EPOCH, _BY_ITERATION = "epoch_{}.pth", "iter_{}.pth"
 _FIELD = re.compile(r"\{[^{}]*\}")
 _STOPPED = r"(interrupted|rollback)_iter_\d+\.pth"
-# Files that `torch.distributed.checkpoint` and eng write into the folder of a sharded checkpoint. A folder with any other
-# file is not deleted.
+# Names of the files that `torch.distributed.checkpoint` and eng write into the folder of a sharded checkpoint. A folder
+# that contains any other file is not deleted.
 _SHARD = re.compile(r"\.metadata(\.tmp)?|common\.pth|__\d+_\d+\.distcp|\..+\.partial")
 
 
 class RunFiles:
-    """Translates between names and paths of a run's checkpoints, and removes them.
+    """Builds the names and paths of a run's checkpoint files, and deletes checkpoints.
 
-    File names that are read from a checkpoint are checked against the run's template before they are used: a checkpoint
-    from another run, or from an attacker, may contain any path, and stale files are deleted.
+    A checkpoint contains the names of older checkpoints that a resumed run deletes. A checkpoint of another run, or of
+    an attacker, may contain any path, so only names that match the run's template are used.
 
     Args:
         folder: folder of the run's checkpoints, on any storage.
@@ -36,7 +36,8 @@ class RunFiles:
         self.template = template
         self.backend_args = backend_args
         regular = _pattern_of(template)
-        # An epoch may have several validations, so their best checkpoints are named by the iteration instead.
+        # If an epoch has several validations, the epoch's number does not tell them apart. The name of a best
+        # checkpoint from inside an epoch therefore contains the iteration.
         self._within_epoch = _FIELD.sub("iter_{}", template)
         if template == _BY_EPOCH:
             self._within_epoch = _BY_ITERATION
@@ -51,11 +52,11 @@ class RunFiles:
         return str(join_path(self.folder, name, backend_args=self.backend_args))
 
     def regular(self, number: int) -> str:
-        """Returns the name of the regular checkpoint of an epoch or iteration."""
+        """Returns the file name of the regular checkpoint of an epoch or iteration, such as ``epoch_3.pth``."""
         return self.template.format(number)
 
     def best(self, key: str, number: int, *, within_epoch: bool = False) -> str:
-        """Returns the name of the best checkpoint by a metric.
+        """Returns the file name of the best checkpoint by a metric, such as ``best_accuracy_epoch_3.pth``.
 
         Args:
             key: the metric.
@@ -68,7 +69,10 @@ class RunFiles:
         return f"best_{key.replace('/', '_')}_{name}"
 
     def name_of(self, remembered: Any) -> str | None:
-        """Returns the checkpoint name at the end of a remembered path; None if this run does not write such names."""
+        """Returns the file name at the end of ``remembered``, a path that was read from a checkpoint.
+
+        Returns None if ``remembered`` is no text, or if this run writes no checkpoints with such a name.
+        """
         if not isinstance(remembered, str):
             return None
         name = "/".join(remembered.replace("\\", "/").split("/")[-self._depth :])
@@ -77,10 +81,11 @@ class RunFiles:
         return None
 
     def located(self, remembered: Any) -> str | None:
-        """Returns the path of a remembered checkpoint; in this run's folder if it exists there.
+        """Returns the path of a checkpoint whose former path, ``remembered``, was read from another checkpoint.
 
-        After a run was moved, copied or forked, its checkpoints contain paths in the former folder. None if the name is not
-        one of this run's.
+        After a run was moved, copied or forked, its checkpoints contain paths in the former folder. The result is the
+        path in this run's folder if the file exists there, otherwise the former path. None if this run writes no
+        checkpoints with such a name.
         """
         from eng.fileio import exists
 
@@ -93,11 +98,11 @@ class RunFiles:
         return str(remembered)
 
     def remove(self, names: Iterable[str]) -> list[str]:
-        """Removes checkpoints of this run and returns the names of the removed ones; a failed removal gives a warning."""
+        """Deletes checkpoints of this run, and returns the names of those that are gone; a failure logs a warning."""
         return [name for name in names if self._is_gone_after_removal(name)]
 
     def _is_gone_after_removal(self, name: str) -> bool:
-        """Removes a checkpoint; returns False, with a warning, if it could not be removed."""
+        """Deletes a checkpoint. Returns True if the file is gone; otherwise logs a warning and returns False."""
         if self.name_of(name) != name:
             logger.warning("%r is not the name of a checkpoint of this run: it is not removed", name)
             return False
@@ -111,7 +116,7 @@ class RunFiles:
         return True
 
     def _remove(self, path: str) -> None:
-        """Removes a checkpoint file, or a folder that contains only files of a sharded checkpoint."""
+        """Deletes a checkpoint file or the folder of a sharded checkpoint; a folder with other files raises OSError."""
         from eng.fileio import exists, isdir, remove, rmtree
 
         if not exists(path, backend_args=self.backend_args):

@@ -10,10 +10,12 @@ logger = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Writes copies of checkpoints with only some entries; each copy's file name ends with a part of its SHA-256.
+    """Writes small copies of checkpoints for users of the model, with selected entries such as the weights.
+
+    The file name of each copy ends with a part of the copy's SHA-256.
 
     Args:
-        keys: names of the entries to copy, such as ``"state_dict"``.
+        keys: names of the checkpoint's entries to copy, such as ``"state_dict"``.
         backend_args: options of the storage.
     """
 
@@ -22,12 +24,15 @@ class Publisher:
         self.backend_args = backend_args
 
     def publish(self, paths: Iterable[str], folder: str, run_logger: logging.Logger) -> None:
-        """Writes the copies. A checkpoint that cannot be published gives a warning, because the training is complete.
+        """Writes a copy of each checkpoint.
+
+        A checkpoint that lacks a key, or whose file is missing, gives a warning and no error, because the training is
+        complete.
 
         Args:
-            paths: paths of the checkpoints.
+            paths: paths of the checkpoints to copy.
             folder: folder for the copies.
-            run_logger: the run's logger, which gets a line per copy.
+            run_logger: the run's logger, which logs a line per copy.
         """
         for path in paths:
             self._publish(path, folder, run_logger)

@@ -9,10 +9,11 @@ from ._checkpoint_files import RunFiles
 
 
 class Retention:
-    """The regular checkpoints that a run keeps, oldest first, and the stale files that are to be removed.
+    """Tracks which regular checkpoints a run keeps, oldest first, and which stale checkpoints are to be deleted.
 
-    A stale file is removed only after the next checkpoint is intact. That checkpoint contains the list of stale files, so a
-    run that is killed before the removal removes them after its resume.
+    A regular checkpoint is one that is saved at the end of an interval. A stale checkpoint is deleted only when the
+    next checkpoint is completely written. The next checkpoint contains the list of stale checkpoints, so a run that is
+    killed before the deletion deletes them after its resume.
 
     Args:
         limit: number of regular checkpoints to keep; 0 or less keeps all.
@@ -46,7 +47,10 @@ class Retention:
         return self.last_name
 
     def add_interrupted(self, name: str, files: RunFiles, best: Collection[str]) -> None:
-        """Adds the checkpoint of an interrupted run; the next regular checkpoint replaces it."""
+        """Adds a checkpoint that is saved between two regular ones, as by an interrupted run.
+
+        The next regular checkpoint marks this checkpoint as stale.
+        """
         if self.interrupted is None:
             expired = []
         else:
@@ -62,16 +66,16 @@ class Retention:
         self._expire(expired, best, files)
 
     def remove(self, names: Sequence[str], files: RunFiles) -> None:
-        """Removes stale files; one that cannot be removed stays in the list for the next time."""
+        """Deletes stale checkpoints. If a deletion fails, it is tried again after the next checkpoint."""
         for name in files.remove(names):
             if name in self.stale:
                 self.stale.remove(name)
 
     def replace(self, names: Sequence[str], files: RunFiles, path: str, work_dir: str) -> None:
-        """Records the intact checkpoint at ``path`` as the newest of the run, and then removes stale checkpoints.
+        """Records the intact checkpoint at ``path`` as the newest of the run, and then deletes stale checkpoints.
 
         Args:
-            names: names of the stale checkpoints.
+            names: names of the stale checkpoints to delete.
             files: the run's checkpoint files.
             path: path of the intact checkpoint.
             work_dir: folder of the pointer file ``last_checkpoint``, which contains the path of the newest checkpoint.
@@ -83,13 +87,16 @@ class Retention:
         self.remove(names, files)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the numbers of the kept checkpoints, and the names of the stale, the last and the interrupted ones."""
+        """Returns the numbers of the kept checkpoints, and the names of the stale, last and interrupted checkpoints."""
         return {
             "kept": list(self.kept), "stale": list(self.stale), "last": self.last_name, "interrupted": self.interrupted,
         }  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any], files: RunFiles) -> None:
-        """Restores the state, except for file names that this run cannot have written: a checkpoint may contain any text."""
+        """Restores the state of a saved run.
+
+        File names that this run cannot have written are left out, because a checkpoint may contain any text.
+        """
         self.kept = [number for number in as_items(state.get("kept")) if type(number) is int]
         names = map(files.name_of, as_items(state.get("stale")))
         self.stale = [name for name in names if name is not None]
@@ -97,7 +104,7 @@ class Retention:
         self.interrupted = files.name_of(state.get("interrupted"))
 
     def _push_out(self, number: int) -> list[int]:
-        """Adds a checkpoint's number to the kept ones, and returns the numbers that exceed the limit."""
+        """Adds the number of a checkpoint to the kept numbers, and returns the oldest numbers beyond the limit."""
         if self.limit <= 0:
             return []
         numbers = [*(old for old in self.kept if old != number), number]
@@ -105,13 +112,15 @@ class Retention:
         return numbers[: -self.limit]
 
     def _expire(self, names: Sequence[str], wanted: Collection[str], files: RunFiles) -> None:
-        """Marks files as stale, unless they are wanted or are kept regular checkpoints."""
+        """Marks the checkpoints ``names`` as stale, except for those in ``wanted`` and the kept regular checkpoints."""
         stays = {*wanted, *map(files.regular, self.kept)}
         self.stale = [name for name in dict.fromkeys([*self.stale, *names]) if name not in stays]
 
 
 def retention_of_message_hub(info: Mapping[str, Any]) -> dict[str, Any]:
-    """Reads the state of a :class:`Retention` from a checkpoint of MMEngine or eng 1.0, which stored it in the message hub.
+    """Returns the state for :meth:`Retention.load_state_dict` from a checkpoint of MMEngine or eng 1.0.
+
+    These versions stored the lists of kept and stale checkpoints in the message hub.
 
     Args:
         info: the ``runtime_info`` of the message hub.

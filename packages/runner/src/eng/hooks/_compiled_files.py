@@ -25,11 +25,12 @@ _FOLDER_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
 
 
 def pack(artifacts: bytes, since: float) -> bytes:
-    """Packs cache artifacts and the compiled libraries of this process into a zip archive.
+    """Returns a zip archive of cache artifacts and shared libraries that ``torch.compile`` made in this process.
 
     Args:
         artifacts: the bytes from ``torch.compiler.save_cache_artifacts``.
-        since: time (seconds since 1970) at which the process began to compile; libraries that are newer are included.
+        since: time (seconds since 1970) at which the process began to compile. A library in the compiler's cache folder
+            is included if it was written later or if the process has loaded it.
     """
     folder, file = _cache_folder(), io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -43,10 +44,13 @@ def pack(artifacts: bytes, since: float) -> bytes:
 
 
 def unpack(content: bytes) -> None:
-    """Loads the artifacts into torch's cache, and writes missing libraries into the compiler's cache folder.
+    """Loads the artifacts of an archive into torch's cache, and its libraries into the compiler's cache folder.
+
+    A library that exists in the folder already is not overwritten.
 
     Args:
-        content: an archive from :func:`pack`. It contains executable code, so the caller must check that this user wrote it.
+        content: an archive from :func:`pack`. The archive contains executable code, so the caller must check that the
+            current user wrote it.
     """
     folder = _cache_folder()
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -61,9 +65,12 @@ def unpack(content: bytes) -> None:
 
 
 def _cache_folder() -> Path:
-    """Returns the compiler's cache folder: ``TORCHINDUCTOR_CACHE_DIR``, which is set to torch's documented default if needed."""
+    """Returns the cache folder of torch's compiler, from the environment variable ``TORCHINDUCTOR_CACHE_DIR``.
+
+    If the variable is not set, the function sets it to torch's documented default.
+    """
     default = Path(tempfile.gettempdir(), f"torchinductor_{_user()}")
-    # /proc/self/maps, which `_loaded_libraries` reads, has paths without symbolic links.
+    # `pack` compares paths in this folder with paths from /proc/self/maps, which contain no symbolic links.
     return Path(os.environ.setdefault(_FOLDER_VARIABLE, str(default))).resolve()
 
 
@@ -71,7 +78,7 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        # In a container the user's number may have no name.
+        # In a container the user id may have no user name.
         return f"uid_{os.getuid()}"
 
 

@@ -9,8 +9,8 @@ import torch
 
 __all__ = ["host_memory_mb", "peak_flops"]
 
-# Dense FLOPS from data sheets: with 16-bit inputs, and with 32-bit inputs (TF32 if the device has it). The first match
-# counts, so a longer name such as "H100 PCIe" must precede "H100".
+# Peak dense FLOPS from data sheets: first with 16-bit inputs, then with 32-bit inputs (TF32 if the device supports it).
+# The first entry that matches a device's name is used, so a longer name such as "H100 PCIe" must precede "H100".
 _PEAKS = {
     "H100 PCIe": (756e12, 378e12), "H100 NVL": (835e12, 417e12), "H100": (989e12, 494e12), "H200": (989e12, 494e12),
     "H800": (989e12, 494e12), "H20": (148e12, 74e12), "GH200": (989e12, 494e12), "B200": (2250e12, 1125e12), "A100": (312e12, 156e12),
@@ -46,7 +46,7 @@ def peak_flops(name: str, dtype: torch.dtype, *, allows_tf32: bool = True) -> fl
 
 
 def _is_named(name: str, device: str) -> bool:
-    """Whether a device's full name contains the words of an entry of the table, such as "A100", as whole words."""
+    """Whether the full name of a device contains ``device`` as whole words: "NVIDIA A100-SXM4-80GB" contains "A100"."""
     name_parts = name.replace("-", " ").split()
     wanted = device.split()
     return any(name_parts[start : start + len(wanted)] == wanted for start in range(len(name_parts)))

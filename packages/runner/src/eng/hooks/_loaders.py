@@ -8,7 +8,7 @@ from eng.dataset.utils import length_of
 
 
 def loader_length(runner: Any, mode: str) -> int:
-    """Returns the number of batches of a dataloader; 0 if it has no length, or if the loop has no dataloader.
+    """Returns the number of batches of the validation or test dataloader; 0 if there is none or it has no length.
 
     Args:
         runner: the run.

@@ -22,7 +22,10 @@ logger = logging.getLogger(__name__)
 
 
 def train_loop_of(runner: Any) -> Any:
-    """Returns the training loop, or its config if it is not built: reading ``runner.train_loop`` would build it."""
+    """Returns the training loop; if the loop is not built yet, its config.
+
+    Reading ``runner.train_loop`` instead would build the loop.
+    """
     part = getattr(runner, "train_part", None)
     if part is None:
         return runner.train_loop
@@ -30,13 +33,15 @@ def train_loop_of(runner: Any) -> Any:
 
 
 def follow_loop(setting: bool | None, runner: Any, argument: str, consequence: str) -> bool:
-    """Decides whether a hook counts epochs: by the user's setting or, if that is None, by the training loop.
+    """Returns whether a hook counts epochs (True) or iterations (False).
+
+    If the user's setting is True and the training loop counts iterations, a warning is logged.
 
     Args:
-        setting: the user's setting; None follows the training loop.
+        setting: the user's setting, which is returned; None returns whether the training loop counts epochs.
         runner: the run.
-        argument: name of the setting, for the warning about a setting of epochs in a run that counts iterations.
-        consequence: effect of such a setting, for the warning.
+        argument: name of the setting, for the warning.
+        consequence: what happens in a run that counts iterations if the hook counts epochs, for the warning.
     """
     by_loop = counts_epochs(train_loop_of(runner))
     if setting and not by_loop:
@@ -82,16 +87,20 @@ def current_set(runner: Any, mode: str) -> str | None:
 
 
 def validates_within_epochs(runner: Any) -> bool:
-    """Whether a run that counts epochs also validates inside an epoch, after a part of it or by minutes.
+    """Whether a run that counts epochs also validates inside an epoch: after a fraction of an epoch or some minutes.
 
-    Several validations then have the same epoch number, so their scalars must be logged over iterations.
+    Several validations then have the same epoch number, so their metrics must be logged over iterations. False for a
+    run that counts iterations.
     """
     loop = train_loop_of(runner)
     return counts_epochs(loop) and bool(getattr(loop, "validates_inside_pass", False))
 
 
 def batches_into_epoch(runner: Any) -> int:
-    """Returns the completed batches of the current epoch; 0 between two epochs, and for loops of other libraries."""
+    """Returns the number of completed batches of the current training epoch.
+
+    The number is 0 between two epochs, in a run that counts iterations, and for a loop of another library.
+    """
     loop = train_loop_of(runner)
     position = getattr(loop, "position", None)
     if not callable(position) or not counts_epochs(loop):
@@ -100,10 +109,10 @@ def batches_into_epoch(runner: Any) -> int:
 
 
 def epochs_over(runner: Any) -> str:
-    """Formats the number of completed epochs with the completed part of the current one: ``1`` or ``1.25``.
+    """Formats the progress of training in epochs: ``1``, or ``1.25`` after a quarter of the second epoch.
 
-    The number has enough digits to distinguish two batches. For a dataset without a length it is ``1+32``: 1 epoch and 32
-    batches.
+    The text has enough digits to distinguish two consecutive batches. For a dataset without a length, the text is
+    ``1+32`` after 1 epoch and 32 batches.
     """
     batches, epoch = batches_into_epoch(runner), int(runner.epoch)
     if not batches:

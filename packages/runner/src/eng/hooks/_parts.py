@@ -9,7 +9,8 @@ from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 
 __all__ = ["follow_parts"]
 
-# For each point of a run: the part that begins before its hooks are called, and the part that begins after them.
+# For each point of a run: the part to which the clock adds the time of the hooks that are called at the point, and the
+# part to which the clock adds the time after these hooks.
 _PARTS = {
     "before_train_epoch": (HOOKS, DATA),
     "before_train_iter": (HOOKS, FORWARD),
@@ -22,7 +23,9 @@ _PARTS = {
 
 
 def follow_parts(runner: Any) -> PartClock | None:
-    """Starts a clock that measures the parts of a training run; None for a runner without a ``hook_list``.
+    """Returns a new clock that measures the seconds of data, forward, backward, step, hooks and validation of a run.
+
+    The clock is switched by the run's hooks and optimizer wrappers. Returns None for a runner without a ``hook_list``.
 
     Args:
         runner: the run; a second call for the same run replaces its clock by a new one.

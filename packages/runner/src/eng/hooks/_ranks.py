@@ -11,15 +11,20 @@ from eng.logging.parts import DATA, FORWARD, HOOKS, PARTS
 
 __all__ = ["SlowRank", "busy_seconds", "slowest"]
 
-# Parts of an iteration in which a rank does not wait for others. Ranks exchange gradients in the backward pass, so the
-# backward pass of a fast rank includes waiting.
+# Parts of an iteration in which a rank does not wait for other ranks. The backward pass is not among them: ranks
+# exchange gradients there, so a fast rank waits for slow ranks.
 _BUSY = (DATA, FORWARD, HOOKS)
 # A rank is reported if it is at least 20 % slower than the median rank.
 _BEHIND = 0.2
 
 
 class SlowRank(tuple[int, int, float, float]):
-    """The slowest rank: its number, the part in which it loses most, its seconds per iteration, the median rank's."""
+    """The slowest rank, as a tuple of four numbers, for a warning.
+
+    The numbers are the rank, the part of an iteration in which the rank loses most time, the rank's seconds per
+    iteration and the median rank's seconds per iteration. The seconds do not include parts in which ranks wait for one
+    another.
+    """
 
     __slots__ = ()
 
@@ -32,23 +37,24 @@ class SlowRank(tuple[int, int, float, float]):
 
 
 def busy_seconds(seconds: Sequence[float], before: Sequence[float], iterations: int) -> list[float]:
-    """Returns the seconds per iteration of each part in which a rank does not wait for others.
+    """Returns this rank's seconds per iteration for data, forward and hooks, in which no rank waits for another one.
 
     Args:
-        seconds: the clock's seconds by part, now.
-        before: the clock's seconds by part when the interval began.
-        iterations: iterations of the interval.
+        seconds: total seconds of each part of the run until now.
+        before: total seconds of each part of the run when the measured interval began.
+        iterations: number of iterations in the interval.
     """
     return [(seconds[part] - before[part]) / max(iterations, 1) for part in _BUSY]
 
 
 def slowest(busy: Sequence[float]) -> tuple[float, SlowRank | None]:
-    """Returns how far the slowest rank is behind the median rank, and that rank if the lag is 20 % or more.
+    """Returns the lag of the slowest rank, and the slowest rank itself, or None if the lag is below 20 %.
 
-    All ranks must call the function, because it gathers their times.
+    The lag is relative: 0.2 if the slowest rank is 20 % slower than the median rank. All ranks must call the function,
+    because it gathers the seconds of all ranks.
 
     Args:
-        busy: busy seconds of this rank, from :func:`busy_seconds`.
+        busy: seconds per iteration of this rank, from :func:`busy_seconds`.
     """
     if get_world_size() == 1:
         return 0.0, None
@@ -57,7 +63,10 @@ def slowest(busy: Sequence[float]) -> tuple[float, SlowRank | None]:
 
 
 def compare_ranks(table: Sequence[Sequence[float]]) -> tuple[float, SlowRank | None]:
-    """Returns the lag of the slowest rank and the rank itself, from the busy seconds of all ranks.
+    """Returns the lag of the slowest rank behind the median rank, and the slowest rank (None for a lag below 20 %).
+
+    The lag is relative: 0.4 is 40 %. ``table`` has a row per rank, with the rank's seconds per iteration for data,
+    forward and hooks.
 
     Example:
         >>> lag, rank = compare_ranks([[0.01, 0.09, 0.0], [0.05, 0.09, 0.0]])

@@ -14,7 +14,10 @@ _MOST_REASONS = 3
 
 
 class Recompiles:
-    """Reads the compilation metrics of torch's compiler. Without ``torch.compile`` a call only looks into ``sys.modules``."""
+    """Counts the recompilations of ``torch.compile`` and describes their reasons, from the compiler's metrics.
+
+    In a process that has not imported the compiler, the methods only look into ``sys.modules``.
+    """
 
     def __init__(self) -> None:
         self.count = 0
@@ -22,7 +25,7 @@ class Recompiles:
         self._reported: set[str] = set()
 
     def begin(self) -> None:
-        """Resets the count; compilations before this call are not reported."""
+        """Sets the count of recompilations to 0; compilations before this call are not reported."""
         self.count = 0
         notes = _notes()
         if notes:
@@ -43,7 +46,10 @@ class Recompiles:
         return "\n".join(line for line in lines if line)
 
     def _describe_recompiles(self, again: Sequence[Any]) -> str:
-        """Returns the line about recompiled functions, with up to three reasons; empty if there are none."""
+        """Adds recompilations to the count and returns a line about them, with up to three reasons.
+
+        ``again`` contains the compiler's metrics of the recompilations; the line is "" if there are none.
+        """
         if not again:
             return ""
         self.count += len(again)
@@ -57,7 +63,7 @@ class Recompiles:
         return f"torch.compile compiled again {counted(len(again), 'time')}{total}: {'; '.join(shown)}"
 
     def _new_notes(self) -> Sequence[Any]:
-        """Returns the compiler's metrics since the last call, oldest first."""
+        """Returns the compiler's metrics of all compilations since the last call, oldest first."""
         notes = _notes()
         new: list[Any] = []
         for note in reversed(notes):
@@ -70,18 +76,24 @@ class Recompiles:
 
 
 def _notes() -> Sequence[Any]:
-    """Returns the compiler's metrics, one object per compilation, oldest first; the compiler drops old ones."""
+    """Returns the metrics that torch's compiler stores, one object per compilation, oldest first.
+
+    The compiler drops the metrics of old compilations. The result is empty if the compiler is not imported.
+    """
     utils = sys.modules.get("torch._dynamo.utils")
     read: Callable[[], Sequence[Any]] = getattr(utils, "get_compilation_metrics", list)
     return read()
 
 
 def _limit(note: Any) -> str:
-    """Returns the warning that a function reached the recompilation limit; "" for metrics of any other compilation."""
+    """Returns the warning that a function reached the recompilation limit of ``torch.compile``.
+
+    ``note`` contains the metrics of one compilation. The warning is "" if this compilation did not fail at the limit.
+    """
     failure = str(getattr(note, "fail_reason", None) or "")
     if not any(name in failure for name in ("recompile_limit", "cache_size_limit")):
         return ""
-    # Metrics of a failed compilation lack the function's name. Earlier metrics of the same frame have it.
+    # Metrics of a failed compilation lack the function's name, which earlier metrics of the same function contain.
     frame = str(note.compile_id).partition("/")[0]
     named = next((earlier for earlier in reversed(_notes()) if _is_of(earlier, frame) and earlier.co_name), note)
     return (

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-# One of these words decides for "less", whatever other words the name has: "loss_heatmap", "top1_error".
+# If a metric's name contains one of these words, smaller values are better, whatever other words the name contains:
+# "loss_heatmap", "top1_error".
 _DECISIVE = frozenset({"loss", "losses", "error", "errors", "err"})
 _LESS = frozenset({
     "mae", "mse", "rmse", "mape", "nrmse", "nll", "ppl", "perplexity", "entropy", "eer", "wer", "cer", "mer", "ter",
@@ -19,7 +20,7 @@ _GREATER = frozenset({
     "rouge", "meteor", "cider", "spice", "chrf", "bertscore", "hota", "mota", "motp", "idf1", "snr", "sdr", "kappa",
     "mcc", "corrcoef", "ndcg", "mrr", "sensitivity", "specificity", "r2", "plcc", "srcc", "vmaf",
 })  # fmt: skip
-# Phrases whose single words do not tell the direction.
+# Phrases of several words, none of which alone tells whether greater or smaller values of the metric are better.
 _LESS_PHRASES = ("abs_rel", "sq_rel")
 _GREATER_PHRASES = (
     "f_beta", "f_score", "cosine_similarity", "structural_similarity", "exact_match", "corr_coef",
@@ -30,11 +31,14 @@ _GREATER_PHRASES = (
 # "r1" in small letters may be part of any name.
 _CAPITALS = re.compile(r"m?A[PR][smlrcft]?|MAP|MAR|PQ|SQ|RQ|R(1|5|10|20)")
 _RECALL_AT = re.compile(r"(?<![A-Za-z])R@\d")
-# In small letters the abbreviations count only if they are the full name, as torchmetrics' "map_50" and "mar_large".
+# In small letters the abbreviations of detection metrics count only if they are the full name of the metric, such as
+# "map_50" and "mar_large" of torchmetrics.
 _SMALL_LETTERS = re.compile(r"(map|mar|ap|ar)([_@.-]?(\d+|small|medium|large|s|m|l|per_class))*")
-# Words that make the direction of a metric unknown: "acc_drop", "mAP_std".
+# If a metric's name contains one of these words, the name does not tell whether greater or smaller values are better:
+# "acc_drop", "mAP_std".
 _UNDECIDED = frozenset({"drop", "gap", "std", "stdev", "stderr"})
-# scikit-learn's names of negated errors, such as "neg_mean_squared_error". Greater is better, but "error" says less.
+# scikit-learn's names of negated errors, such as "neg_mean_squared_error". Greater values are better, but the word
+# "error" stands for smaller values, so no rule is inferred from such a name.
 _NEGATED = re.compile(r"_neg(ative)?_(mean|median|max|root|mse|mae|rmse|brier)_")
 _HUMP = re.compile(r"[A-Z]+(?![a-z])\d*|[A-Z]?[a-z]+\d*|\d+")
 
@@ -51,7 +55,9 @@ def check_rule(rule: str) -> str:
 
 
 def is_better(value: float, than: float, rule: str) -> bool:
-    """Whether ``value`` is better than ``than`` by the rule; NaN never is.
+    """Whether ``value`` is greater than ``than`` by the rule ``"greater"``, or less by the rule ``"less"``.
+
+    False if the two are equal or one of them is NaN.
 
     Example:
         >>> is_better(0.9, 0.8, "greater"), is_better(0.8, 0.8, "less"), is_better(float("nan"), 0.8, "greater")
@@ -63,10 +69,11 @@ def is_better(value: float, than: float, rule: str) -> bool:
 
 
 def infer_rule(metric: str, greater_keys: Sequence[str] | None = None, less_keys: Sequence[str] | None = None) -> str:
-    """Returns the rule for ``metric``: from the caller's keys first, then from the words of its name.
+    """Returns ``"greater"`` or ``"less"``, depending on which values of ``metric`` are better.
 
-    The name is split into words at punctuation, at digits and at capital letters. ``loss`` and ``error`` always decide for
-    ``"less"``; if other words contradict each other, there is no rule.
+    The caller's keys are tried first, then the words of the metric's name. The name is split into words at punctuation,
+    at digits and at capital letters. The words ``loss`` and ``error`` always mean ``"less"``; if other words contradict
+    each other, the rule is unknown.
 
     Args:
         metric: name of the metric, possibly with a prefix: ``"coco/bbox_mAP"``.
@@ -87,7 +94,10 @@ def infer_rule(metric: str, greater_keys: Sequence[str] | None = None, less_keys
 
 
 def _by_keys(metric: str, greater_keys: Sequence[str], less_keys: Sequence[str]) -> str | None:
-    """Returns the rule by the caller's keys; a key that equals the name takes precedence over keys that are parts of it."""
+    """Returns the rule of a metric by the caller's keys; None if no key is part of the metric's name.
+
+    A key that equals the name takes precedence over keys that are only parts of the name.
+    """
     name = metric.lower()
     keys = [(key.lower(), "greater") for key in greater_keys] + [(key.lower(), "less") for key in less_keys]
     for rules in ({rule for key, rule in keys if key == name}, {rule for key, rule in keys if key in name}):

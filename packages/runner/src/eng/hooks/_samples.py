@@ -8,7 +8,9 @@ _SHOWN = 16
 
 
 def samples_of(loop: object, iteration: int) -> str:
-    """Describes the samples of an iteration's batch for a message; empty if the loop does not know them.
+    """Returns a text for messages with the dataset indices of the samples in an iteration's batch.
+
+    The text is "" if the loop does not know the indices.
 
     Args:
         loop: the training loop.
@@ -20,7 +22,10 @@ def samples_of(loop: object, iteration: int) -> str:
 
 
 def samples_text(numbers: list[int] | None) -> str:
-    """Describes samples by their dataset indices for a message; empty if they are unknown."""
+    """Returns a text for messages with the first 16 of the given dataset indices, and the number of further ones.
+
+    The text is "" if there are no indices.
+    """
     if not numbers:
         return ""
     more = ""

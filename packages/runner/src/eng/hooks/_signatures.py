@@ -25,7 +25,8 @@ def check_signatures(hook: Hook) -> None:
         hook: the hook that is to be registered.
 
     Raises:
-        HookSignatureError: a method does not accept the runner's arguments; the message has the argument and a similar name.
+        HookSignatureError: a method does not accept the runner's arguments; for a misspelt argument the message
+            suggests the right name.
 
     Example:
         >>> class Wrong(Hook):
@@ -42,7 +43,9 @@ def check_signatures(hook: Hook) -> None:
 
 
 def check_options(hook: Hook, options: Mapping[str, Any], function: Callable[..., Any]) -> None:
-    """Checks that a function accepts a hook's extra options, before training starts instead of at the first call.
+    """Checks that a function accepts the extra options of a hook.
+
+    The check is made before training starts, because the hook may call the function only hours later.
 
     Args:
         hook: the hook that was created with the options.
@@ -50,7 +53,8 @@ def check_options(hook: Hook, options: Mapping[str, Any], function: Callable[...
         function: the function that the hook will call with the options.
 
     Raises:
-        TypeError: the function does not accept an option; the message has a similar argument name of the hook.
+        TypeError: the function does not accept an option; the message suggests a similar argument of the hook's
+            constructor.
     """
     if not options:
         return
@@ -64,7 +68,7 @@ def check_options(hook: Hook, options: Mapping[str, Any], function: Callable[...
 
 
 def _check(hook: Hook, name: str) -> None:
-    """Checks that a hook's method accepts the arguments of its point."""
+    """Checks that the method ``name`` of a hook accepts the arguments with which the runner calls the method."""
     expected = [key for key in inspect.signature(getattr(Hook, name)).parameters if key not in ("self", "runner")]
     try:
         signature = inspect.signature(getattr(hook, name))

@@ -17,22 +17,25 @@ _TAG_BYTES = hashlib.sha256().digest_size
 
 
 class ForeignFile(Exception):  # noqa: N818  # The run continues without the file, so this is no error of the run.
-    """A file was not written by this user or was changed, or the user's key file has a wrong length."""
+    """The signature of a file is wrong, because another user wrote or changed the file; or the key file is damaged."""
 
 
 def key_file() -> Path:
-    """Returns the path of this user's key file."""
+    """Returns the path of the file with this user's secret key, with which files are signed."""
     folder = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(folder) / "eng" / "compile_cache.key"
 
 
 def write_signed(path: Path, content: bytes, purpose: bytes) -> None:
-    """Writes a signed file atomically; :func:`read_signed` accepts it for the same purpose only.
+    """Writes a file with a signature and ``content``, atomically.
+
+    :func:`read_signed` accepts the file only for the same ``purpose``.
 
     Args:
         path: path of the file.
         content: content of the file.
-        purpose: use of the content, such as a library with its version. It is part of the signature and not of the file.
+        purpose: what the content is used for, such as a library with its version. The signature depends on the purpose,
+            but the file does not contain the purpose.
 
     Raises:
         ForeignFile: the user's key file has a wrong length.
@@ -43,7 +46,7 @@ def write_signed(path: Path, content: bytes, purpose: bytes) -> None:
 
 
 def read_signed(path: Path, purpose: bytes) -> bytes:
-    """Returns the content of a file that this user wrote for this purpose.
+    """Returns the content of a file that this user wrote with :func:`write_signed` for the same ``purpose``.
 
     Raises:
         ForeignFile: the file was written by another user, on another machine or for another purpose, or was changed; or the
@@ -58,19 +61,23 @@ def read_signed(path: Path, purpose: bytes) -> bytes:
 
 
 def _tag(content: bytes, purpose: bytes) -> bytes:
-    """Returns the HMAC-SHA256 of purpose and content; the purpose's length separates the two."""
+    """Returns the HMAC-SHA256 of purpose and content, with the user's key.
+
+    The length of the purpose is signed, too, so that no bytes can be moved between purpose and content.
+    """
     digest = hmac.new(_key(), len(purpose).to_bytes(8, "big") + purpose, hashlib.sha256)
     digest.update(content)
     return digest.digest()
 
 
 def _key() -> bytes:
-    """Returns the user's key. The first call creates the key file atomically, readable by the user only."""
+    """Returns the user's secret key. If the key file is missing, the function creates it, readable by the user only."""
     path = key_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         with _draft_of(path, secrets.token_bytes(_KEY_BYTES), 0o600) as draft, suppress(FileExistsError):
-            # A hard link fails if another process created the key meanwhile; a rename would replace that key.
+            # If another process created the key file meanwhile, the hard link fails and the other key stays; a rename
+            # would replace the other key.
             os.link(draft, path)
     key = path.read_bytes()
     if len(key) != _KEY_BYTES:
@@ -80,9 +87,9 @@ def _key() -> bytes:
 
 @contextmanager
 def _draft_of(path: Path, content: bytes, mode: int) -> Iterator[Path]:
-    """Writes a temporary file beside ``path``, and deletes it after the block.
+    """Writes a temporary file beside ``path``, yields its path, and deletes the file after the ``with`` block.
 
-    Its random name prevents another user from placing a symbolic link there beforehand.
+    The file's name is random, so that another user cannot place a symbolic link with this name beforehand.
     """
     draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)

@@ -12,11 +12,11 @@ from eng.optim._finite import NonFiniteGuard, keep_where
 
 
 class StepGuard:
-    """Undoes an optimizer step whose gradients are not finite, and the change of the model's buffers by its batch.
+    """Undoes an optimizer step whose gradients are NaN or infinite.
 
     :class:`~eng.optim._finite.NonFiniteGuard` restores the parameters and the optimizer state. This class restores the
-    buffers, such as BatchNorm's running statistics. Both work as hooks of the optimizer, so that every call of
-    ``optimizer.step()`` is guarded.
+    model's buffers, such as BatchNorm's running statistics, which the forward pass of the same batch has changed. The
+    class registers step hooks of the optimizer, so that every call of ``optimizer.step()`` is guarded.
 
     Args:
         model: the model whose buffers are restored. If its ``splits_updates`` is True, each rank updates only a part of the
@@ -35,7 +35,11 @@ class StepGuard:
         optimizer.register_step_post_hook(self._restore)
 
     def _keep(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        """Copies weights and optimizer state before a step. If each rank updates a part, all ranks agree on the flag."""
+        """Copies weights and optimizer state before a step, and stores whether the gradients are finite.
+
+        If each rank updates only a part of the weights, the flag is False on all ranks as soon as the gradients of one
+        rank are not finite, so that all ranks undo the step.
+        """
         self.guard.keep(optimizer)
         if self._is_split:
             mine = self.guard.finite
@@ -48,7 +52,10 @@ class StepGuard:
 
     @torch.no_grad()
     def _restore(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        """Undoes the step if its gradients were not finite; otherwise the new buffers become the ones to restore later."""
+        """Restores weights, optimizer state and buffers if the gradients of the step were not finite.
+
+        Otherwise copies the current buffers, which a later call restores after a step that is undone.
+        """
         finite = self.guard.restore(optimizer)
         if finite is None:
             return
