@@ -34,7 +34,7 @@ class BuildingRegistry(SearchedRegistry, Protocol):
         """Returns the class or function registered as `key`; None if there is none."""
 
     def in_current_scope(self: B) -> B:
-        """Returns the registry of the default scope in the same tree."""
+        """Returns the registry of the default scope, such as ``mmdet``, in the same tree of registries."""
 
     def switch_scope_and_registry(self: B, scope: str | None) -> AbstractContextManager[B]:
         """Makes `scope` the default scope inside a ``with`` block and yields the registry of that scope."""
@@ -51,7 +51,8 @@ def build_from_cfg(cfg: Any, registry: BuildingRegistry, default_args: Any = Non
         default_args: arguments used if `cfg` does not set them; may include ``type``.
 
     Returns:
-        The object that the class or function returns; for a class with `ManagerMixin`, the instance of that name.
+        The object that the class or function returns. A class that derives from `ManagerMixin` is not called again for
+        the same ``name``: its existing instance of that name is returned.
 
     Raises:
         UnknownTypeError: no class or function is registered under the name (a KeyError).
@@ -117,16 +118,19 @@ def build_model_from_cfg(cfg: Any, registry: BuildingRegistry, default_args: Any
     if not isinstance(cfg, list):
         return build_from_cfg(cfg, registry, default_args)
     modules = [build_from_cfg(module_cfg, registry, default_args) for module_cfg in cfg]
-    # `eng.model` is imported by name and only here, because this package must not depend on torch.
+    # `eng.model` needs torch, which this package must not depend on, so it is imported only for a list of configs.
     return import_module("eng.model").Sequential(*modules)
 
 
 def build_scheduler_from_cfg(cfg: Any, registry: BuildingRegistry, default_args: Any = None) -> Any:
-    """Builds a parameter scheduler. ``convert_to_iter_based=True`` converts its lengths from epochs to iterations.
+    """Builds a parameter scheduler, such as a learning-rate schedule, from a config.
+
+    If the config sets ``convert_to_iter_based=True``, the durations in it are given in epochs, but the scheduler steps
+    once per iteration.
 
     Args:
-        cfg: a mapping. ``convert_to_iter_based`` requires ``epoch_length`` (iterations per epoch), and ``by_epoch``
-            must be True or absent.
+        cfg: a mapping with ``type`` and the arguments of the scheduler. With ``convert_to_iter_based=True`` it must
+            contain ``epoch_length`` (iterations per epoch), and ``by_epoch`` must be True or absent.
         registry: the registry in which names are looked up.
         default_args: arguments used if `cfg` does not set them.
 
@@ -150,7 +154,7 @@ def build_scheduler_from_cfg(cfg: Any, registry: BuildingRegistry, default_args:
 
 
 def _without_conversion(cfg: Any) -> Any:
-    """Returns a copy of a scheduler config without the keys that only the conversion from epochs to iterations reads."""
+    """Returns a scheduler config without the keys that serve only to convert epochs to iterations."""
     if not cfg or not any(key in cfg for key in _CONVERSION):
         return cfg
     cfg = copy.copy(cfg)
@@ -196,15 +200,16 @@ def _construct(type_or_name: Any, registry: BuildingRegistry, arguments: dict[st
 
 
 def _argument_hints(cfg: Any, registry: BuildingRegistry, default_args: Any) -> tuple[str, ...]:
-    """Returns a hint for each config key that the class does not accept as an argument: names of similar arguments.
+    """Returns a hint for each config key that the class, whose call failed, does not accept as an argument.
 
-    Returns nothing if the class accepts all keys, so that the call failed for another reason.
+    A hint contains the names of similar arguments. The tuple is empty if the class accepts all keys, so that the call
+    failed for another reason.
     """
     try:
         arguments = _merge_arguments(cfg, registry, default_args)
         with registry.switch_scope_and_registry(arguments.pop("_scope_", None)) as scoped:
             accepted = parameters_of(resolve(arguments.pop("type"), scoped))
-    except (TypeError, KeyError):  # The config itself is wrong, and the error that is being raised already says so.
+    except (TypeError, KeyError):  # The exception that is being handled already reports the invalid config.
         return ()
     if accepted.takes_any:
         return ()
@@ -216,7 +221,7 @@ def _argument_hints(cfg: Any, registry: BuildingRegistry, default_args: Any) -> 
 
 
 def _number_hints(cfg: Any) -> tuple[str, ...]:
-    """Returns a hint for each argument such as ``"1e-3"``, a string that was meant as a number.
+    """Returns a hint for each value in `cfg` such as ``"1e-3"``, a string that was meant as a number.
 
     YAML parses ``1e-3`` as a string; the hint shows the spelling ``1.0e-3`` that YAML parses as a number.
     """
@@ -235,7 +240,7 @@ def _number_hints(cfg: Any) -> tuple[str, ...]:
 
 
 def _merge_arguments(cfg: Any, registry: BuildingRegistry, default_args: Any) -> dict[str, Any]:
-    """Returns a new dict of the keys of `cfg` and, where these are missing, those of `default_args`."""
+    """Returns a new dict with the items of `cfg`, and with those items of `default_args` whose keys `cfg` lacks."""
     arguments = _to_dict(cfg, "cfg")
     if default_args is not None:
         for key, value in _to_dict(default_args, "default_args").items():

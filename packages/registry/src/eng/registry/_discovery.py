@@ -38,8 +38,8 @@ def import_if_present(module: str) -> bool:
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:
-        # Only if `error.name` is the module or a parent package of it, the module itself is missing. Any other name is
-        # a failed import inside the module, which the user must see.
+        # If `error.name` is the module or one of its parent packages, the module itself is missing. Any other name
+        # comes from a failed import inside the module, which the user must see.
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
             raise
         return False
@@ -47,7 +47,10 @@ def import_if_present(module: str) -> bool:
 
 
 def import_registry_of(scope: str) -> bool:
-    """Imports ``<scope>.registry``, which creates the registries of a library; returns False if it does not exist."""
+    """Imports the module ``<scope>.registry``, which creates the registries of a library.
+
+    Returns False if the module does not exist.
+    """
     return scope.isidentifier() and scope != "__main__" and import_if_present(f"{scope}.registry")
 
 
@@ -60,7 +63,10 @@ def register_all_modules_of(scope: str) -> None:
 
 
 def distribution_of(module: str) -> str | None:
-    """Returns the name of the eng distribution that contains `module`, such as ``"eng-dist"``, for error messages."""
+    """Returns the name under which pip installs a module of eng, such as ``"eng-dist"`` for ``eng.dist``.
+
+    Returns None for a module that does not belong to eng. Error messages tell the user to install that package.
+    """
     package, _, submodule = module.partition(".")
     if package == "eng":
         return _MODULE_TO_DISTRIBUTION.get(submodule.split(".")[0])

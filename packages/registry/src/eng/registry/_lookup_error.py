@@ -10,8 +10,8 @@ from ._nearness import closest, did_you_mean, or_mean
 from ._tree import RegistryNode, line_of, tree_below
 from .errors import UnknownTypeError
 
-# Libraries whose classes are often named by dotted path in configs. pip installs them under the same name as the
-# imported package; the dict below holds the exceptions.
+# Libraries whose classes configs often name by dotted path. Most have the same name for pip as for the import
+# statement; the second dict holds the exceptions.
 _SAME_NAME = (
     "albumentations bitsandbytes dadaptation datasets deepspeed kornia litdata mmdet mmpose mmpretrain monai peft "
     "schedulefree tokenizers timm torchao torchaudio torchdata torchmetrics torchvision transformers webdataset"
@@ -43,10 +43,10 @@ class SearchedRegistry(RegistryNode, Protocol):
         """Returns the modules in `locations` that do not exist."""
 
     def package_of_absent(self, name: str) -> str | None:
-        """Returns the package, not installed, that would register `name`; None if unknown."""
+        """Returns the package that would register `name` if it were installed; None if no such package is known."""
 
     def missing_distributions(self) -> list[str]:
-        """Returns the eng packages that are not installed and would register more names here."""
+        """Returns the eng packages that would register more names in this registry if they were installed."""
 
 
 def unknown_type(name: str, registry: SearchedRegistry) -> UnknownTypeError:
@@ -63,7 +63,10 @@ def unknown_type(name: str, registry: SearchedRegistry) -> UnknownTypeError:
 
 
 def scopes_searched(name: str, registry: SearchedRegistry) -> list[str]:
-    """Returns the scopes that are searched for `name`, in order: from the start of the search up to the root."""
+    """Returns the scopes of the registries that a look-up of `name` searches, in the order of the search.
+
+    The search starts in `registry`, or in the registry of the scope that `name` begins with, and ends at the root.
+    """
     return [node.scope for node in line_of(_start_of_search(name, registry))]
 
 
@@ -91,7 +94,7 @@ def near_names(name: str, registry: SearchedRegistry, count: int = 3) -> list[st
 def _start_of_search(name: str, registry: S) -> S:
     """Returns the registry in which the look-up of ``"scope.name"`` starts.
 
-    It is the registry of that scope; `registry` itself if `name` has no scope or the scope is not in the tree.
+    This is the registry of ``scope``; `registry` itself if `name` has no scope or no registry of the tree has it.
     """
     scope, _ = registry.split_scope_key(name)
     named = None
@@ -107,13 +110,13 @@ def _closest_shown(bare_name: str, names: Mapping[str, str], count: int) -> list
 
     Args:
         bare_name: the unknown name, without a scope.
-        names: the name as a message shows it (with a scope if needed) -> the registered name.
+        names: maps each name as a message shows it (with a scope if needed) to the registered name.
         count: largest number of names to return.
     """
     by_lower_case: dict[str, list[str]] = {}
     for shown, registered in names.items():
-        # Some libraries register names such as ``torchvision/Resize``. Nobody forgets the prefix by a typing error, so
-        # they are suggested only for names with a slash.
+        # Some libraries register names with a prefix, such as ``torchvision/Resize``. Users do not omit such a prefix by
+        # a typing error, so names with a slash are suggested only if the unknown name has a slash too.
         if ("/" in registered) == ("/" in bare_name):
             by_lower_case.setdefault(registered.lower(), []).append(shown)
     suggestions = list(by_lower_case.get(bare_name.lower(), []))
@@ -140,12 +143,12 @@ def hint_for(name: str, registry: SearchedRegistry) -> str:
 
 
 def hint_for_absent(name: str, registry: SearchedRegistry) -> str | None:
-    """Returns advice to install a package if `name` is known to belong to one that is not installed, else None."""
+    """Returns advice to install the package that provides `name`; None if that package is unknown or installed."""
     scope, _ = registry.split_scope_key(name)
     package = None
     if scope is not None and registry.of_scope(scope) is None:
         if sys.modules.get(scope) is not None:
-            return None  # The module is installed, but has no such name.
+            return None  # The module is imported, so installing it would not help.
         package = _DISTRIBUTIONS.get(scope)
     if package is None:
         package = registry.package_of_absent(name.rpartition(".")[2])
@@ -161,10 +164,13 @@ def _no_such_scope(scope: str, registry: SearchedRegistry) -> str:
 
 
 def _missing_in_module(path: str) -> str | None:
-    """Says which part of a dotted path does not exist in its module; None if the first part cannot be imported."""
+    """Returns a message that names the part of a dotted path that its module lacks, such as ``Conv`` in ``torch.nn.Conv``.
+
+    Returns None if no module of the path is imported.
+    """
     parts = path.split(".")
     for count in range(len(parts) - 1, 0, -1):
-        # The look-up before has imported every module of the path that exists.
+        # The failed look-up of this path has imported all of its modules that exist, so `sys.modules` contains them.
         module = sys.modules.get(".".join(parts[:count]))
         if module is not None:
             return f"the module {module.__name__!r} has no {parts[count]!r}{or_mean(parts[count], dir(module))}"

@@ -71,8 +71,8 @@ class ManagerMixin(metaclass=ManagerMeta):
 
         Args:
             name: name of the instance.
-            **kwargs: arguments for the constructor of a new instance. For an existing instance they have no effect,
-                and a warning says so.
+            **kwargs: arguments for the constructor of a new instance. If the instance exists, the arguments have no
+                effect, and a warning is logged.
 
         Raises:
             TypeError: `name` is not a string.
@@ -115,7 +115,7 @@ class ManagerMixin(metaclass=ManagerMeta):
         """Makes an instance the current one, so that `get_current_instance` returns it.
 
         Args:
-            name: name of the instance; without such an instance nothing changes.
+            name: name of the instance; if no instance has this name, nothing changes.
 
         Returns:
             The name of the instance that was current before; None if there were no instances.
@@ -129,8 +129,8 @@ class ManagerMixin(metaclass=ManagerMeta):
     def release(self) -> None:
         """Removes this instance from the class, so that its memory can be freed.
 
-        The current instance is removed only when the next instance is created, so that `get_current_instance` still
-        returns it until then.
+        If this instance is the current one, it is removed only when the next instance is created. Until then,
+        `get_current_instance` returns it.
         """
         cls = type(self)
         with cls._instance_lock:

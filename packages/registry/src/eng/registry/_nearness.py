@@ -13,7 +13,8 @@ def closest(name: str, known: Iterable[str], cutoff: float = 0.6, count: int = 3
     Args:
         name: the misspelled name.
         known: the names that exist.
-        cutoff: if no name is within typing errors, the most similar one is returned from this difflib ratio on.
+        cutoff: if no known name differs only by typing errors, the most similar one is returned, provided that its
+            similarity (difflib's ratio, 0 to 1) is at least `cutoff`.
         count: largest number of names to return.
     """
     candidates = sorted(known)
@@ -43,18 +44,18 @@ def did_you_mean(names: Iterable[str]) -> str:
 def is_slip_of(name: str, known: str, most: int = 2) -> bool:
     """Whether `name` is probably a misspelling of `known`.
 
-    One typing error is allowed, for a known name of at least ten letters two; never more than `most`.
+    The names may differ by one typing error, or by two if `known` has at least ten letters, but by at most `most`.
     """
     if name == known or len(known) < 3:
-        return False  # Any other name of two letters is one or two typing errors away.
+        return False  # Two names of two letters always differ by at most two errors.
     allowed_errors = 2 if len(known) >= 10 else 1
     return _distance(name, known) <= min(most, allowed_errors)
 
 
 def _distance(a: str, b: str) -> int:
-    """Returns the edit distance of two names: the number of letters to insert, delete, replace or swap.
+    """Returns the edit distance of two names: how many letters must be inserted, deleted, replaced or swapped.
 
-    This is the optimal string alignment distance. Above 2 the result may be 3 although the distance is larger.
+    This is the optimal string alignment distance. A distance of more than 2 may be returned as 3, which saves time.
     """
     if abs(len(a) - len(b)) > 2:
         return 3

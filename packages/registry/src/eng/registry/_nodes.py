@@ -41,9 +41,10 @@ def type_name(type_or_name: Any) -> str:
 
 
 def key_path_to(target: Any, cfg: Any) -> str | None:
-    """Returns the keys that lead from `cfg` to `target`, such as ``".backbone"`` or ``".heads[1]"``; None if none do.
+    """Returns the keys that lead from `cfg` to the mapping `target` inside it, such as ``".backbone"``.
 
-    A constructor may have copied `target`, so an equal mapping is accepted if the identical one is not inside `cfg`.
+    Returns None if `cfg` does not contain `target`. A constructor may have copied `target`, so if the same object is
+    not inside `cfg`, an equal mapping is accepted.
     """
     nodes = list(nodes_below(cfg))
     same = next((path for path, node in nodes if node is target), None)

@@ -27,15 +27,16 @@ def build_chain(error: BaseException) -> tuple[BuildNode, ...]:
 
 
 def note_failure(error: Exception, node: BuildNode, hints: Sequence[str] = ()) -> None:
-    """Adds a note to an exception that says which config mapping was being built.
+    """Adds a note to an exception, which names the config mapping that was being built when the exception was raised.
 
-    While the exception passes through the surrounding builds, the note is replaced by a longer one, so that a single
-    note lists all mappings.
+    A mapping may be built inside the build of another mapping. The exception then passes through several builds, and
+    each call replaces the note by a longer one, so that a single note lists all mappings.
 
     Args:
-        error: the exception of the constructor; its message is not changed.
+        error: the exception of the constructor.
         node: the config mapping whose build failed.
-        hints: suggestions for arguments that the class does not accept; only those of the innermost mapping are kept.
+        hints: suggestions for arguments that the class does not accept. They are used only at the first call for an
+            exception, which is that of the innermost mapping.
     """
     chain = list(build_chain(error))
     old_note = None
@@ -50,7 +51,10 @@ def note_failure(error: Exception, node: BuildNode, hints: Sequence[str] = ()) -
 
 
 def _join_paths(chain: list[BuildNode], node: BuildNode) -> None:
-    """Makes the paths of the inner config mappings in `chain` start at the outer mapping `node`."""
+    """Changes the paths of the inner config mappings in `chain` so that they start at the outer mapping `node`.
+
+    For example ``"backbone.stem"`` becomes ``"model.backbone.stem"``, if the outer mapping has the path ``"model"``.
+    """
     keys = key_path_to(chain[0].cfg, node.cfg)
     if not keys:
         return

@@ -21,7 +21,7 @@ from .errors import DuplicateNameError, EmptyNameError, UsageTypeError, UsageVal
 __all__ = ["Registry"]
 
 _LOGGER = logging.getLogger(__name__)
-# The attributes that `Registry.isolated` copies, so that changes inside its block can be undone.
+# The attributes of a registry that `Registry.isolated` saves and restores.
 _CONTENTS = ("_module_dict", "_fallbacks", "_children", "_locations", "_absent", "_unknown_scopes")
 
 
@@ -61,7 +61,7 @@ class Registry:
         build_func: Callable[..., Any] | None = None,
         parent: Registry | None = None,
         scope: str | None = None,
-        locations: Sequence[str] = [],  # MMEngine has this mutable default; it is safe because it is copied below.
+        locations: Sequence[str] = [],  # MMEngine has this mutable default. It is never changed.
     ) -> None:
         self._name = name
         self._module_dict: dict[str, Any] = {}
@@ -94,7 +94,7 @@ class Registry:
     @staticmethod
     def infer_scope() -> str:
         """Returns the top-level package of the code that called this package, such as ``"mmdet"``."""
-        frame: Any = inspect.currentframe()  # inspect.stack() reads source files and takes 1000 times as long.
+        frame: Any = inspect.currentframe()  # `inspect.stack()` takes 1000 times as long: it reads source files.
         while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("eng.registry."):
             frame = frame.f_back
         return str(frame.f_globals.get("__name__", "__main__")).split(".")[0]
@@ -249,7 +249,7 @@ class Registry:
         """Returns the class or function registered as `key`, or None.
 
         ``"Name"`` is looked up in this registry, then in its parents; ``"scope.Name"`` in the registry of that scope.
-        If neither finds it, a dotted path is imported.
+        A dotted path that is not registered, such as ``"torch.nn.ReLU"``, is imported.
 
         Args:
             key: ``"Name"``, ``"scope.Name"`` or a dotted path.
@@ -280,7 +280,7 @@ class Registry:
             registry = self.of_scope(scope)
             module = None if registry is None else _find_below(registry, name)
         if module is None and scope is not None:
-            module = find_name(self, key)  # A registered name may itself contain a dot.
+            module = find_name(self, key)  # A name such as "a.b" may be registered with its dot.
         return vet(key, object_at(key), self) if module is None else module
 
     def import_from_location(self) -> None:
@@ -294,14 +294,15 @@ class Registry:
         """
         if self._imported:
             return
-        # No lock is needed: importlib makes a second thread wait, and a location may look up names while it is imported.
+        # No lock is used: importlib itself makes a second thread wait for an import. A lock could block for ever,
+        # because a location may look up names while it is imported.
         absent = {location for location in self._locations if not import_if_present(location)}
-        # A location of eng that is missing belongs to a package that is not installed, which is no mistake.
+        # A missing module of eng belongs to a package of eng that is not installed, which needs no warning.
         unknown = {location for location in absent if distribution_of(location) is None}
         if unknown - self._absent:
             _LOGGER.warning("%s: there is no module %s, which it names as a location", self._label(), _listed(unknown))
         self._absent |= unknown
-        # While a package of eng is missing, later look-ups try again, as it may be installed in the meantime.
+        # If a package of eng is missing, the next look-up tries again, because the package may be installed by then.
         self._imported = absent == unknown
         if not self._locations:
             register_all_modules_of(self._scope)
@@ -328,7 +329,7 @@ class Registry:
         If the tree has no such scope yet, the module ``<scope>.registry`` is imported, which may add it.
         """
         registry = self._children.get(scope)
-        if registry is None:  # `or` would be wrong here, because an empty registry is false.
+        if registry is None:  # Not `or`: a registry without entries is false.
             registry = find_scope(self.root, scope)
         if registry is None and import_registry_of(scope):
             registry = find_scope(self.root, scope)
@@ -368,7 +369,7 @@ class Registry:
         return [node.scope for node in tree_below(self.root)]
 
     def _warn_of_scope(self, scope: str) -> None:
-        # Warn once per registry: a config with many mappings would repeat the same line for each of them.
+        # Each registry warns once of a scope; otherwise every mapping of a config would repeat the same warning.
         if scope not in self._unknown_scopes:
             self._unknown_scopes.add(scope)
             _LOGGER.warning(
@@ -458,7 +459,10 @@ def _check_names(name: object, registry: str) -> None:
 
 
 def _find_below(registry: Registry, name: str) -> Any:
-    """Looks up a name below `registry`; the name may contain scopes of children, such as ``"little_hound.Mark"``."""
+    """Looks up a name in `registry`, or in a child registry if the name begins with the scope of the child.
+
+    Returns the registered class or function; None if the name is not registered.
+    """
     scope, dot, inner = name.partition(".")
     if dot and scope in registry.children:
         return _find_below(registry.children[scope], inner)
@@ -466,7 +470,10 @@ def _find_below(registry: Registry, name: str) -> Any:
 
 
 def _is_defined_again(registered: Any, module: Any) -> bool:
-    """Whether the same class of a notebook or an interactive session was defined once more, which is no conflict."""
+    """Whether `module` is a new definition of the class `registered` in a script, notebook or interactive session.
+
+    Running a notebook cell again defines its classes again, so registering such a class again is not an error.
+    """
     return (
         registered is not module
         and getattr(module, "__module__", None) == "__main__"

@@ -30,7 +30,7 @@ TASK_UTILS = Registry("task util", scope=SCOPE)
 
 OPTIMIZERS = Registry("optimizer", scope=SCOPE, locations=["eng.optim"])
 OPTIM_WRAPPERS = Registry("optim_wrapper", scope=SCOPE, locations=["eng.optim", "eng.runner"])
-OPTIM_WRAPPER = OPTIM_WRAPPERS  # MMEngine's manual uses this second name.
+OPTIM_WRAPPER = OPTIM_WRAPPERS  # A second name for the same registry, from MMEngine's manual.
 OPTIM_WRAPPER_CONSTRUCTORS = Registry("optimizer wrapper constructor", scope=SCOPE, locations=["eng.optim"])
 PARAM_SCHEDULERS = Registry(
     "parameter scheduler", build_func=build_scheduler_from_cfg, scope=SCOPE, locations=["eng.optim"]

@@ -23,7 +23,7 @@ class DefaultScope(ManagerMixin):
     """The scope in which registries look up names first, such as ``"mmdet"``.
 
     Setting the default scope affects only the current thread or asyncio task. A thread that never set a scope uses the
-    one created last in the process.
+    scope that was created last in any thread of the process.
 
     Args:
         name: name of the instance, usually the name of the experiment.
@@ -51,7 +51,7 @@ class DefaultScope(ManagerMixin):
 
     @classmethod
     def get_instance(cls, name: str, **kwargs: Any) -> DefaultScope:
-        """Returns the instance with this name. A new one becomes the current scope of this thread or task."""
+        """Returns the instance with this name; if there is none, creates it as the current scope of this thread or task."""
         with cls._instance_lock:
             is_new = name not in cls._instance_dict
             instance = super().get_instance(name, **kwargs)
@@ -61,7 +61,10 @@ class DefaultScope(ManagerMixin):
 
     @classmethod
     def get_current_instance(cls) -> DefaultScope | None:  # type: ignore[override]  # no scope is a valid state
-        """Returns the scope of this thread or task, else the one created last in the process, else None."""
+        """Returns the current scope of this thread or task.
+
+        If the thread never set a scope, returns the scope created last in the process; None if there is no scope.
+        """
         try:
             return _CURRENT.get()
         except LookupError:
@@ -82,7 +85,7 @@ class DefaultScope(ManagerMixin):
 
     @classmethod
     def reset(cls) -> None:
-        """Deletes all scopes, so that no scope is current in this thread and in threads that never set one."""
+        """Deletes all scopes; then neither this thread nor a thread that never set a scope has a current scope."""
         with cls._instance_lock:
             cls._instance_dict.clear()
             _CURRENT.set(None)

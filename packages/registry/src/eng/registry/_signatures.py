@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, get_type_hints
 
 _EMPTY = inspect.Parameter.empty
-# Constructors of these classes declare `**kwargs` only to reject unknown arguments.
+# These classes accept no arguments, although their constructors declare `*args` or `**kwargs`: they reject them all.
 _TAKES_NOTHING = {("torch.nn.modules.module", "Module"), ("builtins", "object")}
 
 
@@ -23,10 +23,10 @@ class Parameters:
         names: the names of all known arguments.
         required: names of the arguments without a default.
         hints: type annotations by argument, as far as they can be resolved.
-        takes_any: whether other names are accepted too, by ``**kwargs``.
+        takes_any: whether arguments of other names are accepted too, by ``**kwargs``.
         positional: names of the arguments that can also be passed by position, in order.
-        is_exact: whether the call certainly rejects every other name. False for example with a decorator or a
-            metaclass, which may accept more.
+        is_exact: whether the call certainly rejects every name that `names` lacks. False for example for a decorated
+            function, whose decorator may accept more arguments.
     """
 
     names: frozenset[str]
@@ -45,7 +45,7 @@ def parameters_of(factory: Callable[..., Any]) -> Parameters:
     """Returns the arguments that a class or function accepts; `NOTHING_KNOWN` if its signature cannot be read."""
     if not isinstance(factory, type):
         return _parameters_of_function(factory, skip_first=False)
-    if type(factory).__call__ is not type.__call__:  # The metaclass may accept any arguments.
+    if type(factory).__call__ is not type.__call__:  # A metaclass with `__call__` may accept any argument.
         return NOTHING_KNOWN
     parameters = _parameters_of_class(factory, factory.__mro__)
     if _may_return_other_class(factory):
@@ -62,9 +62,9 @@ def _may_return_other_class(cls: type) -> bool:
 
 
 def _parameters_of_class(cls: type, mro: tuple[type, ...]) -> Parameters:
-    """Returns the arguments that the first constructor in `mro` accepts.
+    """Returns the arguments that the first constructor (``__init__`` or ``__new__``) among the classes in `mro` accepts.
 
-    If it passes ``**kwargs`` on to the constructors of base classes, their arguments are included.
+    If that constructor passes ``**kwargs`` on to the constructors of base classes, their arguments are included.
     """
     for index, owner in enumerate(mro):
         if (owner.__module__, owner.__qualname__) in _TAKES_NOTHING:
@@ -94,10 +94,10 @@ def _add_parameters_of_bases(
     kwargs_use = _follow_kwargs(constructor)
     if kwargs_use is None:
         return parameters
-    if not kwargs_use.to_super:  # The constructor accepts any other name and ignores it.
+    if not kwargs_use.to_super:  # Arguments in `**kwargs` that the constructor does not read are ignored.
         return replace(parameters, names=parameters.names | kwargs_use.read)
     of_base = _parameters_of_class(cls, bases)
-    # The constructor passes some arguments of the base class itself; the caller cannot set those.
+    # The caller cannot set arguments of the base class that the constructor itself passes to `super().__init__`.
     inherited = of_base.names - kwargs_use.fixed - set(of_base.positional[: kwargs_use.num_by_position])
     inherited_required = (name for name in of_base.required if name in inherited - parameters.names)
     inherited_hints = {name: hint for name, hint in of_base.hints.items() if name in inherited}
@@ -165,10 +165,10 @@ class _KwargsUse:
     """How a constructor uses its ``**kwargs``.
 
     Attributes:
-        to_super: whether it passes them on to ``super().__init__``.
-        read: names that it reads from them, as by ``kwargs.pop("x")``.
-        fixed: keyword arguments that it passes to ``super().__init__`` itself.
-        num_by_position: number of positional arguments that it passes to ``super().__init__`` itself.
+        to_super: whether the constructor passes its ``**kwargs`` on to ``super().__init__``.
+        read: names that the constructor reads from its ``**kwargs``, as by ``kwargs.pop("x")``.
+        fixed: names of the keyword arguments that the constructor passes to ``super().__init__`` besides ``**kwargs``.
+        num_by_position: number of positional arguments that the constructor passes to ``super().__init__``.
     """
 
     to_super: bool
@@ -178,7 +178,10 @@ class _KwargsUse:
 
 
 def _follow_kwargs(constructor: Any) -> _KwargsUse | None:
-    """Finds out from the source code how a constructor uses its ``**kwargs``; None if that cannot be determined."""
+    """Finds out, from the source code of a constructor, how the constructor uses its ``**kwargs``.
+
+    Returns None if there is no source code, no ``**kwargs``, or a use that cannot be followed.
+    """
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(constructor))).body[0]
     except (OSError, TypeError, SyntaxError, IndexError):
@@ -191,7 +194,7 @@ def _follow_kwargs(constructor: Any) -> _KwargsUse | None:
     read = [key for node in ast.walk(tree) if (key := _key_read(node, name)) is not None]
     owner = constructor.__qualname__.rpartition(".")[0].rpartition(".")[2]
     to_super = [call for call in calls if _is_super_init(call, owner)]
-    # Any other use, such as `f(kwargs)`, could read any name.
+    # With any other use, such as `f(kwargs)`, the constructor could read any name.
     if uses != len(to_super) + len(read) or len(to_super) > 1:
         return None
     fixed = {keyword.arg for call in to_super for keyword in call.keywords if keyword.arg}
@@ -216,7 +219,10 @@ def _is_super_init(call: ast.Call, owner: str) -> bool:
 
 
 def _starts_at(call: ast.expr, owner: str) -> bool:
-    """Whether ``super()`` calls the next class after `owner`; ``super(Parent, self)`` of another class skips some."""
+    """Whether a call ``super(…)`` in the class `owner` refers to the class that follows `owner` in the method order.
+
+    ``super()`` and ``super(Owner, self)`` do; ``super(OtherClass, self)`` skips some classes.
+    """
     arguments = []
     if isinstance(call, ast.Call):
         arguments = call.args

@@ -39,7 +39,7 @@ class RegistryNode(Protocol):
         """Whether `scope` is the registry's scope, or a synonym of it."""
 
     def import_from_location(self) -> None:
-        """Imports the modules that register their classes here."""
+        """Imports the modules that register their classes in this registry."""
 
 
 def line_of(registry: N) -> Iterator[N]:
@@ -65,7 +65,8 @@ def find_scope(registry: N, scope: str) -> N | None:
 def find_name(registry: RegistryNode, name: str) -> Any:
     """Returns the class or function registered as `name` in `registry` or the nearest ancestor; None if there is none.
 
-    If a registry does not know the name, the modules of its locations are imported first.
+    If a registry does not know the name, it imports the modules in its `locations`, which may register the name, before
+    the parent is searched.
     """
     for node in line_of(registry):
         if name not in node.module_dict:

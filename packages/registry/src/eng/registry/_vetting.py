@@ -19,7 +19,8 @@ _ACCEPTS: ContextVar[Callable[[Any], bool] | None] = ContextVar("eng_registry_ac
 def registered_only(accepts: Callable[[Any], bool] = lambda _: False) -> Iterator[None]:
     """Inside this ``with`` block, a dotted path such as ``"subprocess.Popen"`` is refused unless it is registered.
 
-    Use it to build an untrusted config, such as one stored in a checkpoint, because building calls what ``type`` names.
+    Use the block to build an untrusted config, such as a config stored in a checkpoint: building calls whatever class
+    or function the config names as ``type``.
 
     Args:
         accepts: returns True for an object that may be used although it is not registered.

@@ -72,9 +72,9 @@ class BuildNode:
     """A config mapping whose build failed.
 
     Attributes:
-        path: its keys from the root, such as ``"model.backbone"``.
-        call: the call that it describes, such as ``"ResNet(depth=50)"``.
-        where: file and line, such as ``"configs/a.py:12"``; None if unknown.
+        path: the keys from the root of the config to the mapping, such as ``"model.backbone"``.
+        call: the call that the mapping describes, such as ``"ResNet(depth=50)"``.
+        where: file and line of the mapping, such as ``"configs/a.py:12"``; None if unknown.
         cfg: the mapping itself; None after pickling.
     """
 
@@ -90,5 +90,5 @@ class BuildNode:
         return f"{location}{self.path} → {self.call}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The config may contain objects that cannot be pickled; the texts are enough for a message in another process.
+        # The config may contain objects that cannot be pickled. An error message in another process needs only the texts.
         return BuildNode, (self.path, self.call, self.where)

@@ -7,7 +7,8 @@ import types
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
-# Configs often contain a list for a tuple, 1 for 1.0, and 0 or 1 for a bool. A string is accepted only for str.
+# For each annotated type, the types of config values that are not reported. Configs often contain a list where a tuple
+# is annotated, 1 for 1.0, and 0 or 1 for a bool. A string is accepted only where str is annotated.
 _ACCEPTS: dict[Any, tuple[type, ...]] = {
     int: (int,),
     float: (int, float),
@@ -45,7 +46,7 @@ def contradicts(value: Any, hint: Any) -> bool:
     if hint is bool and value in (0, 1):
         return False
     if hint is int and isinstance(value, float):
-        return not value.is_integer()  # People write large counts as 1e5, and quotients are floats.
+        return not value.is_integer()  # 1e5 and 6 / 2 are floats with integer values.
     expected: Any = origin or hint
     if hint is None:
         expected = type(None)

@@ -30,19 +30,22 @@ MISSING = object()
 
 
 class Unloadable:
-    """Stands for a class that a module contains but cannot import here, for example because a package is missing."""
+    """Stands for a class that a module lists but cannot import on this machine, as when a package is missing."""
 
 
 @dataclass(frozen=True)
 class NamesInSource:
-    """The names in the code of one file, without docstrings and comments, which mention types of other libraries.
+    """The names in the code of one source file, which decide whether the file may know a type that a config names.
+
+    Docstrings and comments are left out, because they mention types of other libraries.
 
     Attributes:
         defined: names of classes and functions that the file defines.
         registered: names that a decorator or a call in the file registers.
         texts: names that occur as a string.
         keywords: names of arguments in calls and signatures, because ``dict(GAN=...)`` may map a name to a class.
-        in_any_case: `texts` in lower case if the code calls ``lower()`` or ``upper()``, else empty.
+        in_any_case: `texts` in lower case if the code calls ``lower()`` or ``upper()`` and so may compare names
+            without regard to case; else empty.
     """
 
     defined: frozenset[str]
@@ -72,11 +75,11 @@ def names_in(file: Path) -> NamesInSource:
 
 
 def is_registered_in_source(name: str, packages: Iterable[str], *, in_new_files: bool = False) -> bool:
-    """Whether the source code of a library registers `name`, even if it has not been registered yet.
+    """Whether the source code of a library contains a registration of `name`, which need not have run yet.
 
     Args:
         name: name of a type, without a scope.
-        packages: further packages to search, besides those that have registered something.
+        packages: packages to search in addition to the packages that have registered a class or function.
         in_new_files: whether to search only files of modules that are not imported yet.
     """
     files = [file for file in files_of_libraries(packages) if name in words_of(file)]
@@ -88,7 +91,10 @@ def is_registered_in_source(name: str, packages: Iterable[str], *, in_new_files:
 
 
 def is_in_source(name: str, packages: Iterable[str]) -> bool:
-    """Whether the source code of a library contains `name` as a definition, a registration, a string or a keyword."""
+    """Whether the source code of a library defines or registers `name`, or contains it as a string or an argument name.
+
+    Searched are the packages that have registered a class or function, and `packages`.
+    """
     sources = (names_in(file) for file in files_of_libraries(packages) if name in words_of(file))
     return any(
         name in group for names in sources for group in (names.registered, names.defined, names.texts, names.keywords)
@@ -96,16 +102,19 @@ def is_in_source(name: str, packages: Iterable[str]) -> bool:
 
 
 def is_in_code_of(name: str, builders: Iterable[Callable[..., Any]]) -> bool:
-    """Whether the source files of classes or functions contain `name` as a string, to which they may compare a type."""
+    """Whether the source files of classes or functions contain `name` as a string.
+
+    Such code may compare the ``type`` of a config with that string, so `name` may be valid without a registration.
+    """
     sources = [names_in(file) for file in files_of(builders)]
     return any(name in names.texts or name.lower() in names.in_any_case for names in sources)
 
 
 def in_namespaces(name: str, builders: Iterable[Callable[..., Any]]) -> Iterator[Any]:
-    """Yields the objects that `name` may mean in the code of `builders`.
+    """Yields the objects that `name` may stand for in the code of `builders`, the classes that build a config mapping.
 
-    These are attributes of modules that the code imports (a wrapper of ``albumentations`` looks up classes of that
-    package), and entries of the library's other registries.
+    The objects are attributes of modules that the code imports (for example, a wrapper of ``albumentations`` looks up
+    ``name`` in that package), and classes registered in the registries that the code or its library defines.
     """
     names = {owner.__module__ for owner in owners_of(builders)}
     names.update(f"{module.partition('.')[0]}.registry" for module in tuple(names))
@@ -118,10 +127,10 @@ def in_namespaces(name: str, builders: Iterable[Callable[..., Any]]) -> Iterator
 
 
 def attribute_of(holder: Any, name: str) -> Any:
-    """Returns an attribute of a module or class; `MISSING` if there is none.
+    """Returns an attribute of a module or class; `MISSING` if the module or class has no such attribute.
 
-    Returns `Unloadable` if reading the attribute raises another error: a lazy module such as ``transformers`` contains
-    classes whose dependencies are not installed.
+    Returns `Unloadable` if reading the attribute raises another error than AttributeError. A module such as
+    ``transformers`` imports its classes when they are read, which fails if a dependency of the class is not installed.
     """
     try:
         return getattr(holder, name)
@@ -132,7 +141,10 @@ def attribute_of(holder: Any, name: str) -> Any:
 
 
 def _entry_of(registry: Registry, name: str) -> Any:
-    """Returns the entry `name` of a registry; None if there is none or if a location of the registry cannot be imported."""
+    """Returns the class or function registered as `name`; None if there is none, or if the look-up raises an error.
+
+    The look-up raises an error if it imports a module that registers classes, and the import fails.
+    """
     with suppress(Exception):
         return registry.get(name)
     return None

@@ -23,10 +23,11 @@ class Finding:
 
     Attributes:
         kind: category of the mistake.
-        path: the keys that lead to it, such as ``"model.backbone.depht"``.
+        path: the keys from the root of the config to the mistake, such as ``"model.backbone.depht"``.
         message: what is wrong and how to fix it, in one line.
-        where: file and line, such as ``"path/file.py:12"``; None if the config does not know them.
-        is_certain: False if code that builds the part may still correct it, such as by adding a missing argument.
+        where: file and line of the mistake, such as ``"path/file.py:12"``; None if the config does not record them.
+        is_certain: True if a run will certainly fail. False if code that builds this part of the config may still
+            correct the mistake, for example by adding a missing argument.
     """
 
     kind: Kind

@@ -41,11 +41,14 @@ class Context:
 
     Attributes:
         path: the keys that lead to the node.
-        is_known: whether it is known how the node is built; False if code of the surrounding class decides.
+        is_known: whether it is known how the node is built: by a registry. False if the class that receives the node
+            as an argument decides what to do with it.
         stops: whether a run builds the node at its start, so that a mistake would stop the run.
         parents: the classes and functions of the surrounding nodes, outermost first.
-        group: path of the argument that contains the node, in the nearest surrounding node with a type.
-        is_named: whether the name of the argument determines the registry in which the type is looked up.
+        group: path of the outermost argument that contains the node, among the arguments of the nearest surrounding
+            node with a type.
+        is_named: whether the name of the argument, such as ``norm_cfg``, determines the registry in which the type of
+            the node is looked up.
     """
 
     path: str
@@ -56,7 +59,7 @@ class Context:
     is_named: bool = False
 
     def below(self, step: str) -> Context:
-        """Returns the context of a value inside the node, at ``.key`` or ``[index]``."""
+        """Returns the context of a value inside the node; `step` is ``.key`` or ``[index]``, as appended to `path`."""
         return replace(self, path=self.path + step)
 
     @property
@@ -66,7 +69,11 @@ class Context:
 
     @property
     def is_layer(self) -> bool:
-        """Whether the node is an argument such as ``norm_cfg=dict(type='BN')``, which a helper completes and builds."""
+        """Whether the node is an argument such as ``norm_cfg=dict(type='BN')``.
+
+        A function of the library adds further keys to such a mapping before it builds the layer, so keys that the
+        layer does not accept are not certain mistakes.
+        """
         key = self.path.rpartition(".")[2].partition("[")[0]
         return key.endswith(("_cfg", "_cfgs")) and key != "init_cfg" and "." in self.path
 
@@ -74,14 +81,18 @@ class Context:
 def resolve_or_find(
     node: Mapping[str, Any], shape: Node, context: Context
 ) -> tuple[Callable[..., Any] | None, list[Finding | Suspicion]]:
-    """Looks up the type of a node; returns the class or function, or the findings if there is none."""
+    """Looks up the class or function that a node, a config mapping, names as its ``type``.
+
+    Returns the class or function (None if there is none), and the findings to report about the ``type``.
+    """
     type_or_name = node.get("type", shape.default_of(node))
     where = location_of(node, "type")
     if not isinstance(type_or_name, str) or type_or_name == "" or type_or_name.endswith("."):
         if callable(type_or_name):
             return type_or_name, []
         message = f"type must be a name, a class or a function, not {type_or_name!r}"
-        # Code that builds the node itself may use numbers or None as types, so only a known builder gives a finding.
+        # If foreign code builds the node, it may accept a number or None as type; that is no mistake. A registry does
+        # not, so then the type is reported.
         finding = Finding("unknown-type", f"{context.path}.type", message, where, context.is_certain)
         return None, [finding] if context.is_known else []
     registry = in_default_scope(shape.registry)
@@ -89,7 +100,7 @@ def resolve_or_find(
         factory = registry.get(type_or_name)
     else:
         factory = _loaded(type_or_name, registry)
-    # A default type that is not installed is not a mistake in the config.
+    # If the node sets no type and the default type is not installed, the config contains no mistake.
     if factory is not None or "type" not in node:
         return factory, []
     unknown = _unknown_type(type_or_name, registry, context, where)
@@ -103,8 +114,8 @@ def _unknown_type(unknown_name: str, registry: Registry, context: Context, where
     candidates = near_names(unknown_name, registry)
     registers_itself = context.is_known and _is_registered_later(bare, registry, packages)
     if context.is_known:
-        # A registration in source code may belong to another registry that already has this name. It counts only if
-        # its file was not imported yet.
+        # A file that is not imported yet may register the name during the run, so the name is not reported. Imported
+        # files have done so already: if another registry knows the name, only files not yet imported count.
         may_come = registers_itself and (
             bare not in all_names() or is_registered_in_source(bare, packages, in_new_files=True)
         )
@@ -121,7 +132,7 @@ def _unknown_type(unknown_name: str, registry: Registry, context: Context, where
         problem, origin = f"no registry knows {unknown_name!r}", ""
         candidates = candidates or _near_anywhere(unknown_name, registry)
     message = "; ".join(filter(None, (problem, did_you_mean(candidates), origin)))
-    # A name that resembles no registered name may come from another version of a library, so it is not certainly wrong.
+    # A name that resembles no registered name may exist in another version of a library, so the finding is not certain.
     is_certain = context.is_certain and not registers_itself and (bool(candidates) or registry.parent is None)
     return Finding("unknown-type", f"{context.path}.type", message, where, is_certain)
 
@@ -129,7 +140,14 @@ def _unknown_type(unknown_name: str, registry: Registry, context: Context, where
 def _is_known_to_code(unknown_name: str, context: Context, packages: set[str], *, has_near: bool) -> bool:
     """Whether the code that builds a node may know a type that no registry knows.
 
-    Such code may register the type, define it, or compare the name with a string.
+    Such code may register the type, define it, or compare its name with a string.
+
+    Args:
+        unknown_name: the type as the config names it, with its scope or module.
+        context: position of the node, and the classes around it, whose code is searched.
+        packages: the packages of these classes, which are searched too.
+        has_near: whether a registered name resembles the type. The type is then probably misspelled, and only a
+            registration in the source code counts.
     """
     prefix, _, name = unknown_name.rpartition(".")
     package = prefix.partition(".")[0]
@@ -141,7 +159,7 @@ def _is_known_to_code(unknown_name: str, context: Context, packages: set[str], *
         and not lacks_name
         and any(package in words_of(file) for file in files_of(context.parents))
     ):
-        return True  # For example ``timm.resnet50`` inside a class whose file mentions timm.
+        return True  # As for ``timm.resnet50`` in a class whose source file mentions timm.
     imported = in_namespaces(name, context.parents)
     if not context.is_named:
         return any(True for _ in imported) or is_in_source(name, packages)
@@ -153,9 +171,11 @@ def _is_known_to_code(unknown_name: str, context: Context, packages: set[str], *
 
 
 def _lacks_name(path: str) -> bool:
-    """Whether a dotted path certainly does not exist, because an imported module or class lacks the next name.
+    """Whether a dotted path such as ``torch.nn.Conv`` certainly does not exist.
 
-    The first part alone may be a prefix that the library interprets itself, so there only a misspelling counts.
+    That is the case if a module or class on the path is imported and lacks the next name of the path. Directly below
+    the top-level module (``torch.Conv``), a name that the module lacks counts only if it is a misspelling of a name
+    that the module has, because a library may interpret the first part of the path as a prefix of its own.
     """
     package, *names = path.split(".")
     holder: Any = sys.modules.get(package)
@@ -173,16 +193,20 @@ def _lacks_name(path: str) -> bool:
 
 
 def _is_registered_later(name: str, registry: Registry, packages: set[str]) -> bool:
-    """Whether source code of a library registers a type that is not registered yet.
+    """Whether source code of a library contains a registration of a type that has not run yet.
 
-    A name that is already registered in another scope of the tree does not count: it cannot be used without the scope.
+    Returns False if the name is already registered in another scope of the tree of registries, because the config must
+    then write the scope before the name.
     """
     is_elsewhere = any(name in node.module_dict for node in tree_below(registry.root))
     return not is_elsewhere and is_registered_in_source(name, packages)
 
 
 def _near_anywhere(name: str, registry: Registry) -> list[str]:
-    """Returns names similar to `name` in the other registries, because the builder may use any of them."""
+    """Returns names similar to `name` from the registries of other kinds.
+
+    This serves types that unknown code builds, because that code may use any registry.
+    """
     candidates: set[str] = set()
     for root in ROOT_REGISTRIES:
         if root is not registry.root:
@@ -196,9 +220,10 @@ def all_names() -> frozenset[str]:
 
 
 def in_default_scope(registry: Registry) -> Registry:
-    """Returns the registry of the default scope in the tree of `registry`; `registry` itself without one.
+    """Returns the registry of the default scope in the tree of `registry`.
 
-    Unlike `Registry.in_current_scope` it logs no warning about an unknown scope, which the check reports as a finding.
+    Returns `registry` itself if no default scope is set, or if the tree has no registry of that scope. Unlike
+    `Registry.in_current_scope`, the function logs no warning about an unknown scope; the check reports it instead.
     """
     current = DefaultScope.get_current_instance()
     inner = None
@@ -210,7 +235,7 @@ def in_default_scope(registry: Registry) -> Registry:
 
 
 def unknown_scope(scope: Any, path: str, node: Mapping[str, Any], key: str) -> Iterator[Finding]:
-    """Yields a finding if no registry has the scope `scope`, which a run would ignore with a warning."""
+    """Yields a finding if no registry has the scope `scope`; a run would only log a warning about such a scope."""
     if (
         scope is None
         or scope == ""
@@ -232,7 +257,18 @@ def _has_scope(root: Registry, scope: str) -> bool:
 def check_call(
     factory: Callable[..., Any], node: Mapping[str, Any], shape: Node, context: Context, schema: Schema
 ) -> Iterator[Finding | Suspicion]:
-    """Checks the arguments of a node; yields findings for unknown, wrongly typed and missing arguments."""
+    """Checks the arguments that a node, a config mapping with a ``type``, sets for a class or function.
+
+    Yields findings for unknown, wrongly typed and missing arguments. An unknown argument that code of a library may
+    still read is a suspicion instead.
+
+    Args:
+        factory: the class or function that the ``type`` of the node names.
+        node: the config mapping.
+        shape: the description of the node, such as the arguments that the building code adds.
+        context: the position of the node in the config.
+        schema: the description of the complete config.
+    """
     takes = parameters_of(factory)
     name = type_name(node.get("type", factory))
     is_ours = _is_ours(factory)
@@ -240,7 +276,8 @@ def check_call(
         if key in RESERVED or key in shape.extra or not isinstance(key, str):
             continue
         if key in takes.names:
-            # Only annotations of eng are checked: those of other libraries often do not match what their code accepts.
+            # Values are compared only with type annotations in eng. Code of other libraries often accepts more types
+            # than it annotates.
             if is_ours and key in takes.hints and contradicts(value, takes.hints[key]):
                 message = (
                     f"{name} takes {spelled(takes.hints[key])} for {key!r}, not {type(value).__name__} {value!r:.60}"
@@ -271,7 +308,8 @@ def _unknown_argument(
     problem = f"{name} takes no argument {key!r}"
     where, path = location_of(node, key), f"{context.path}.{key}"
     if context.is_known and takes.is_exact:
-        # An argument that resembles no known one may belong to another version of the class, so it is not certain.
+        # An argument that resembles no known argument may exist in another version of the class, so the finding is not
+        # certain.
         is_certain = context.is_certain and (_is_ours(factory) or any(is_slip_of(key, known) for known in names))
         yield Finding("unknown-argument", path, f"{problem}{belongs_to or or_mean(key, names)}", where, is_certain)
     elif takes.is_exact and not context.is_layer:
@@ -279,7 +317,8 @@ def _unknown_argument(
         yield Suspicion(finding, key, names, context.parents, is_sure=True)
     else:
         finding = Finding("unknown-argument", path, problem, where, is_certain=False)
-        # Extra keys of a class of eng are read only by the code of that class, not by other libraries.
+        # A class of eng may read extra keys from `**kwargs`; no other library reads the keys, so only the source of
+        # that class is searched for them.
         builders: tuple[Any, ...] = ()
         if _is_ours(factory):
             builders = (factory,)
@@ -287,7 +326,7 @@ def _unknown_argument(
 
 
 def _missing(takes: Parameters, node: Mapping[str, Any], shape: Node, context: Context, name: str) -> Iterator[Finding]:
-    # A function in FUNCTIONS is called later, when the caller passes the remaining arguments.
+    # A function in FUNCTIONS, such as a collate function, gets its remaining arguments from the code that calls it.
     if shape.registry.root is FUNCTIONS:
         return
     for argument in takes.required:
@@ -300,7 +339,10 @@ def _missing(takes: Parameters, node: Mapping[str, Any], shape: Node, context: C
 
 
 def _place_for(key: str, node: Mapping[str, Any], shape: Node, schema: Schema) -> str | None:
-    """Returns advice for a key that belongs one level further down or up in the config; None if it belongs nowhere."""
+    """Returns advice for an unknown argument `key` that would be valid one level further down or up in the config.
+
+    Returns None if the key is not valid there either.
+    """
     for name, inner in node.items():
         if not isinstance(inner, Mapping) or "type" not in inner:
             continue
@@ -316,9 +358,10 @@ def _place_for(key: str, node: Mapping[str, Any], shape: Node, schema: Schema) -
 
 
 def _loaded(name: str, registry: Registry) -> Any:
-    """Looks up the type of a nested node in its registry, then in all others, since the builder may use any of them.
+    """Looks up the type of a config mapping in `registry`, then in all other registries; None if none knows it.
 
-    A module that fails to import is ignored, because it is unknown whether the builder needs its registry.
+    All registries are searched because the code that builds the mapping may use any of them. A look-up that fails, as
+    when the import of a library fails, is ignored, because the code may not need that registry.
     """
     for candidate in (registry, *map(in_default_scope, ROOT_REGISTRIES)):
         with suppress(Exception):

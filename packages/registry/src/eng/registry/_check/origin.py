@@ -18,9 +18,9 @@ _WELL_KNOWN = ("torch.nn", "torch.optim", "torch.optim.lr_scheduler", "torch.uti
 
 
 def origin_of(name: str, registry: Registry, scopes: Iterable[str]) -> str | None:
-    """Returns advice on how to make an unregistered name available; None without a guess.
+    """Returns advice on how a config can use a class or function that is not registered; None if it is not found.
 
-    The name may be in a registry of another kind, in a source file that is not imported, or in a loaded library.
+    The class may be in a registry of another kind, in a source file that is not imported, or in an imported library.
     """
     bare = name.rpartition(".")[2]
     return _in_another_registry(bare, registry) or _in_a_source_file(bare, scopes) or _in_a_loaded_library(bare)
@@ -34,7 +34,10 @@ def _in_another_registry(name: str, registry: Registry) -> str | None:
 
 
 def _in_a_source_file(name: str, scopes: Iterable[str]) -> str | None:
-    """Searches the packages of the scopes and the working directory for a file that defines `name`, without imports."""
+    """Returns advice to import the file that defines `name`; None if no such file is found.
+
+    The packages of the scopes and the working directory are searched without importing anything.
+    """
     definition = re.compile(rf"^(?:class|def)\s+{re.escape(name)}\b", re.MULTILINE)
     files = itertools.chain(*map(_files_of_package, scopes), _files_here())
     for module, file in itertools.islice(files, _MOST_FILES):

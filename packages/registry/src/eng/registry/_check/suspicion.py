@@ -18,12 +18,13 @@ class Suspicion:
 
     Attributes:
         finding: the finding to report; suggestions are added to its message.
-        identifier: the key or type in question.
+        identifier: the key or type in the config that may be a mistake.
         names: known names that `identifier` may be a misspelling of.
         builders: classes and functions that read the key. If none of their files mentions the identifier, a misspelling
             of one of `names` is reported even though other code contains the identifier.
-        group: path of the mapping with the identifier, if no signature says which keys are allowed. A mapping with
-            several keys that no code mentions is assumed to be read by code that cannot be searched.
+        group: path of the mapping that contains the identifier, if no signature says which keys are allowed; otherwise
+            None. If a group has several keys that no code mentions, code that cannot be searched is assumed to read
+            them, and none is reported.
         is_sure: whether an identifier that no code mentions is reported even without a similar known name.
     """
 
@@ -36,10 +37,12 @@ class Suspicion:
 
 
 def confirm(items: list[Finding | Suspicion], packages: Iterable[str]) -> list[Finding]:
-    """Returns the findings, and those suspicions that a search of the source code confirms, in their order.
+    """Returns the findings in `items`, and a finding for each suspicion that a search of the source code confirms.
+
+    The order of `items` is kept. A suspicion about a key is confirmed if no source file mentions the key.
 
     Args:
-        items: findings and suspicions from the walk through a config.
+        items: findings (mistakes) and suspicions (possible mistakes) that the check of a config collected.
         packages: the packages that define the types of the config.
     """
     suspicions = [item for item in items if isinstance(item, Suspicion)]
@@ -84,8 +87,8 @@ def _with_near(finding: Finding, candidates: list[str]) -> Finding:
 
 
 def _nobody_reads(identifier: str, builders: tuple[Callable[..., Any], ...]) -> bool:
-    """Whether no source file of the builders and their base classes contains the identifier.
+    """Whether no source file of the classes and functions `builders`, and of their base classes, contains `identifier`.
 
-    Returns False if one of the files cannot be read.
+    Returns False if one of these classes has no source file.
     """
     return all(file is not None and identifier not in words_of(file) for file in files_or_none_of(builders))

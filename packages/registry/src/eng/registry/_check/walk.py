@@ -23,16 +23,18 @@ _NO_SCHEMA = Schema(frozenset(), {})
 
 
 def check(cfg: Any, schema: Schema | Node | Registry | None = None) -> list[Finding]:
-    """Finds mistakes in a config without building any of it: errors that a run would raise, and keys it would ignore.
+    """Finds mistakes in a config without building objects from it.
 
-    A finding is certain if building the part certainly raises an error. In a part that foreign code builds, a key is
-    reported only if no source code mentions it, and only as a hint.
+    Mistakes are what would raise an error in a run, and keys that the run would ignore. A finding is certain if
+    building its part of the config certainly raises an error. In a part that code of another library builds, a key is
+    reported only if no source code mentions the key, and the finding is not certain.
 
     Args:
         cfg: a complete config; or, if `schema` is a registry or `Node`, a mapping with ``type`` or a list of those.
-        schema: description of a complete config; keys that it does not contain are variables of the user. Or the
-            registry in which the ``type`` of `cfg` is looked up, or a `Node` if the builder adds arguments. None uses
-            ``eng.runner.schema.SCHEMA``, the description of the config of a run.
+        schema: the description of a complete config; top-level keys that the description does not contain are
+            variables of the user. Or the registry in which the ``type`` of `cfg` is looked up, or a `Node` if the code
+            that builds `cfg` adds arguments. None uses ``eng.runner.schema.SCHEMA``, the description of the config of
+            a run.
 
     Returns:
         The findings in the order of the config; an empty list if there are none.
@@ -63,7 +65,7 @@ def check(cfg: Any, schema: Schema | Node | Registry | None = None) -> list[Find
         walk = _Walk(_NO_SCHEMA)
         return confirm(list(walk.visit(cfg, node, context)), walk.packages)
     if schema is None:
-        # `eng.runner` is imported by name and only here, because this package must not depend on eng-runner.
+        # This package must not depend on eng-runner, so it imports `eng.runner` only where its schema is needed.
         schema = import_module("eng.runner.schema").SCHEMA
         assert isinstance(schema, Schema)
     if not isinstance(cfg, Mapping):
@@ -77,7 +79,10 @@ def check(cfg: Any, schema: Schema | Node | Registry | None = None) -> list[Find
 
 
 def _mapping_behind(cfg: Any) -> Mapping[str, Any]:
-    """Returns the mapping inside a `Config`, which knows files and lines; for other objects a dict of their items."""
+    """Returns the mapping inside a `Config`, which records the file and line of each value.
+
+    For an object of another class, returns a dict of the object's items.
+    """
     inner = getattr(cfg, "_cfg_dict", None)
     if isinstance(inner, Mapping):
         return inner
@@ -85,10 +90,10 @@ def _mapping_behind(cfg: Any) -> Mapping[str, Any]:
 
 
 class _Walk:
-    """One check of a config.
+    """One check of a config: visits all nested values and yields findings and suspicions (possible mistakes).
 
     Attributes:
-        packages: the packages that define the types in the config, collected on the way.
+        packages: the packages that define the types in the config, collected while the values are visited.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -96,7 +101,7 @@ class _Walk:
         self.packages: set[str] = set()
 
     def config(self, cfg: Mapping[str, Any]) -> Items:
-        """Checks a complete config."""
+        """Checks a complete config: its default scope, its top-level keys, and the value of each described key."""
         yield from unknown_scope(cfg.get("default_scope"), "default_scope", cfg, "default_scope")
         in_doubt = self._schema.in_doubt(cfg)
         for key, value in cfg.items():
@@ -122,7 +127,10 @@ class _Walk:
             yield Finding("misplaced-key", key, message, where, is_certain=False)
 
     def visit(self, value: Any, shape: Shape | None, context: Context) -> Items:
-        """Checks a value by its description: a mapping, or every item of a list. Other values are not checked."""
+        """Checks a config value by its description: the value itself if it is a mapping, each item if it is a list.
+
+        Other values, such as numbers, are not checked.
+        """
         if isinstance(value, (list, tuple)):
             if _is_one_object(value, shape):
                 return
@@ -149,8 +157,8 @@ class _Walk:
                 finding = Finding(
                     "unknown-key", child.path, f"{noun} has no key {key!r}{home}", location_of(value, key), certain
                 )
-                # A misspelling such as "backed" may occur in the code of some library. It is reported nevertheless if
-                # the correct key "backend" is absent.
+                # A misspelling such as "backed" may occur as a word in the code of a library, and the search for it
+                # would then clear it. So if the correct key "backend" is absent, the key is reported without a search.
                 is_slip = any(name not in value and is_slip_of(str(key), name) for name in known)
                 if shape.is_open and (shape.needs_near or not is_slip):
                     yield Suspicion(finding, str(key), known, is_sure=not shape.needs_near)
@@ -200,7 +208,10 @@ class _Walk:
             yield from self._unread_keys(node, context)
 
     def _unread_keys(self, node: Mapping[str, Any], context: Context) -> Items:
-        """Yields a suspicion for every key of a mapping if it is unknown which code reads the mapping."""
+        """Yields a suspicion (possible mistake) for every key of a mapping of which no class or type is known.
+
+        The suspicion about a key is reported only if no source code contains the key.
+        """
         for key in node:
             if isinstance(key, str) and key.isidentifier() and key not in RESERVED:
                 path, where = f"{context.path}.{key}", location_of(node, key)
@@ -208,7 +219,14 @@ class _Walk:
                 yield Suspicion(finding, key, group=context.group or context.path)
 
     def _arguments(self, node: Mapping[str, Any], shape: Node, context: Context, factory: Any) -> Items:
-        """Checks the arguments of a node that are mappings or lists themselves."""
+        """Checks those values in a node, a config mapping, that are mappings or lists themselves.
+
+        Args:
+            node: the config mapping.
+            shape: the description of the node.
+            context: the position of the node in the config.
+            factory: the class or function that receives the values as arguments; None if it is unknown.
+        """
         is_ours = context.is_known and getattr(factory, "__module__", "").startswith("eng.")
         if factory is None:
             parents = context.parents
@@ -246,32 +264,39 @@ def _is_type(value: Any) -> bool:
 
 
 def _misspelt_type(node: Mapping[str, Any]) -> str | None:
-    """Returns the key of a mapping that is a misspelled ``type`` and whose value is a registered name, else None."""
+    """Returns the misspelled key, such as ``typ``, under which a mapping has its ``type``; None if there is none.
+
+    The value under that key must be a registered name.
+    """
     slips = (key for key in node if isinstance(key, str) and is_slip_of(key, "type") and isinstance(node[key], str))
     return next((key for key in slips if node[key] in all_names()), None)
 
 
 def _is_used_elsewhere(key: str, value: Any, cfg: Mapping[str, Any], candidates: list[str]) -> bool:
-    """Whether an unknown top-level key is a variable of the user, because another part of the config has its value.
+    """Whether an unknown top-level key is a variable of the user: another part of the config contains its value.
 
     Args:
-        key: the top-level key.
-        value: its value.
+        key: the unknown top-level key.
+        value: the value of `key`.
         cfg: the complete config.
-        candidates: known keys that are spelled like `key`. A section with the same value counts only if all of them
-            are present. Otherwise an equal ``val_dataloader`` would hide a misspelled ``test_dataloader``.
+        candidates: known keys that are spelled like `key`. Another top-level key with the same value counts only if
+            all candidates are present. Otherwise an equal ``val_dataloader`` would hide a misspelled
+            ``test_dataloader``.
     """
     if not isinstance(value, (Mapping, list, tuple)) or not value:
         return False
     if any(len(section_key) >= _LONG and section_key not in cfg for section_key in candidates):
-        return False  # A long name that differs from an absent known key by one typing error is a misspelling.
+        return False  # A long key that is spelled like a known key, which the config lacks, is a misspelling.
     others = [section for section_key, section in cfg.items() if section_key != key]
     below = (inner for section in others for _, inner in nodes_below(section))
     return any(inner == value for inner in below) or (set(candidates) <= set(cfg) and value in others)
 
 
 def _home_of(key: Any, node: Mapping[str, Any], shape: Plain) -> str | None:
-    """Returns advice if a key is an argument of a nested mapping beside it, so that it belongs one level down."""
+    """Returns advice if an unknown key of `node` is an argument of a class that a mapping inside `node` names.
+
+    The key then belongs into that mapping, one level down. Returns None if it does not.
+    """
     for name, value in node.items():
         type_or_name = None
         if isinstance(value, Mapping):

@@ -16,9 +16,9 @@ from .._tree import tree_below
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DEFINITION = re.compile(r"^\s*(?:async\s+def|def|class)\s", re.MULTILINE)
-# These folders of eng do not read config keys, but their docstrings contain misspelled ones as examples.
+# Folders of eng that are not searched: they do not read config keys, but contain misspelled keys as examples.
 _NO_READERS = ("registry", "config", "cli")
-# These packages are too large to read, and the signatures of their classes list all arguments.
+# Packages that are not searched: they are too large, and the signatures of their classes list all arguments anyway.
 _NOT_READ = frozenset(
     ("torch", "torchvision", "numpy", "builtins", "transformers", "cv2", "scipy", "sklearn", "__mp_main__")
 )
@@ -28,7 +28,9 @@ TORCH = frozenset(("torch", "torchvision", "builtins"))
 
 
 class Words:
-    """The identifiers in the source files of some packages; files are read one by one, only as far as needed.
+    """The identifiers in the source files of some packages.
+
+    The files are read one after another, and no more files are read than a search needs.
 
     Args:
         packages: names of packages and modules.
@@ -47,8 +49,8 @@ class Words:
         return missing
 
     def slips_of(self, identifier: str) -> list[str]:
-        """Returns the identifiers in the source files that `identifier` may be a misspelling of."""
-        self.without({""})  # No file contains the empty string, so this reads all files.
+        """Returns the identifiers in the source files that differ from `identifier` by one typing error."""
+        self.without({""})  # Searching an identifier that no file contains reads all files.
         letters = set(identifier)
         same_length = (
             candidate for candidate in self._seen if abs(len(candidate) - len(identifier)) <= 1 and len(candidate) > 3
@@ -58,12 +60,12 @@ class Words:
 
 
 def words_of_libraries(others: Iterable[str] = ()) -> Words:
-    """Returns the identifiers of all packages that registered something, and of the packages `others`."""
+    """Returns the identifiers in the source of all packages that registered a class, and of the packages `others`."""
     return _words_of_packages(_packages_of_libraries(others))
 
 
 def files_of_libraries(others: Iterable[str] = ()) -> Iterator[Path]:
-    """Yields the source files of all packages that registered something, and of the packages `others`."""
+    """Yields the source files of all packages that registered a class or function, and of the packages `others`."""
     return (file for package in _packages_of_libraries(others) for file in _files_of(package))
 
 
@@ -81,9 +83,10 @@ def _words_of_packages(packages: tuple[str, ...]) -> Words:
 
 @lru_cache(maxsize=1 << 14)
 def words_of(file: Path) -> frozenset[str]:
-    """Returns the identifiers in the code, strings and comments of a source file; none if it cannot be read.
+    """Returns the identifiers in the code, strings and comments of a source file; empty if it cannot be read.
 
-    A file without classes and functions is skipped: it may be the checked config, with its misspelled keys.
+    The result is also empty for a file without classes and functions, because that may be the config under check,
+    whose misspelled keys must not count as known.
     """
     try:
         text = file.read_text(encoding="utf-8", errors="replace")
@@ -95,7 +98,7 @@ def words_of(file: Path) -> frozenset[str]:
 
 
 def file_of(module: str) -> Path | None:
-    """Returns the source file of an imported module; None if it has none or is not imported."""
+    """Returns the source file of an imported module; None if the module has no source file or is not imported."""
     file = getattr(sys.modules.get(module), "__file__", None)
     if isinstance(file, str) and file.endswith(".py"):
         return Path(file)
@@ -131,7 +134,7 @@ def _files_of(package: str) -> tuple[Path, ...]:
     else:
         spec = PathFinder.find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
-        # Folders such as `.mim` contain configs and tools, which are not code of the library.
+        # OpenMMLab packages contain configs and scripts in folders such as `.mim`; they are not code of the library.
         inside = (file for file in sorted(Path(folder).rglob("*.py")) if not _is_hidden(file, Path(folder)))
         ordered.update(dict.fromkeys(inside))
     return tuple(ordered)
@@ -144,5 +147,5 @@ def _is_hidden(file: Path, folder: Path) -> bool:
 
 
 def _is_test(file: Path) -> bool:
-    """Whether a file contains tests; these misspell names on purpose, so they are not searched."""
+    """Whether a file contains tests, which are not searched because they misspell names on purpose."""
     return file.name.startswith("test_") or file.name == "conftest.py"
