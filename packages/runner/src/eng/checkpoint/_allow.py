@@ -40,15 +40,17 @@ _UNCHECKED = ("torch.distributed.", "torch.nested.")
 
 
 def allowed_types() -> Table:
-    """Returns the constructors of all allowed types by the name that a pickle uses for the type.
+    """Returns the types that the pickle of a checkpoint may refer to; a file that names any other type is refused.
 
-    Types that the user has passed to :func:`torch.serialization.add_safe_globals` are included.
+    The result maps the name of a type in a pickle, such as ``collections.OrderedDict``, to a function that constructs
+    an object of the type after checking its arguments. Types that the user has passed to
+    :func:`torch.serialization.add_safe_globals` are included.
     """
     vouched = dict(map(_vouched_constructor, torch.serialization.get_safe_globals()))
     if not vouched:
         return _own_types()
-    # torch itself adds its sharded and nested tensors to the safe globals, but their constructors do not check their
-    # arguments, so a file could use them to crash the process.
+    # torch itself adds its classes of sharded and nested tensors to its list of safe globals. The constructors of these
+    # classes do not check their arguments, so a malicious file could crash the process with them: they are left out.
     return {**_own_types(), **{name: vouched[name] for name in vouched if not name.startswith(_UNCHECKED)}}
 
 
@@ -58,7 +60,7 @@ def _own_types() -> Table:
 
 
 def _containers() -> Table:
-    """Returns the constructors of dicts, lists, sets, and mappings of other libraries that occur in checkpoints."""
+    """Returns the container types that a checkpoint's pickle may refer to, including mappings of other libraries."""
     ordered = Constructor(OrderedDict, _mapping_of(OrderedDict), _set_metadata, (OrderedDict,))
     plain = Constructor(PlainMapping, _mapping_of(OrderedDict), None)
     return {
@@ -76,7 +78,7 @@ def _containers() -> Table:
 
 
 def _scalars() -> Table:
-    """Returns the constructors of numbers, strings, bytes, slices and ranges."""
+    """Returns the plain types that a checkpoint's pickle may refer to: numbers, strings, bytes, slices and ranges."""
     span = Constructor(range, _whole_numbers(range))
     return {
         "builtins.int": Constructor(int, _scalar_of(int)),
@@ -110,17 +112,23 @@ def _others() -> Table:
 
 
 class PlainMapping:
-    """Placeholder for mapping classes of other libraries; a pickle that constructs one gets an OrderedDict instead."""
+    """Stands for mapping classes of other libraries, such as MMEngine's ConfigDict, which need not be installed.
+
+    A pickle that constructs an object of such a class gets an OrderedDict with the same items instead.
+    """
 
 
 # ---------------------------------------------------------------- containers
 
 
 def _mapping_of(mapping_class: type[dict[Any, Any]]) -> Callable[..., Any]:
-    """Returns a function that constructs a mapping of this class, and counts its items against the machine's budget."""
+    """Returns a function that constructs a mapping of `mapping_class` while a pickle is read.
+
+    The function counts the items, so that a small pickle cannot fill the memory; see :meth:`PickleMachine.spend`.
+    """
 
     def build(machine: PickleMachine, *args: Any) -> Any:
-        """Constructs a mapping from the items of `args`; a default factory among `args` is ignored."""
+        """Constructs a mapping from the items in `args`; ignores the default factory of a defaultdict in `args`."""
         mapping = mapping_class()
         for argument in args:
             items = argument
@@ -134,7 +142,13 @@ def _mapping_of(mapping_class: type[dict[Any, Any]]) -> Callable[..., Any]:
 
 
 def _pairs(machine: PickleMachine, items: Any) -> Iterable[tuple[Any, Any]]:
-    """Returns the (key, value) pairs of an argument of a mapping's constructor; none for None or a default factory."""
+    """Returns the (key, value) pairs in an argument that a pickle passes to the constructor of a mapping.
+
+    None, and the default factory of a defaultdict, have no pairs.
+
+    Raises:
+        MalformedPickleError: an item of the argument is no pair.
+    """
     if items is None or isinstance(items, type):
         return ()
     pairs = _items(machine, items)
@@ -144,7 +158,11 @@ def _pairs(machine: PickleMachine, items: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def _items(machine: PickleMachine, items: Any) -> list[Any]:
-    """Returns the items of a container as a list, and counts them against the machine's budget."""
+    """Returns the items of a container as a list, and counts them so that a small pickle cannot fill the memory.
+
+    Raises:
+        MalformedPickleError: `items` is no container, or the pickle makes far more items than its length explains.
+    """
     if isinstance(items, str | bytes | range) or not hasattr(items, "__len__") or hasattr(items, "dtype"):
         raise MalformedPickleError(f"it makes a container of a {type(items).__name__}")
     machine.spend(len(items))
@@ -172,9 +190,9 @@ def _deque(machine: PickleMachine, items: Any = (), longest: Any = None) -> coll
 
 
 def _set_metadata(machine: PickleMachine, mapping: OrderedDict[str, Any], state: Any) -> None:
-    """Sets the attribute ``_metadata`` of a state dict, in which torch keeps the versions of the modules.
+    """Sets the attribute ``_metadata`` of a state dict, in which torch keeps the version number of each module.
 
-    All other attributes that a pickle sets on a mapping are ignored.
+    All other attributes that a pickle sets on an OrderedDict are ignored.
     """
     versions: Any = None
     if isinstance(state, dict):
@@ -205,9 +223,9 @@ def _build_namespace(machine: PickleMachine, target: argparse.Namespace, state: 
 
 
 def _scalar_of(scalar_class: type) -> Callable[..., Any]:
-    """Returns a function that constructs a number from numbers or short strings.
+    """Returns a function that constructs a number of type `scalar_class` from numbers or short strings.
 
-    The length is limited because the time to parse a number grows with the square of its number of digits.
+    The length of the strings is limited because the time to parse a number grows with the square of its digits.
     """
 
     def build(_: PickleMachine, *args: Any) -> Any:
@@ -244,7 +262,11 @@ def _as_bytes(machine: PickleMachine, value: Any, encoding: Any) -> bytes | byte
 
 
 def _encode(machine: PickleMachine, text: Any, encoding: Any = "latin1") -> bytes:
-    """Encodes a string as bytes; protocol 2 of pickle writes bytes as a call of ``_codecs.encode``."""
+    """Replaces ``_codecs.encode``, which protocol 2 of pickle calls with a string wherever it stores bytes.
+
+    Raises:
+        MalformedPickleError: `text` is no string, or `encoding` is not Latin-1.
+    """
     if not isinstance(text, str) or encoding not in ("latin1", "latin-1", "bytes"):
         raise MalformedPickleError("it encodes a text as no checkpoint does")
     machine.spend(len(text))
@@ -279,7 +301,8 @@ def _zone(zone: Any) -> dt.tzinfo | None:
 
 def _datetime(_: PickleMachine, data: Any, zone: Any = None) -> dt.datetime:
     state = _state_of_time(data, 10)
-    # The highest bit of the month is datetime's ``fold``: it marks the second of two equal hours when summer time ends.
+    # The highest bit of the byte of the month is datetime's ``fold``. When summer time ends, an hour occurs twice, and
+    # ``fold`` marks the second of the two.
     month, fold = state[2] & 0x7F, state[2] >> 7
     year = state[0] * 256 + state[1]
     microsecond = int.from_bytes(state[7:10], "big")
@@ -323,7 +346,12 @@ def _path_of(path_class: type[pathlib.PurePath]) -> Callable[..., pathlib.PurePa
 
 
 def _vouched_constructor(entry: Any) -> tuple[str, Constructor]:
-    """Returns the name and constructor of a type that was passed to :func:`torch.serialization.add_safe_globals`."""
+    """Returns the name in pickles, and the constructor, of an entry of torch's list of safe globals.
+
+    Args:
+        entry: a type or function that the user has passed to :func:`torch.serialization.add_safe_globals`, or a pair
+            of the type or function and its name in pickles.
+    """
     if isinstance(entry, tuple):
         trusted, path = entry
     else:

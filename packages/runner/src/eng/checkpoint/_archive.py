@@ -37,11 +37,13 @@ def is_archive(source: str | Path | BinaryIO) -> bool:
 
 
 class Archive:
-    """An open archive of ``torch.save``.
+    """An open checkpoint file in the zip format of ``torch.save`` (torch 1.6 and later).
+
+    The zip archive holds a record with the pickle and one record per storage, each with a CRC-32 checksum.
 
     Args:
-        file: the archive, open for reading.
-        shown: name of the archive in error messages.
+        file: the checkpoint file, open for reading.
+        shown: name of the file in error messages.
         verify: whether records are compared with their checksums when they are read.
 
     Raises:
@@ -72,11 +74,11 @@ class Archive:
         return f"{self._folder}/constants.pkl" in self._members
 
     def pickle(self) -> BytesIO:
-        """Returns the pickle of the checkpoint, which refers to the tensors' storages by their keys."""
+        """Returns the pickle in the archive, which refers to the storages of tensors by the keys of their records."""
         return BytesIO(self._bytes(f"{self._folder}/data.pkl"))
 
     def storage(self, key: str, dtype: torch.dtype, length: int) -> torch.UntypedStorage:
-        """Reads a storage of `length` values into memory."""
+        """Reads the storage with the key `key`, which must hold `length` values of `dtype`, into memory."""
         member = self._storage_member(key, dtype, length)
         memory = torch.UntypedStorage(member.file_size)
         if member.file_size:
@@ -97,7 +99,7 @@ class Archive:
         return part  # type: ignore[no-any-return]  # a slice of a storage is one
 
     def check(self) -> None:
-        """Compares every record with its checksum.
+        """Compares every record of the archive with its checksum.
 
         Raises:
             BrokenCheckpointError: a record does not match its checksum.
@@ -121,7 +123,11 @@ class Archive:
         return bytes(data)
 
     def _read_into(self, member: zipfile.ZipInfo, target: memoryview) -> None:
-        """Reads a record into `target`; with ``verify`` the record is compared with its checksum."""
+        """Reads a record into `target`, and compares it with its checksum if the archive was opened with ``verify``.
+
+        Raises:
+            BrokenCheckpointError: the record is cut short, or does not match its checksum.
+        """
         self._file.seek(self._start_of(member))
         checksum = 0
         for begin in range(0, len(target), _CHUNK):
@@ -134,7 +140,11 @@ class Archive:
             self._compare(member, checksum)
 
     def _checksum(self, member: zipfile.ZipInfo, buffer: memoryview) -> None:
-        """Compares a record with its checksum, reading the record in parts of the size of `buffer`."""
+        """Compares a record with its checksum; reads the record part by part into `buffer`, so little memory is used.
+
+        Raises:
+            BrokenCheckpointError: the record is cut short, or does not match its checksum.
+        """
         self._file.seek(self._start_of(member))
         checksum, remaining = 0, member.file_size
         while remaining:
@@ -146,7 +156,7 @@ class Archive:
         self._compare(member, checksum)
 
     def _compare(self, member: zipfile.ZipInfo, checksum: int) -> None:
-        # With torch.serialization.set_crc32_options(False) torch writes 0 instead of a checksum.
+        # torch.save writes 0 instead of a checksum if the user has called torch.serialization.set_crc32_options(False).
         if member.CRC and checksum != member.CRC:
             raise self._broken(f"the record {member.filename} does not match its checksum")
 

@@ -22,7 +22,8 @@ _ALIGNMENT = 64
 _HEADER_BYTES = 30
 _ZIP64_BYTES = 20
 _PADDING_ID = b"FB"
-# The functions by which torch pickles a tensor on a typed storage, and one whose type has no such storage.
+# Functions that a pickle calls to construct a tensor: the first for dtypes with a storage class of their own, such as
+# torch.FloatStorage, the second for dtypes without such a class, such as uint16.
 _REBUILD_TYPED: Any = torch.empty(0, dtype=torch.float32).__reduce_ex__(2)[0]
 _REBUILD_UNTYPED: Any = torch.empty(0, dtype=torch.uint16).__reduce_ex__(2)[0]
 _STORAGE_NAMES = {dtype: f"{name}Storage" for name, dtype in STORAGES.items() if "Q" not in name}
@@ -31,7 +32,8 @@ _STORAGE_NAMES = {dtype: f"{name}Storage" for name, dtype in STORAGES.items() if
 def write_archive(value: Any, file: BinaryIO) -> None:
     """Writes nested dicts, lists and plain values with tensors in the format of ``torch.save``.
 
-    A :class:`StoredTensor` is written as a tensor, block by block. Tensors that share a storage get separate storages.
+    A :class:`StoredTensor`, whose values are on the disk, is copied into the file block by block. Two tensors that
+    share a storage get separate storages in the file, so they no longer share memory after loading.
 
     Args:
         value: the content of the file.
@@ -61,10 +63,11 @@ class _StorageReference:
 
 
 class _Pickler(pickle.Pickler):
-    """Pickles a checkpoint without the values of its tensors, which are written as records of their own afterwards.
+    """Pickles a checkpoint without the values of its tensors, which the caller writes into separate records.
 
     Attributes:
-        tensors: the tensors; the index of a tensor is the key of its storage.
+        tensors: the tensors in the order in which they were pickled. The pickle refers to the values of a tensor by
+            the tensor's index in this list.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -72,13 +75,16 @@ class _Pickler(pickle.Pickler):
         self.tensors: list[StoredTensor] = []
 
     def persistent_id(self, value: Any) -> Any:
-        """Returns the persistent id that replaces a storage in the pickle; None for all other objects."""
+        """Returns the persistent id that the pickle has in place of a storage; None if `value` is no storage."""
         if isinstance(value, _StorageReference):
             return value.identity
         return None
 
     def reducer_override(self, value: Any) -> Any:
-        """Returns the function and arguments by which the pickle rebuilds a tensor from its storage."""
+        """Returns the function of torch, and its arguments, that will construct a tensor when the pickle is read.
+
+        For objects other than tensors ``NotImplemented`` is returned, so that they are pickled as usual.
+        """
         if not isinstance(value, torch.Tensor | StoredTensor):
             return NotImplemented
         tensor = as_stored(value)
@@ -95,7 +101,16 @@ class _Pickler(pickle.Pickler):
 
 
 def _write_record(archive: zipfile.ZipFile, name: str, blocks: Any, file: BinaryIO) -> None:
-    """Writes a record whose bytes begin at a multiple of 64, so that torch can memory-map the values."""
+    """Writes a record of a zip archive.
+
+    The bytes of the record begin at a multiple of 64 in the file, so that torch can memory-map the values.
+
+    Args:
+        archive: the zip archive, open for writing.
+        name: name of the record, without the folder in the archive.
+        blocks: the bytes of the record, in several parts.
+        file: the file that `archive` writes to; its position decides the padding before the record.
+    """
     record = zipfile.ZipInfo(f"{_FOLDER}/{name}")
     begin = file.tell() + _HEADER_BYTES + len(record.filename.encode()) + _ZIP64_BYTES + 4
     padding = -begin % _ALIGNMENT

@@ -28,7 +28,11 @@ _LONGEST_HISTORY = 10**9
 
 
 def array_table() -> Table:
-    """Returns the constructors of numpy's objects and of history buffers, by the names that numpy 1 and 2 pickle."""
+    """Returns the names of numpy, and of MMEngine's history buffers, that a checkpoint's pickle may refer to.
+
+    Each name, as numpy 1 and numpy 2 write it, is mapped to a function that constructs the object after checking the
+    arguments in the pickle.
+    """
     table = {
         "numpy.dtype": Constructor(np.dtype, _dtype, _build_dtype, tuple(_dtype_classes())),
         "numpy.ndarray": Constructor(np.ndarray, None, _build_array, (np.ndarray,)),
@@ -56,7 +60,13 @@ def _dtype_classes() -> list[type]:
 
 
 def _dtype(_: PickleMachine, code: Any, align: Any = False, copy: Any = True) -> np.dtype[Any]:
-    """Returns a copy of the dtype with this code; the pickle may set the copy's byte order without changing numpy's."""
+    """Returns a copy of the numpy dtype with the type code `code`, such as ``"f4"``.
+
+    A copy, because the pickle sets the byte order afterwards, which must not change numpy's own dtype.
+
+    Raises:
+        MalformedPickleError: the dtype is not one of numbers, bools or strings.
+    """
     if isinstance(code, type) and issubclass(code, np.generic):
         code = np.dtype(code).str
     if not isinstance(code, str) or not _CODE.fullmatch(code):
@@ -77,7 +87,11 @@ def _plain(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def _build_dtype(_: PickleMachine, dtype: np.dtype[Any], state: Any) -> None:
-    """Sets the byte order of a dtype from its pickled state; all other entries must be those of a plain dtype."""
+    """Sets the byte order of a numpy dtype from the state in the pickle.
+
+    Raises:
+        MalformedPickleError: the state describes a dtype with fields, sub-arrays or Python objects.
+    """
     if not isinstance(state, tuple) or len(state) not in (8, 9):
         raise MalformedPickleError("it has a numpy type whose state is none")
     version, order, subarray, names, fields, item_size, alignment, flags = state[:8]
@@ -87,7 +101,7 @@ def _build_dtype(_: PickleMachine, dtype: np.dtype[Any], state: Any) -> None:
         raise MalformedPickleError("it has a numpy type with fields, sub-arrays or objects")
     native = {"little": "<", "big": ">"}[sys.byteorder]
     if order in "<>" and dtype.itemsize > 1 and order != native and dtype.isnative:
-        # numpy itself pickles -1 for the size of numbers, and the flag 8 for unicode strings.
+        # In the state of a dtype numpy writes -1 as the item size of numbers, and the flag 8 for unicode strings.
         size = (-1, -1)
         if dtype.kind in _TEXT_KINDS:
             size = (dtype.itemsize, dtype.alignment)
@@ -151,10 +165,10 @@ def _check_array(machine: PickleMachine, shape: Any, dtype: Any, data: Any) -> t
 
 
 def _history_method(_: PickleMachine, owner: Any, name: Any) -> None:
-    """Stands in for ``getattr`` in a pickle, and allows it only for methods of HistoryBuffer.
+    """Replaces ``getattr`` in a pickle, which may be called only for methods of the class HistoryBuffer.
 
-    MMEngine pickles the statistics methods of its history buffers as calls of ``getattr``. The HistoryBuffer of eng
-    looks its statistics up by name, so the method itself is not needed and None is returned.
+    A history buffer of MMEngine holds its statistics methods, such as ``mean``, which Python pickles as calls of
+    ``getattr``. The HistoryBuffer of eng looks up its statistics by name, so None is returned instead of the method.
 
     Raises:
         NameRefusedError: the pickle asks for an attribute of another object.
@@ -170,7 +184,11 @@ def _history(_: PickleMachine) -> HistoryBuffer:
 
 
 def _build_history(machine: PickleMachine, buffer: HistoryBuffer, state: Any) -> None:
-    """Sets the state of a HistoryBuffer after checking the types, lengths and numbers in the state."""
+    """Sets the state of a HistoryBuffer after checking the types, lengths and numbers in the state.
+
+    Raises:
+        MalformedPickleError: the state does not hold two arrays of numbers of the same length, or invalid totals.
+    """
     if not isinstance(state, dict):
         raise MalformedPickleError("it has a history whose state is no dict")
     values, counts = np.asarray(state.get("_log_history")), np.asarray(state.get("_count_history"))

@@ -18,11 +18,12 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class AsyncCheckpointWriter:
-    """Copies a checkpoint in memory, and writes the copy to its file in a thread.
+    """Writes checkpoints in a thread while training continues.
 
-    :meth:`save` returns when the copy is complete, so later changes by training do not get into the file. Only one
-    write runs at a time: a second :meth:`save` waits for the first write to end. An error of the thread is logged at
-    once, and raised by the next call of :meth:`save`, :meth:`wait` or :meth:`close`.
+    :meth:`save` copies the checkpoint in memory and returns. The thread writes the copy, so weights that training
+    changes afterwards do not get into the file. Only one write runs at a time: a second :meth:`save` waits for the
+    first write to end. An error in the thread is logged at once, and raised by the next call of :meth:`save`,
+    :meth:`wait` or :meth:`close`.
 
     Args:
         write: function that writes a checkpoint to a file. Defaults to :func:`save_checkpoint`.
@@ -79,8 +80,8 @@ class AsyncCheckpointWriter:
         """Allocates the memory for copies in a thread, so that the first save takes no longer than later ones.
 
         Args:
-            checkpoint: a checkpoint with the tensors that will be saved; its structure must not change until the thread
-                ends.
+            checkpoint: a checkpoint with tensors of the same shapes and dtypes as those that will be saved. Its dicts
+                and lists must not be changed until :meth:`wait` returns.
 
         Raises:
             Exception: the error of the previous write, if it failed.
@@ -90,14 +91,14 @@ class AsyncCheckpointWriter:
 
     @property
     def is_busy(self) -> bool:
-        """Whether the thread is still writing."""
+        """Whether the thread that writes checkpoints, or allocates memory for them, is running."""
         return self._thread is not None and self._thread.is_alive()
 
     def wait(self) -> None:
-        """Waits until the thread has ended.
+        """Waits until the last checkpoint that was passed to :meth:`save` is written; returns at once if it is.
 
         Raises:
-            Exception: the error of the write, if it failed; each error is raised once.
+            Exception: the error of the write, if the write failed; each error is raised once.
         """
         if self._thread is not None:
             self._thread.join()
@@ -107,7 +108,7 @@ class AsyncCheckpointWriter:
             raise failure
 
     def close(self) -> None:
-        """Waits until the thread has ended, see :meth:`wait`, and frees the memory of the copies."""
+        """Waits until the last checkpoint is written, see :meth:`wait`, and frees the memory of the copies."""
         try:
             self.wait()
         finally:
@@ -122,7 +123,7 @@ class AsyncCheckpointWriter:
         self.close()
 
     def _start(self, task: str, action: Callable[[], object]) -> None:
-        # The thread is not a daemon thread, so that the interpreter waits at its exit until the file is written.
+        # Python waits for threads that are not daemon threads before it exits, so the file is written completely.
         self._thread = threading.Thread(target=self._run, args=(task, action), name="eng-checkpoint-writer")
         self._thread.start()
 

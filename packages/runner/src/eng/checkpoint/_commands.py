@@ -21,7 +21,10 @@ _AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 class _SizeType(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.4
-    """A number of bytes, such as 500MB; K, M and G are powers of 1000, as in Hugging Face's ``max_shard_size``."""
+    """Type of a command-line option that is a number of bytes, such as ``500MB``.
+
+    K, M and G are powers of 1000, as in Hugging Face's ``max_shard_size``.
+    """
 
     name = "size"
 
@@ -204,8 +207,8 @@ def export(
         raise click.UsageError("--merge-adapters takes the weights as they are stored: leave --ema and --trained out")
     weights = None
     if config is not None:
-        # Merging builds the model, which eng.runner does. eng.checkpoint must not import eng.runner when it is loaded,
-        # so the module is looked up here.
+        # Adapters are merged into a built model, which eng.runner builds. eng.checkpoint must not import eng.runner,
+        # which imports eng.checkpoint, so the module is imported only for this option.
         merging = import_module("eng.runner.merging")
         weights = merging.merged_weights(ctx.obj.load_config(config, ()), file)
 
@@ -219,7 +222,7 @@ def export(
 
 
 def _line(checkpoint: Any) -> tuple[object, ...]:
-    """Returns the cells of a checkpoint's row in the table of ``eng ckpt ls``; unknown values are empty."""
+    """Returns the cells of a checkpoint's row in the table of ``eng ckpt ls``; an unknown value is an empty cell."""
     note = checkpoint.problem or ""
     if not note and checkpoint.is_last:
         note = "last"

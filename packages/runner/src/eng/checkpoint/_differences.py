@@ -84,7 +84,7 @@ def _difference_of_values(name: str, ours: torch.Tensor, theirs: torch.Tensor, t
         return None
     both_nan = ours.isnan() & theirs.isnan()
     gap = (ours.double() - theirs.double()).abs().masked_fill(both_nan, 0.0)
-    # A NaN in one checkpoint only becomes an infinite difference, so that no tolerance hides it.
+    # A value that is NaN in only one of the checkpoints counts as an infinite difference, which no tolerance hides.
     largest = float(gap.nan_to_num(nan=float("inf")).max())
     if largest <= tolerance:
         return None

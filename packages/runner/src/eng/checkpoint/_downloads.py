@@ -24,16 +24,17 @@ _SILENCE_S = 60.0
 _HEADERS = {"User-Agent": "torch.hub"}
 _MB = 1_000_000
 _BLOCK_BYTES = 1 << 17
-# Names of published weights end in the first digits of their SHA-256; the downloaded file is compared with them.
+# File names of published weights end in the first digits of the SHA-256 of the file (as in resnet50-0676ba61.pth). A
+# downloaded file is compared with these digits.
 _CONTENT_HASH = re.compile(r"-([0-9a-f]{8,})\.\w+$")
 
 
 def downloaded(url: str, folder: Path, progress: bool) -> Path:
-    """Returns the path of a downloaded file, from the cache if the server has no newer version.
+    """Downloads a file unless the cache holds its newest version, and returns the path of the file in the cache.
 
     If the file name ends in a hash of the content, a cached file of that name is used without asking the server. Any
     other file is cached in a folder named by a hash of the address, beside a JSON file with the version (ETag, time of
-    the last change, size) that the server reported.
+    the last change, size) that the server reported; the file is downloaded again if the server reports another version.
 
     Args:
         url: address of the file.
@@ -66,7 +67,9 @@ def downloaded(url: str, folder: Path, progress: bool) -> Path:
 
 
 def _file_name(url: str) -> str:
-    """Returns the file name at the end of an address; escapes such as ``%2F`` cannot lead out of the cache's folder.
+    """Returns the file name at the end of an address, under which the download is stored in the cache.
+
+    A name that would lead out of the cache's folder, for example by the escapes ``..%2F``, is refused or shortened.
 
     Raises:
         ValueError: the address does not end in a file name.
@@ -78,7 +81,12 @@ def _file_name(url: str) -> str:
 
 
 def _fetch(url: str, target: Path, content_hash: str | None, progress: bool) -> None:
-    """Downloads a file atomically: a download that is interrupted leaves no file under the name of `target`."""
+    """Downloads a file to `target` atomically: if the download is interrupted, no file named `target` exists.
+
+    Raises:
+        OSError: the connection ended before the file was complete.
+        RuntimeError: the SHA-256 of the file does not begin with `content_hash`.
+    """
     request = urllib.request.Request(url, headers=_HEADERS)  # noqa: S310  # the scheme is http or https
     with urllib.request.urlopen(request, timeout=_SILENCE_S) as answer, atomic_write(target) as file:  # noqa: S310
         size = int(answer.headers.get("Content-Length") or 0)
@@ -90,7 +98,15 @@ def _fetch(url: str, target: Path, content_hash: str | None, progress: bool) -> 
 
 
 def _copy(source: IO[bytes], file: IO[bytes], size: int, title: str, progress: bool) -> tuple[int, str]:
-    """Copies a stream to a file with a progress bar, and returns the number of bytes and their SHA-256."""
+    """Copies a download into a file, and returns the number of bytes and their SHA-256.
+
+    Args:
+        source: the answer of the server.
+        file: the file, open for writing.
+        size: size of the download in bytes, for the progress bar; 0 if the server did not report it.
+        title: text beside the progress bar.
+        progress: whether to show a progress bar.
+    """
     digest = hashlib.sha256()
     received = 0
     bar = None
@@ -107,7 +123,10 @@ def _copy(source: IO[bytes], file: IO[bytes], size: int, title: str, progress: b
 
 
 def _version(url: str) -> dict[str, str | None] | None:
-    """Asks the server for the version of a file (ETag, time of the last change, size); None if it does not answer."""
+    """Asks the server for the version of a file (ETag, time of the last change, size), without downloading the file.
+
+    None is returned if the server does not answer.
+    """
     request = urllib.request.Request(url, headers=_HEADERS, method="HEAD")  # noqa: S310  # the scheme is http or https
     try:
         with urllib.request.urlopen(request, timeout=_ASK_S) as answer:  # noqa: S310

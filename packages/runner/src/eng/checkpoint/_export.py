@@ -30,11 +30,11 @@ def export_weights(
         source: a checkpoint file, the folder of a sharded checkpoint, a safetensors file or a folder of safetensors
             files. Except for a checkpoint file, only one block of a tensor is in memory at a time.
         target: path of the new file.
-        which: ``"stored"`` (default) exports ``state_dict`` as it is; in a run with an EMAHook this is the average.
-            ``"averaged"`` exports the average, and raises if the checkpoint has none. ``"trained"`` exports the weights
-            that the optimizer updated.
-        safetensors: whether to write the safetensors format. None (default) writes it if `target` ends in
-            ``.safetensors``. The other format is that of ``torch.save``, with the weights under ``state_dict``.
+        which: ``"stored"`` (default) exports the checkpoint's ``state_dict``. In a run with an EMAHook these are the
+            averaged weights. ``"averaged"`` exports the averaged weights, and raises if the checkpoint has none.
+            ``"trained"`` exports the weights that the optimizer updated, which are not averaged.
+        safetensors: whether to write the safetensors format instead of the format of ``torch.save``, in which the
+            weights are under ``state_dict``. None (default) writes safetensors if `target` ends in ``.safetensors``.
         max_file_bytes: makes `target` a folder in Hugging Face's layout: safetensors files with at most this many bytes
             of tensors each, and ``model.safetensors.index.json``. None (default) writes one file.
         weights: weights to write instead of those in the checkpoint, for example with merged adapters.
@@ -69,7 +69,8 @@ def export_weights(
     else:
         meta = dict(checkpoint.get("meta", {}))
         if weights is not None:
-            # `weights` holds the frozen parameters too, so the mark of a checkpoint without them is removed.
+            # A checkpoint without frozen parameters says so in its metadata. `weights` holds the frozen parameters too,
+            # so the entry is removed.
             meta.pop("trainable_only", None)
         write_checkpoint({"meta": meta, "state_dict": chosen}, target)
     return str(target)
@@ -90,8 +91,8 @@ def _select_weights(checkpoint: Mapping[str, Any], which: Which, source: str) ->
         )
     if which == "averaged":
         return stored
-    # EMAHook swaps the two in a checkpoint: the average is under `state_dict`, the trained weights under
-    # `ema_state_dict`.
+    # EMAHook swaps the averaged and the trained weights in a checkpoint: the averaged weights are under `state_dict`,
+    # the trained weights under `ema_state_dict`.
     names = [key for key in average if isinstance(key, str) and key.startswith("module.")]
     trained = {key.removeprefix("module."): average[key] for key in names}
     return {key: trained.get(key, value) for key, value in stored.items()}

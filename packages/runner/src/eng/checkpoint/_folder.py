@@ -38,7 +38,13 @@ def folder_size(path: str | os.PathLike[str]) -> int:
 
 
 def join(common: Any, shards: Mapping[str, Any]) -> Any:
-    """Returns the checkpoint: the content of the common file, with each mark replaced by the tensor of that path."""
+    """Assembles a sharded checkpoint from the content of its common file and its sharded tensors.
+
+    Args:
+        common: content of the common file: the checkpoint with a placeholder string (MARK, then a name) for each
+            sharded tensor.
+        shards: the sharded tensors by name, which replace the placeholders.
+    """
     if isinstance(common, str) and common.startswith(MARK):
         return shards[common[len(MARK) :]]
     if isinstance(common, Mapping):
@@ -53,7 +59,7 @@ def open_folder(path: str | os.PathLike[str], verify: bool = False) -> dict[str,
 
     Args:
         path: path of the folder.
-        verify: whether to compare all files with their checksums first, which reads the files one more time.
+        verify: whether to compare all files with their checksums first, for which the files are read completely.
 
     Raises:
         BrokenCheckpointError: a file of the folder is missing or damaged.
@@ -74,7 +80,9 @@ def open_folder(path: str | os.PathLike[str], verify: bool = False) -> dict[str,
 
 
 def verify_folder(path: str | os.PathLike[str]) -> None:
-    """Compares the common file and every tensor of the shards with the checksums stored in the files.
+    """Compares every file of a sharded checkpoint with the checksums stored in the files.
+
+    These are the common file, which holds everything but sharded tensors, and the files that the ranks wrote.
 
     Raises:
         BrokenCheckpointError: a file is missing, cut short or damaged.
@@ -93,7 +101,10 @@ def verify_folder(path: str | os.PathLike[str]) -> None:
 
 
 def _stored_tensors(folder: Path) -> dict[str, StoredTensor]:
-    """Returns the tensors of a sharded checkpoint by name; their values are read later, piece by piece."""
+    """Returns the sharded tensors of a checkpoint by name, without their values.
+
+    The values of a tensor are read when they are needed, in the pieces that the ranks have saved.
+    """
     _require_metadata(folder)
     metadata, parts = read_shard_metadata(folder)
     stored = {}
@@ -108,7 +119,12 @@ def _stored_tensors(folder: Path) -> dict[str, StoredTensor]:
 
 
 def _read_piece(folder: Path, part: Part, chunk: Any) -> torch.Tensor:
-    """Returns the part of a tensor that a shard file holds at the offset of `part`, memory-mapped.
+    """Returns one chunk (the part of a sharded tensor that one rank saved) as a memory-mapped tensor.
+
+    Args:
+        folder: folder of the sharded checkpoint.
+        part: name of the chunk's file, and position of the chunk in the file.
+        chunk: description of the chunk in the metadata, with its shape.
 
     Raises:
         BrokenCheckpointError: the file does not hold a tensor of the chunk's shape at this offset.

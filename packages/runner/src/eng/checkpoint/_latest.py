@@ -29,14 +29,15 @@ COMMON = "common.pth"
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A checkpoint file, with the facts from its metadata that decide which checkpoint is the newest.
+    """A checkpoint that may be the newest in its folder, with the values that decide which checkpoint is newer.
 
     Attributes:
         path: path of the file.
         iteration: number of iterations that the run had completed.
         can_resume: whether the file holds the state of an optimizer.
-        experiment_name: name of the program start that saved the file; empty if unknown.
-        run_id: identifies the run over all its starts; empty in files of MMEngine and of earlier versions of eng.
+        experiment_name: name of the launch (start of the training program) that saved the file; empty if unknown.
+        run_id: identifies the run, which keeps its identifier when it is resumed in another launch; empty in files of
+            MMEngine and of earlier versions of eng.
         save_number: number of checkpoints that the run had saved, including this one; 0 if unknown.
         saved_ns: time of the save in nanoseconds since 1970 UTC; the modification time if unknown.
         changed_ns: modification time of the file in nanoseconds.
@@ -55,10 +56,11 @@ class _Candidate:
 def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
     """Returns the path of the newest intact checkpoint in a folder; None if there is none.
 
-    The pointer file ``last_checkpoint`` names a checkpoint. A checkpoint of the same run with a higher save number is
-    newer, since a run may be killed after it wrote a checkpoint and before it updated the pointer file. Without a
-    pointer file the highest save number decides. Clocks do not decide, because they may be set back and differ between
-    machines. Files of MMEngine have no save number: for them the pointer file decides, then the iteration, then the
+    Every run writes the path of its last checkpoint into the pointer file ``last_checkpoint``, and numbers its
+    checkpoints in their metadata (save number). The checkpoint in the pointer file is returned, unless the same run has
+    saved one with a higher save number: a run may be killed after it wrote a checkpoint and before it updated the
+    pointer file. Without a pointer file, the checkpoint with the highest save number of the run that saved last is
+    returned. Files of MMEngine have no save number: for them the pointer file decides, then the iteration, then the
     modification time.
 
     If the pointer file names a checkpoint in another folder (``CheckpointHook(out_dir=...)``), that folder is searched.
@@ -81,7 +83,8 @@ def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
     if "://" in text:
         return _remote_file(str(Path(folder) / POINTER), text)
     named = pointer_target(Path(folder), text)
-    # A folder that is no sharded checkpoint of eng was written by another program, which can check it itself.
+    # The pointer file names a folder that is no sharded checkpoint of eng. Another program wrote the
+    # folder, and checks the folder when it loads it.
     if named is not None and named.is_dir() and not _is_sharded(named):
         return str(named)
     for intact in _intact(_newest_first(_files(Path(folder), text), named)):
@@ -91,11 +94,12 @@ def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
 
 
 def checkpoints_of(path: str | os.PathLike[str], limits: Mapping[str, float], *, prefix: str = "") -> Iterator[str]:
-    """Yields the intact checkpoints in a local folder that certain starts of a run have saved, the newest first.
+    """Yields the intact checkpoints in a local folder that the given launches have saved, the newest first.
 
     Args:
         path: path of the folder.
-        limits: for each start, by its ``experiment_name``, the largest iteration of checkpoints to return.
+        limits: maps the ``experiment_name`` of a launch to an iteration; checkpoints of later iterations are left out,
+            and so are the checkpoints of launches that the mapping does not have.
         prefix: only files whose names begin with this prefix are considered.
     """
     folder = Path(path)
@@ -130,7 +134,11 @@ def _verify(path: Path) -> None:
 
 
 def _files(folder: Path, named: str) -> list[Path]:
-    """Returns the checkpoint files in a folder; if it has none, those in the folder of the checkpoint `named`."""
+    """Returns the checkpoints in a folder.
+
+    If the folder has none, the checkpoints beside the file `named` (the path in the folder's pointer file) are
+    returned.
+    """
     files = _checkpoints_in(folder)
     if not files and Path(named).is_absolute():
         return _checkpoints_in(Path(named).parent)
@@ -145,9 +153,14 @@ def _checkpoints_in(folder: Path) -> list[Path]:
 
 
 def _newest_first(paths: Sequence[Path], named: Path | None) -> Iterator[_Candidate]:
-    """Yields candidates from the newest to the oldest, opening as few files as possible."""
+    """Yields checkpoints from the newest to the oldest, and opens as few files as possible.
+
+    With a pointer file, the checkpoint `named` in it and the files changed last are opened and yielded first; the
+    others are opened only if the caller asks for more. Files that are no checkpoints of a run are left out.
+    """
     files = sorted(paths, key=_changed_ns, reverse=True)
-    # Modification times change when a folder is copied, so without a pointer file all files must be opened.
+    # Without a pointer file all files must be opened: modification times do not decide, since copying a folder
+    # changes them.
     first_look = len(files)
     if named is not None:
         files = [named, *(file for file in files if not _is_same(file, named))]
@@ -158,9 +171,15 @@ def _newest_first(paths: Sequence[Path], named: Path | None) -> Iterator[_Candid
 
 
 def _ordered(candidates: Sequence[_Candidate], named: str) -> list[_Candidate]:
-    """Sorts candidates, the newest first: runs by their last save, then by save number, iteration and file time.
+    """Sorts checkpoints, the newest first.
 
-    The candidate that the pointer file names comes before all but newer candidates of its run.
+    Checkpoints of the run that saved last come first. Checkpoints of one run are sorted by save number, then by
+    iteration, then by modification time. The checkpoint that the pointer file names precedes all checkpoints except
+    newer ones of its run.
+
+    Args:
+        candidates: the checkpoints.
+        named: path of the checkpoint that the pointer file names.
     """
     last_save: dict[str, int] = {"": 0}
     for candidate in candidates:
@@ -188,7 +207,7 @@ def _ordered(candidates: Sequence[_Candidate], named: str) -> list[_Candidate]:
 def _is_newer(candidate: _Candidate, pointed: _Candidate) -> bool:
     """Whether the same run saved `candidate` after the checkpoint `pointed` that the pointer file names.
 
-    A second file of the same iteration, such as the best checkpoint, does not count as newer.
+    A checkpoint of the same iteration as `pointed`, such as the one with the best metric, does not count as newer.
     """
     is_same_run = candidate.run_id != "" and candidate.run_id == pointed.run_id
     return is_same_run and candidate.save_number > pointed.save_number and candidate.iteration != pointed.iteration
@@ -202,7 +221,11 @@ def _is_same(file: Path, other: Path) -> bool:
 
 
 def _look_into(file: Path, is_named: bool) -> _Candidate | None:
-    """Reads the facts of a checkpoint file; None if the file is broken or no checkpoint of a run."""
+    """Reads from a checkpoint the values that decide which checkpoint is newer, such as its iteration.
+
+    None is returned if the checkpoint is broken, or has no iteration and is not the one in the pointer file
+    (`is_named`).
+    """
     data_file = file
     if file.is_dir():
         data_file = file / COMMON
@@ -237,7 +260,10 @@ def _look_into(file: Path, is_named: bool) -> _Candidate | None:
 
 
 def _with_numbers(candidate: _Candidate, meta: Mapping[str, Any]) -> _Candidate:
-    """Adds iteration, run, save number and time of the save to a candidate, if the metadata has them as numbers."""
+    """Returns the candidate with iteration, run, save number and time of the save from the checkpoint's metadata.
+
+    A value that the metadata does not have, or has with another type, is left as it is in `candidate`.
+    """
     iteration = meta.get("iter")
     save_number = meta.get("save_number")
     run_id = meta.get("run_id")
@@ -282,13 +308,18 @@ def pointer_text(folder: Path) -> str:
 
 
 def pointer_target(folder: Path, text: str) -> Path | None:
-    """Returns the checkpoint that the pointer file of `folder` names with `text`; None if it does not exist."""
+    """Returns the path of the checkpoint that a pointer file names; None if the checkpoint does not exist.
+
+    Args:
+        folder: folder of the pointer file. A checkpoint that was moved is searched here too.
+        text: content of the pointer file.
+    """
     if not text:
         return None
     named = Path(text)
     beside = folder / named.name
-    # The pointer holds an absolute path. If the folder was copied, both the original and the copy of the checkpoint
-    # exist: the copy in `folder` is taken. If the folder was moved, only the file in `folder` exists.
+    # The pointer file holds an absolute path. If the folder was copied, both the original and the copy of the
+    # checkpoint exist: the copy in `folder` is returned. If the folder was moved, only the file in `folder` exists.
     if _exists(named) and _exists(beside) and not _is_same(named, beside) and _are_of_one_run(named, beside):
         return beside
     target = next((path for path in (named, folder / text, beside) if _exists(path)), None)
@@ -332,7 +363,8 @@ def _remote_pointer(folder: str) -> str | None:
         return None
     if not named:
         return None
-    # The folder may have been moved since the pointer was written, so the file's name in this folder is tried too.
+    # The folder may have been moved since the pointer file was written, so a checkpoint of the same name in this folder
+    # is tried too.
     addresses = [f"{folder.rstrip('/')}/{named.rstrip('/').rsplit('/', 1)[-1]}"]
     if "/" in named:
         addresses.insert(0, named)

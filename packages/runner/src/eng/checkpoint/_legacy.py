@@ -21,15 +21,16 @@ Restore = Callable[[torch.UntypedStorage, str], torch.UntypedStorage]
 
 
 def read_legacy(file: BinaryIO, table: Table, restore: Restore) -> Any:
-    """Reads a checkpoint in the old format.
+    """Reads a checkpoint in the format that ``torch.save`` wrote before torch 1.6.
 
-    The values of the storages follow the pickle that refers to them, so the pickle is read twice: first for the lengths
-    of the storages, and, once the storages are filled, to construct the tensors.
+    In this format the values of the storages follow the pickle that refers to the storages. So the pickle is read
+    twice: first for the lengths of the storages, and again, after their values were read, to construct the tensors.
 
     Args:
-        file: the file, open for reading.
-        table: the allowed constructors by name.
-        restore: moves a storage to its device; called with the storage and the name of the device it was saved from.
+        file: the checkpoint file, open for reading.
+        table: the types that the pickle may refer to, with functions that construct their objects, by name.
+        restore: function that moves a storage to a device by the rules of ``map_location``; called with the storage
+            and the name of the device from which the storage was saved.
 
     Raises:
         NameRefusedError, MalformedPickleError: see :meth:`eng.checkpoint._machine.PickleMachine.load`.
@@ -57,7 +58,7 @@ def read_legacy(file: BinaryIO, table: Table, restore: Restore) -> Any:
 
 
 class _Storages:
-    """The storages of a file in the old format."""
+    """Reads and holds the storages of a checkpoint file that was written before torch 1.6."""
 
     def __init__(self, size_bytes: int) -> None:
         self.lengths: dict[str, int] = {}
@@ -67,7 +68,11 @@ class _Storages:
         self._left = size_bytes
 
     def allocate(self, machine: PickleMachine, identity: Any) -> Storage:
-        """Allocates the memory of a storage that the pickle refers to; its values are filled in later."""
+        """Allocates the memory of a storage that the pickle refers to; :meth:`fill` reads the values later.
+
+        Raises:
+            MalformedPickleError: all storages together are larger than the file.
+        """
         key, dtype, _, length, view = _parts(identity)
         if key not in self._memory:
             self._left -= length * dtype.itemsize
@@ -78,7 +83,11 @@ class _Storages:
         return _view_of(self._memory[key], dtype, view)
 
     def fill(self, key: str, file: BinaryIO) -> None:
-        """Reads the values of a storage from the file into its memory."""
+        """Reads the values of a storage from the file into the memory that :meth:`allocate` has allocated.
+
+        Raises:
+            MalformedPickleError: the file holds fewer values than the pickle says.
+        """
         head = file.read(8)
         if len(head) != 8 or struct.unpack("<q", head)[0] != self.lengths[key]:
             raise MalformedPickleError(f"the storage {key[:50]!r} is cut short")
@@ -89,7 +98,7 @@ class _Storages:
             raise MalformedPickleError(f"the storage {key[:50]!r} is cut short")
 
     def on_device(self, machine: PickleMachine, identity: Any) -> Storage:
-        """Returns a storage with its values, moved to its device."""
+        """Returns the storage that the pickle refers to, with its values, moved to the device of ``map_location``."""
         key, dtype, location, _, view = _parts(identity)
         if key not in self._on_device:
             self._on_device[key] = self.restore(self._memory[key], location)
@@ -106,7 +115,16 @@ def _parts(identity: Any) -> tuple[str, torch.dtype, str, int, Any]:
 
 
 def _view_of(memory: torch.UntypedStorage, dtype: torch.dtype, view: Any) -> Storage:
-    """Returns a storage, or with `view` (key, index of the first value, number of values) a part of the storage."""
+    """Returns a storage, or a part of it: files of torch before 1.6 may hold storages that are views of others.
+
+    Args:
+        memory: the bytes of the storage.
+        dtype: dtype of the values in the storage.
+        view: key of the part, index of its first value and number of its values; None for the complete storage.
+
+    Raises:
+        MalformedPickleError: `view` describes no part, or a part that reaches beyond the end of the storage.
+    """
     if view is None:
         return Storage(memory, dtype)
     if not isinstance(view, tuple) or len(view) != 3 or any(type(n) is not int or n < 0 for n in view[1:]):

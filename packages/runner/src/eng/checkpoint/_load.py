@@ -38,10 +38,11 @@ def _load_checkpoint(
 def _load_checkpoint_with_prefix(
     prefix: str, filename: str | os.PathLike[str], map_location: Any = None
 ) -> OrderedDict[str, Any]:
-    """Returns the weights of a checkpoint whose keys begin with `prefix`, under their keys without the prefix.
+    """Returns the weights of one submodule from a checkpoint, under the keys that they have in the submodule.
 
     Args:
-        prefix: prefix of the keys, such as ``backbone.``; the dot may be left out.
+        prefix: name of the submodule, such as ``backbone``, with or without a dot at its end. It is removed from the
+            keys.
         filename: path or address of the checkpoint.
         map_location: see :func:`torch.load`.
 
@@ -68,7 +69,10 @@ def _load_checkpoint_to_model(
     revise_keys: ReviseKeys = _NO_DATA_PARALLEL,
     on_report: Callable[[LoadReport], object] | None = None,
 ) -> Any:
-    """Loads the weights of a checkpoint in memory into a model; for the arguments see :func:`load_checkpoint`."""
+    """Loads the weights of a checkpoint that is in memory into a model.
+
+    The arguments are those of :func:`load_checkpoint`, which reads a file.
+    """
     weights = _weights(checkpoint, "the checkpoint")
     renamed = OrderedDict((_rename_key(key, revise_keys), value) for key, value in weights.items())
     set_module_versions(renamed, module_versions(weights) or OrderedDict())
@@ -96,9 +100,10 @@ def load_checkpoint(
         model: the model; or, without `filename`, the path or address of a checkpoint to read.
         filename: path or address of the checkpoint, see :class:`CheckpointLoader`.
         map_location: see :func:`torch.load`.
-        strict: whether missing keys, unexpected keys and different shapes are an error.
+        strict: whether missing keys, unexpected keys and different shapes are an error. False (default) loads the
+            weights that match, and reports the others.
         logger: logger for the report on missing keys, unexpected keys and different shapes; None (default) prints it.
-        revise_keys: pairs of a regular expression and its replacement, applied to the keys in order.
+        revise_keys: pairs of a regular expression and its replacement, applied in order to the keys of the checkpoint.
         trust: whether code in the file may run; for files whose author you trust.
         verify: whether to compare the file with its checksums while it is read.
         on_report: called with the :class:`LoadReport` after the weights were loaded; its exceptions are not caught.

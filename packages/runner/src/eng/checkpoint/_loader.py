@@ -29,9 +29,10 @@ F = TypeVar("F", bound=Loader)
 
 
 class CheckpointLoader:
-    """Loads checkpoints; the prefix of the name (``https://``, ``s3://``, ``torchvision://`` ...) selects the loader.
+    """Reads checkpoints from files, web addresses and model zoos.
 
-    Loaders for further prefixes can be registered with :meth:`register_scheme`.
+    The prefix of the name (``https://``, ``s3://``, ``torchvision://`` ...) selects the function that reads the
+    checkpoint. Functions for further prefixes can be registered with :meth:`register_scheme`.
 
     Examples:
         >>> @CheckpointLoader.register_scheme(prefixes="toy://", force=True)
@@ -47,7 +48,9 @@ class CheckpointLoader:
     def register_scheme(
         cls, prefixes: str | Sequence[str], loader: Loader | None = None, force: bool = False
     ) -> Callable[[F], F]:
-        """Registers a loader for names that begin with one of `prefixes`. Without `loader`, returns a decorator.
+        """Registers a function that loads the checkpoints whose names begin with one of `prefixes`.
+
+        Without `loader`, a decorator is returned, which registers the decorated function.
 
         Args:
             prefixes: one or several prefixes. If several registered prefixes match a name, the longest one is used.
@@ -77,7 +80,8 @@ class CheckpointLoader:
     @classmethod
     def _get_checkpoint_loader(cls, path: str) -> Loader:
         matches = ((prefix, re.match(prefix, path)) for prefix in cls._schemes)
-        # The longest match wins. Of two equally long ones a literal prefix wins over a regular expression.
+        # The longest prefix that matches a name is used. Of two equally long prefixes, the one without special
+        # characters of regular expressions is used.
         weights = {prefix: (match.end(), path.startswith(prefix)) for prefix, match in matches if match}
         return cls._schemes[max(weights, key=weights.__getitem__)]
 
@@ -107,7 +111,8 @@ class CheckpointLoader:
         name = os.fspath(filename)
         loader = cls._get_checkpoint_loader(name)
         scheme = loader.__name__.removeprefix("load_from_")
-        # A Runner logs the name of the checkpoint itself, so the line in the current log is for debugging only.
+        # A Runner logs the name of the checkpoint that it loads. So in the log of a run this second line has the level
+        # DEBUG.
         level = logging.INFO
         if logger == "current":
             level = logging.DEBUG
@@ -128,7 +133,10 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
 
 
 def _load_tensor(stored: StoredTensor, map_location: Any) -> torch.Tensor:
-    """Returns a tensor on its device; on the CPU its values stay in the file (memory-mapped) until they are used."""
+    """Returns a tensor of a safetensors file on the device that `map_location` selects.
+
+    On the CPU the values stay in the file (memory-mapped) until they are used.
+    """
     tensor = stored.pieces[0].open()
     if isinstance(map_location, str | torch.device):
         return tensor.to(map_location)

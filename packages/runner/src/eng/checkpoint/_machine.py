@@ -27,11 +27,11 @@ _SECONDS_PER_BYTE = 20e-6
 
 
 class MalformedPickleError(Exception):
-    """The bytes are no pickle, or a pickle that ``torch.save`` would not write; the text says what is wrong."""
+    """A file holds no pickle, or a pickle that ``torch.save`` would not write; the message says what is wrong."""
 
 
 class NameRefusedError(Exception):
-    """A pickle names a class or function that is not in the table of allowed constructors.
+    """A pickle refers to a class or function that checkpoints may not use, because calling it may run any code.
 
     Attributes:
         name: the refused name, as ``module.name``.
@@ -43,14 +43,16 @@ class NameRefusedError(Exception):
 
 
 class Constructor:
-    """Tells the machine how to construct the objects of one name, and how to set their state.
+    """How a :class:`PickleMachine` constructs objects of a class or function that a pickle refers to by name.
 
     Args:
-        value: the object that stands for the name itself, in a pickle that mentions the name without calling it.
-        make: constructs an object; called with the machine and the arguments in the pickle. None refuses calls.
-        build: sets the state of an object; called with the machine, the object and the state in the pickle.
+        value: the object that the machine returns for the name if the pickle refers to the name without calling it.
+        make: function that constructs an object; called with the machine and the arguments in the pickle. None
+            (default) refuses a pickle that calls the name.
+        build: function that sets the state of an object (like ``__setstate__``); called with the machine, the object
+            and the state in the pickle. None (default) refuses a pickle that sets a state.
         kinds: types of the objects whose state `build` may set.
-        new: replaces `make` if the pickle constructs an object without calling its ``__init__``.
+        new: function that replaces `make` if the pickle calls the class's ``__new__``; None (default) keeps `make`.
     """
 
     __slots__ = ("build", "kinds", "make", "new", "value")
@@ -74,15 +76,16 @@ Table = Mapping[str, Constructor]
 
 
 class PickleMachine:
-    """Reads one pickle from a binary file, calling only the constructors of a table.
+    """Reads a pickle without running code from the file: only functions of the given table are called.
 
-    Memory and time are bounded by the length of the pickle: constructors count what they copy, keys of mappings are
-    small, and the processor time is limited. So a small file cannot exhaust the memory or block the process.
+    The copied items, the size of keys of mappings and the processor time are limited in proportion to the length of the
+    pickle. So a small file cannot exhaust the memory or block the process.
 
     Args:
         file: the file, positioned at the beginning of the pickle. After :meth:`load` it is positioned after the pickle.
-        table: the constructors by ``module.name``.
-        persistent_load: returns the object for a persistent id; None if the pickle must not have persistent ids.
+        table: maps each name that the pickle may refer to, as ``module.name``, to the functions that construct objects.
+        persistent_load: function that returns the object for a persistent id (of a storage, in checkpoints). None
+            (default) refuses a pickle with persistent ids.
     """
 
     def __init__(
@@ -101,7 +104,7 @@ class PickleMachine:
         self._began = time.thread_time()
 
     def load(self) -> Any:
-        """Reads the pickle and returns its object.
+        """Reads the pickle and returns the object that was pickled.
 
         Raises:
             NameRefusedError: the pickle names a class or function that is not in the table.
@@ -123,26 +126,28 @@ class PickleMachine:
             self._count_step()
 
     def spend(self, copies: int) -> None:
-        """Counts items or bytes that a constructor copies, and checks the sum against the length of the pickle.
+        """Counts `copies` more items or bytes that a function copies to construct an object, and checks the sum.
+
+        So a small pickle that repeats a container many times cannot fill the memory.
 
         Raises:
-            MalformedPickleError: the constructors copy far more than the length of the pickle explains.
+            MalformedPickleError: the sum is over 10,000 plus eight times the bytes of the pickle read so far.
         """
         self._copied += copies
         if self._copied > 8 * self._consumed + _SPARE_COPIES:
             raise MalformedPickleError("the pickle grows out of proportion when it is read")
 
     def insert(self, mapping: dict[Any, Any], key: Any, value: Any) -> None:
-        """Adds an item to a mapping after checking its key.
+        """Sets ``mapping[key] = value`` after checking that the key is small enough to be hashed quickly.
 
         Raises:
-            MalformedPickleError: the key is too large to be hashed quickly.
+            MalformedPickleError: the key has too many parts, or is an integer of more than 64 bits.
         """
         self._count_step()
         mapping[_check_key(key)] = value
 
     def include(self, items: set[Any], item: Any) -> None:
-        """Adds an item to a set after checking the item like a key; see :meth:`insert`."""
+        """Adds an item to a set after checking that the item is small enough to be hashed quickly."""
         self._count_step()
         items.add(_check_key(item))
 
@@ -196,7 +201,10 @@ class PickleMachine:
         return self._stack[-1]
 
     def _since_mark(self) -> list[Any]:
-        """Removes the objects above the topmost mark from the stack, with the mark, and returns the objects."""
+        """Removes the topmost MARK of the pickle protocol and the objects above it (such as the items of a list).
+
+        The objects are returned; a stack without a MARK raises MalformedPickleError.
+        """
         for index in range(len(self._stack) - 1, -1, -1):
             if self._stack[index] is _MARK:
                 items = self._stack[index + 1 :]
@@ -254,7 +262,7 @@ class PickleMachine:
         self._push(tuple(reversed(items)))
 
     def _name(self, module: Any, name: Any) -> None:
-        """Pushes the object that a name stands for, after looking the name up in the table of allowed constructors."""
+        """Pushes the table's object for a class or function on the stack; raises NameRefusedError for other names."""
         if not isinstance(module, str) or not isinstance(name, str):
             raise MalformedPickleError("the pickle has a name that is no text")
         full = f"{_MODULES.get(module, module)}.{name}"
@@ -317,16 +325,17 @@ class PickleMachine:
 
 
 def check_shape(value: Any, most: int) -> None:
-    """Checks that a recursive walk over nested containers ends, and ends soon.
+    """Checks that code can later walk recursively over an unpickled object in limited time and depth.
 
     Args:
-        value: the nested containers.
-        most: largest number of objects that the walk may visit; an object that occurs twice is visited twice.
+        value: the unpickled object: nested dicts, lists and other containers.
+        most: largest number of objects that a recursive walk may visit; an object that occurs in two containers counts
+            twice.
 
     Raises:
-        MalformedPickleError: a container contains itself, is nested too deeply, or the walk visits too many objects.
+        MalformedPickleError: a container contains itself or is nested too deeply, or a walk visits over `most` objects.
     """
-    # For each container: the number of objects in it, and its nesting depth.
+    # By the id of each container: the number of objects in the container, with all nested objects, and its depth.
     sizes: dict[int, tuple[int, int]] = {}
     opened: set[int] = set()
     waiting: list[Any] = [value]
@@ -350,7 +359,11 @@ def check_shape(value: Any, most: int) -> None:
 
 
 def _measure(children: list[Any], sizes: Mapping[int, tuple[int, int]], most: int) -> tuple[int, int]:
-    """Returns the number of objects in a container and its nesting depth, from the sizes of its children."""
+    """Returns the number of objects in a container, with all nested objects, and the container's nesting depth.
+
+    `sizes` holds these two numbers of the containers in `children`, the items of the container, by their id. More than
+    `most` objects, or more than 128 levels, raise MalformedPickleError.
+    """
     total, depth = 1, 0
     for child in children:
         size, depth_of_child = 1, 0
@@ -379,10 +392,13 @@ def _children(value: Any) -> list[Any]:
 
 
 def _check_key(key: Any) -> Any:
-    """Returns a key of a mapping after checking that it is small.
+    """Returns a key for a dict or set, after checking that the key is hashed quickly.
 
-    Integers of more than 64 bits are refused, because a file could hold many with the same hash, with which each
-    insertion into a dict takes time proportional to the size of the dict.
+    Integers of more than 64 bits are refused: a malicious file could hold many such integers with the same hash, and
+    inserting keys of equal hash into a dict takes time proportional to the size of the dict.
+
+    Raises:
+        MalformedPickleError: the key is a tuple with too many elements, or has an integer of more than 64 bits.
     """
     key_class = type(key)
     if key_class is str or (key_class is int and -(2**63) <= key < 2**64):
@@ -422,7 +438,7 @@ def _signed(data: bytes) -> int:
     return int.from_bytes(data, "little", signed=True)
 
 
-# Pickles of protocol 2 contain the module names of Python 2.
+# Pickles of protocol 2 contain Python 2's names of modules, which are replaced by those of Python 3.
 _MODULES = {"__builtin__": "builtins", "copy_reg": "copyreg", "UserDict": "collections"}
 _STOP = ord(".")
 _OPERATIONS: dict[int, Callable[[PickleMachine], Any]] = {

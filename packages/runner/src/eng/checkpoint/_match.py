@@ -33,7 +33,7 @@ class LoadReport:
         missing: keys of the model that are not in the file.
         unexpected: keys of the file that are not in the model.
         wrong_shape: for each key that was not loaded because of its shape, the shape in the model and in the file.
-        errors: texts of further errors, as torch wrote them.
+        errors: messages of further errors that torch reported while it loaded the weights.
         num_parameters: number of elements of all parameters of the model.
         num_loaded: number of elements of the parameters that were loaded.
         num_in_file: number of elements of all tensors in the file.
@@ -52,21 +52,21 @@ class LoadReport:
 
     @property
     def share(self) -> float:
-        """Share of the model's parameters (by elements) that were loaded, from 0 to 1."""
+        """Number of loaded elements of parameters, divided by the number of elements of all the model's parameters."""
         if not self.num_parameters:
             return 1.0
         return self.num_loaded / self.num_parameters
 
     @property
     def share_of_file(self) -> float:
-        """Share of the file's tensors (by elements) that were loaded, from 0 to 1."""
+        """Number of the file's tensor elements that were loaded, divided by the number of all elements in the file."""
         if not self.num_in_file:
             return 1.0
         return self.num_used / self.num_in_file
 
     @property
     def fits(self) -> bool:
-        """Whether all keys and shapes match and no error occurred."""
+        """Whether all keys and shapes in the file match those of the model, and no error occurred."""
         return not (self.missing or self.unexpected or self.wrong_shape or self.errors)
 
     def __str__(self) -> str:
@@ -92,7 +92,7 @@ class LoadReport:
 
 
 def _listed(title: str, items: Any) -> list[str]:
-    """Returns the lines of a list with a title, shortened to the first items; no lines for an empty list."""
+    """Returns lines of text: a title, and one line for each of the first items; no lines if there are no items."""
     items = list(items)
     if not items:
         return []
@@ -105,13 +105,13 @@ def _listed(title: str, items: Any) -> list[str]:
 def load_state_dict(
     module: nn.Module, state_dict: Mapping[str, Any], strict: bool = False, logger: logging.Logger | str | None = None
 ) -> LoadReport:
-    """Loads all weights whose keys and shapes match the model, and reports the others.
+    """Loads all weights whose keys and shapes match the model, and reports keys and shapes that do not match.
 
     Args:
         module: the model, with or without wrappers such as DistributedDataParallel.
         state_dict: weights by key.
-        strict: whether missing keys, unexpected keys and different shapes are an error. The matching weights are loaded
-            before the error is raised.
+        strict: whether missing keys, unexpected keys and different shapes are an error (default: False). The matching
+            weights are loaded before the error is raised.
         logger: logger for the report on keys that do not match, see :func:`eng.logging.print_log`; only rank 0 logs.
 
     Raises:
@@ -137,7 +137,10 @@ def load_state_dict(
 
 
 class _Loading:
-    """Loads weights module by module. Modules may rename or reshape entries of ``state`` while they are loaded."""
+    """Loads weights into a model module by module, and collects the keys that do not match.
+
+    A module with an own ``_load_from_state_dict`` may rename or reshape its entries in ``state``.
+    """
 
     def __init__(self, state: OrderedDict[str, Any], versions: Mapping[str, Any]) -> None:
         self.state = state
@@ -155,7 +158,10 @@ class _Loading:
         run_load_hooks(module, self.missing, self.unexpected)
 
     def _take_checkpoint_names(self, model: nn.Module) -> None:
-        """Renames all keys to the names that the checkpoint uses, after modules may have renamed them while loading."""
+        """Renames the collected keys to the names that weights have in checkpoints, see :func:`name_in_checkpoint`.
+
+        Modules may have renamed keys to names of their own while they were loaded.
+        """
         self.state = OrderedDict((name_in_checkpoint(model, name), value) for name, value in self.state.items())
         self.missing = [name_in_checkpoint(model, name) for name in self.missing]
         self.unexpected = [name_in_checkpoint(model, name) for name in self.unexpected]
@@ -192,5 +198,6 @@ class _Loading:
 
 
 def _shape_differs(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
-    # Files of torch before 0.4 hold 1 element for a parameter that has no dimension today; torch loads it all the same.
+    # Files of torch before 0.4 hold a tensor of shape (1,) for a parameter that has no dimensions today. torch loads
+    # such a tensor, so the shapes count as equal.
     return ours.shape != theirs.shape and not (ours.dim() == 0 and theirs.shape == (1,))

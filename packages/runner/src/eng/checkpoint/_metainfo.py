@@ -29,7 +29,7 @@ def _with_arrays(value: Any) -> Any:
 
 def _as_array(tensor: torch.Tensor) -> np.ndarray | torch.Tensor:
     try:
-        # Users may write to the array, but not to a memory-mapped file, so the array is a copy.
+        # The tensor may be memory-mapped, and users may write to the array, so the array is a copy.
         return tensor.detach().cpu().numpy().copy()
     except (TypeError, NotImplementedError, RuntimeError):
         # numpy has no bfloat16, and a tensor on the device "meta" has no values.

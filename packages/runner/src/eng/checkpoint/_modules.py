@@ -12,11 +12,14 @@ from .unwrap import wrapped_in
 
 
 def wrapper_prefixes(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yields for each wrapper inside `module` the prefix of its keys, and the same prefix without the wrapper's part.
+    """Yields two prefixes of state-dict keys for each wrapped or compiled submodule of a model.
+
+    The first prefix contains the attribute of the wrapper, as in ``backbone.module.`` or ``backbone._orig_mod.``; the
+    second is the prefix without that attribute, as in ``backbone.``.
 
     Args:
-        module: the model.
-        prefix: prefix of the names of all submodules.
+        module: the model. If the model itself is a wrapper, no prefixes are yielded for it.
+        prefix: text that precedes the names of all submodules.
     """
     for name, child in module.named_modules(prefix=prefix):
         inner = wrapped_in(child)

@@ -26,11 +26,11 @@ Tensor = torch.Tensor | StoredTensor
 
 
 def open_checkpoint(path: str | os.PathLike[str], verify: bool = False) -> dict[str, Any]:
-    """Opens a checkpoint as a dict; tensors stay on the disk if the format allows it.
+    """Opens a checkpoint of any format as a dict; its tensors stay on the disk until they are used, if possible.
 
     Args:
         path: path of a file, of the folder of a sharded checkpoint, of a safetensors file or a folder of such files.
-        verify: whether to compare the checkpoint with its checksums first, which reads it one more time. Safetensors
+        verify: whether to compare the checkpoint with its checksums first, for which it is read completely. Safetensors
             have no checksums.
 
     Raises:

@@ -33,12 +33,13 @@ def publish_checkpoint(
     out_dir: str | os.PathLike[str] | None = None,
     backend_args: dict[str, Any] | None = None,
 ) -> str:
-    """Writes a copy of a checkpoint with a selection of its entries; the file name contains a hash of the content.
+    """Writes a copy of a checkpoint for publication: with the entries `keys` alone, and a hash in its file name.
 
     Args:
         source: path or address of the checkpoint, in any storage of :mod:`eng.fileio`; or the local folder of a sharded
             checkpoint, whose copy is one file.
-        keys: entries of the copy; an entry that the checkpoint does not have is left out with a warning.
+        keys: names of the entries that are copied, such as ``state_dict``; an entry that the checkpoint does not have
+            is left out with a warning.
         out_dir: folder of the copy; None (default) is the folder of `source`.
         backend_args: arguments of the storage backend, see :func:`eng.fileio.get_file_backend`.
 
@@ -80,7 +81,14 @@ def _read(name: str, backend_args: dict[str, Any] | None) -> Any:
 
 
 def _publish_stored(checkpoint: dict[str, Any], stem: Path) -> str:
-    """Writes a checkpoint with sharded tensors block by block, and then names the file by a hash of its content."""
+    """Writes a sharded checkpoint into one file, and then renames the file to include a hash of its content.
+
+    The tensors are copied block by block, so the complete checkpoint is never in memory.
+
+    Args:
+        checkpoint: the opened checkpoint, with tensors on the disk.
+        stem: path of the new file without the hash and ``.pth``.
+    """
     stem.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".publish-", dir=stem.parent) as folder:
         unnamed = Path(folder) / "checkpoint.pth"
@@ -102,7 +110,10 @@ def _without_suffix(name: str, out_dir: str | os.PathLike[str] | None, backend_a
 
 
 def _digest(checkpoint: dict[str, Any]) -> str:
-    """Returns the SHA-256 of the file that :func:`save_checkpoint` will write, so that its name is known in advance."""
+    """Returns the SHA-256 of the file that :func:`save_checkpoint` will write for a checkpoint.
+
+    The name of the published file contains the hash, and must be known before the file is written.
+    """
     sink = _Hashing()
     torch.save(checkpoint, cast("BinaryIO", sink))
     return sink.sha256.hexdigest()

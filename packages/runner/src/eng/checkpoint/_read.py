@@ -40,11 +40,14 @@ _POLICY: ContextVar[_Policy] = ContextVar("eng_checkpoint_policy", default=_Poli
 
 @contextmanager
 def reading(trust: bool = False, verify: bool = True) -> Iterator[None]:
-    """Sets the policy for all calls of :func:`read_checkpoint` within the ``with`` block, also those made by loaders.
+    """Sets whether checkpoint files are trusted and verified while the ``with`` block runs.
+
+    The settings hold for every call of :func:`read_checkpoint` in the block, also for calls by loaders of other
+    packages, which have no such arguments.
 
     Args:
-        trust: whether code in files may run.
-        verify: whether files are compared with their checksums.
+        trust: whether code in checkpoint files may run.
+        verify: whether checkpoint files are compared with their checksums.
     """
     outer = _POLICY.get()
     token = _POLICY.set(_Policy(trust or outer.trust, verify and outer.verify))
@@ -95,10 +98,12 @@ def read_checkpoint(
 
 
 def read_mapped_part(path: Path, offset: int, length: int) -> Any:
-    """Reads an archive of ``torch.save`` that is a part of a file; tensors are memory-mapped, and not verified.
+    """Reads a ``torch.save`` archive that is a part of a larger file, such as a rank's file of a sharded checkpoint.
+
+    The tensors are memory-mapped, so they are not compared with their checksums.
 
     Args:
-        path: path of the file.
+        path: path of the larger file.
         offset: position of the part's first byte in the file.
         length: number of bytes in the part.
 
@@ -112,7 +117,9 @@ def read_mapped_part(path: Path, offset: int, length: int) -> Any:
 
 
 class _DeviceError(Exception):
-    """Moving a storage to a device failed, which does not mean that the file is damaged.
+    """Moving a storage to a device failed, for example because the device has no free memory.
+
+    The error is kept apart from the errors of reading, because it does not mean that the checkpoint file is damaged.
 
     Attributes:
         failure: the original exception.
@@ -132,9 +139,9 @@ def _read(
     trust: bool,
     memory: torch.UntypedStorage | None = None,
 ) -> Any:
-    """Reads an open checkpoint file in the zip format or in the old format.
+    """Reads an open checkpoint file in torch's zip format, or in the format of torch before 1.6.
 
-    Any exception that the bytes of a damaged file cause becomes a BrokenCheckpointError.
+    If the bytes of a damaged file cause an exception of any type, a BrokenCheckpointError is raised instead.
     """
     try:
         if not file.read(1):
@@ -166,7 +173,8 @@ def _read(
     except _DeviceError as error:
         raise error.failure from None
     except Exception as error:
-        # A damaged file may hold any arguments for the constructors, which may raise any exception for them.
+        # A damaged file may pass any arguments to the functions that construct its objects, and these functions may
+        # raise any exception.
         raise BrokenCheckpointError(shown, _reason(error)) from error
 
 
@@ -180,9 +188,9 @@ def _read_trusted(file: BinaryIO, archive: Archive | None, map_location: Any, ma
 
 
 def can_be_mapped(path: str | Path) -> bool:
-    """Whether torch can memory-map a file: torch's C++ code needs a path that can be encoded as UTF-8.
+    """Whether torch can memory-map the file `path`: torch's C++ code needs a path that can be encoded as UTF-8.
 
-    Python represents bytes of a path that are not valid in the present locale as surrogates, which UTF-8 cannot encode.
+    A path with bytes that are not valid in the current locale cannot: Python represents such bytes as surrogates.
     """
     try:
         str(path).encode("utf-8")
@@ -192,7 +200,10 @@ def can_be_mapped(path: str | Path) -> bool:
 
 
 class _Storages:
-    """Reads the storages of an archive when the pickle refers to them; each storage is read once."""
+    """Reads the storages of a checkpoint archive.
+
+    A storage is read when the pickle first refers to it, and kept for later references.
+    """
 
     def __init__(
         self,
@@ -210,7 +221,11 @@ class _Storages:
         self.bar = open_bar(f"load {Path(shown).name}", total, unit="MB", delay_seconds=LONG_LOAD_S)
 
     def on_device(self, _: PickleMachine, identity: Any) -> Storage:
-        """Returns the storage that the pickle refers to, on its device."""
+        """Returns the storage that the pickle refers to, on the device that ``map_location`` selects.
+
+        Raises:
+            MalformedPickleError: all storages together are larger than the file.
+        """
         key, dtype, location, length = storage_reference(identity)
         if key not in self._read:
             self._left -= length * dtype.itemsize
@@ -249,7 +264,7 @@ def _mover_to(map_location: Any) -> Callable[[torch.UntypedStorage, str], torch.
 
 
 def _check_location(location: str) -> None:
-    """Checks that a text is the name of a device; the device itself may be missing on this machine.
+    """Checks that `location` is a valid device name, such as ``cuda:0``; this machine need not have the device.
 
     Raises:
         MalformedPickleError: the text is not the name of a device.
@@ -261,7 +276,7 @@ def _check_location(location: str) -> None:
 
 
 def _refuse_bare_storages(value: Any) -> None:
-    """Checks that a checkpoint holds no storages outside of tensors.
+    """Checks that every storage in a checkpoint belongs to a tensor; storages alone are not returned to the caller.
 
     Raises:
         NameRefusedError: the checkpoint holds a storage outside of a tensor.

@@ -46,7 +46,9 @@ def is_safetensors(path: str | os.PathLike[str]) -> bool:
 
 
 def open_safetensors(path: str | os.PathLike[str]) -> dict[str, StoredTensor]:
-    """Returns the tensors of a safetensors file, or of a folder with an index; their values stay on the disk.
+    """Returns the tensors of a safetensors file, or of a folder with several such files, by name.
+
+    The values of the tensors stay on the disk until they are used.
 
     Raises:
         BrokenCheckpointError: a file is cut short or damaged, or lacks a tensor that the index lists.
@@ -66,12 +68,12 @@ def open_safetensors(path: str | os.PathLike[str]) -> dict[str, StoredTensor]:
 
 
 def write_safetensors(weights: Weights, target: Path, meta: Mapping[str, str]) -> None:
-    """Writes a safetensors file, with one block of a tensor in memory at a time.
+    """Writes a safetensors file; only one block of a tensor is in memory at a time.
 
     Args:
         weights: the tensors by name.
         target: path of the file.
-        meta: texts for the header's ``__metadata__``.
+        meta: strings by name, which are stored under ``__metadata__`` in the header of the file.
 
     Raises:
         CheckpointWriteError: the file cannot be written; no file is left under its name.
@@ -95,7 +97,7 @@ def write_safetensors_folder(weights: Weights, folder: Path, meta: Mapping[str, 
     Args:
         weights: the tensors by name.
         folder: path of the folder, which is created if it does not exist. The index is written last.
-        meta: texts for the headers' ``__metadata__``.
+        meta: strings by name, which are stored under ``__metadata__`` in the header of each file.
         max_file_bytes: largest number of bytes of tensors in a file; a larger tensor gets a file of its own.
 
     Raises:
@@ -173,7 +175,18 @@ def _open_file(path: Path) -> dict[str, StoredTensor]:
 
 
 def _entry(path: Path, entry: Mapping[str, Any], data_begin: int, size_bytes: int) -> StoredTensor:
-    """Returns a tensor that a safetensors header describes, after checking its offsets against shape and file size."""
+    """Returns a tensor of a safetensors file, after checking its byte offsets against its shape and the file size.
+
+    Args:
+        path: path of the file.
+        entry: the description of the tensor in the header: shape, dtype and offsets.
+        data_begin: position in the file at which the values of all tensors begin, behind the header.
+        size_bytes: size of the file in bytes.
+
+    Raises:
+        ValueError: the number of bytes between the offsets does not fit the shape.
+        BrokenCheckpointError: the offsets lie beyond the end of the file.
+    """
     dtype, shape = _DTYPES[entry["dtype"]], torch.Size(entry["shape"])
     begin, end = entry["data_offsets"]
     is_sound = type(begin) is type(end) is int and all(length >= 0 for length in shape)
@@ -191,7 +204,8 @@ def _map_values(path: Path, offset: int, dtype: torch.dtype, shape: torch.Size) 
         return torch.empty(shape, dtype=dtype)
     memory: Any = torch.UntypedStorage.from_file(str(path), False, offset + length)
     values = torch.empty(0, dtype=torch.uint8).set_(memory[offset : offset + length])
-    # Older writers do not pad the header, so the values may not be aligned, and torch cannot view them as `dtype`.
+    # Older programs write a header without padding. The values may then begin at an address that is no multiple of
+    # the dtype's size, and torch cannot view the memory as a tensor of `dtype`.
     if offset % dtype.itemsize:
         values = values.clone()
     return values.view(dtype).view(shape)

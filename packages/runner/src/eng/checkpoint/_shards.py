@@ -40,7 +40,10 @@ _CLASSES = {
 
 
 class _Record:
-    """The attributes of an object in the metadata, in place of the object of torch's class itself."""
+    """Holds the attributes that a metadata file stores for an object of one of torch's classes.
+
+    A record is constructed instead of the object, so that no code of torch runs on unchecked values.
+    """
 
     __slots__ = ("name", "state")
 
@@ -49,7 +52,7 @@ class _Record:
         self.state: Any = arguments
 
     def field(self, name: str, expected: type | tuple[type, ...]) -> Any:
-        """Returns an attribute after checking its type.
+        """Returns the attribute `name` after checking that its type is `expected`.
 
         Raises:
             MalformedPickleError: the attribute is missing or has another type.
@@ -64,7 +67,7 @@ class _Record:
 
 @dataclass(frozen=True)
 class Part:
-    """The position of a chunk's bytes: file name in the folder, offset and length in bytes."""
+    """Where a sharded checkpoint stores one chunk of a tensor: file name in the folder, offset and length in bytes."""
 
     file: str
     offset: int
@@ -73,7 +76,10 @@ class Part:
 
 @cache
 def _table() -> Table:
-    """Returns the constructors for a metadata file; torch's classes are replaced by records, so their code does not run."""
+    """Returns the names that the pickle of a metadata file may refer to, with functions that construct the objects.
+
+    For torch's classes of metadata a :class:`_Record` is constructed, so that no code of these classes runs.
+    """
     table = {name: entry for name, entry in allowed_types().items() if name.split(".")[0] in ("torch", "pathlib")}
     for module, names in _CLASSES.items():
         for name in names:
@@ -86,9 +92,10 @@ def _table() -> Table:
 
 
 def _member_maker(layouts: Any) -> Callable[..., _Record]:
-    """Returns a replacement for ``getattr`` that allows only the members of torch's enumeration of memory formats.
+    """Returns a replacement for ``getattr`` in a metadata file, which returns only members of an enumeration.
 
-    Python 3.11.0 to 3.11.3 pickle a member of an enumeration as a call of ``getattr``.
+    Python 3.11.0 to 3.11.3 pickle a member of an enumeration as a call of ``getattr``, and the metadata of a tensor
+    contains a member of torch's enumeration of memory formats. `layouts` stands for the enumeration in the pickle.
     """
 
     def make(_: PickleMachine, *arguments: Any) -> _Record:
@@ -108,7 +115,10 @@ def _set_state(_: PickleMachine, record: _Record, state: Any) -> None:
 
 
 def read_shard_metadata(folder: str | Path) -> tuple[Metadata, Mapping[MetadataIndex, Part]]:
-    """Reads the metadata of a distributed checkpoint: the description of its tensors, and the position of each chunk.
+    """Reads the metadata file of a distributed checkpoint, without running code from the file.
+
+    Returns:
+        the shapes, dtypes and chunks of the tensors, and the file, offset and length of each chunk.
 
     Raises:
         UntrustedCheckpointError: the metadata describes objects other than tensors, or names classes of other modules.
@@ -126,12 +136,17 @@ def read_shard_metadata(folder: str | Path) -> tuple[Metadata, Mapping[MetadataI
     except (BrokenCheckpointError, UntrustedCheckpointError):
         raise
     except Exception as error:
-        # A damaged file may hold any arguments for the constructors, which may raise any exception for them.
+        # A damaged file may pass any arguments to the functions that construct its objects, and these functions may
+        # raise any exception.
         raise BrokenCheckpointError(str(path), f"{type(error).__name__}: {error}") from error
 
 
 class _Description:
-    """Converts the records of a metadata file to torch's classes after checking all values."""
+    """Converts the records of a metadata file to objects of torch's classes after checking all values.
+
+    The sizes of the files in the folder are an upper limit for the sizes of the tensors, so a damaged metadata file
+    cannot describe tensors that fill the memory.
+    """
 
     def __init__(self, folder: Path, record: Any) -> None:
         if not isinstance(record, _Record) or record.name != "Metadata":
@@ -153,7 +168,11 @@ class _Description:
         return Metadata(tensors, None, None, None, version), parts
 
     def _tensor(self, key: Any, entry: Any) -> TensorStorageMetadata:
-        """Converts the description of a tensor after checking that its chunks cover the tensor and fit the files."""
+        """Converts the description of a tensor to torch's class.
+
+        Raises:
+            MalformedPickleError: the chunks do not cover the tensor, or the tensor is larger than the files.
+        """
         if not isinstance(key, str) or not isinstance(entry, _Record):
             raise MalformedPickleError("it describes something else than tensors")
         if entry.name != "TensorStorageMetadata":
@@ -217,25 +236,25 @@ class ShardReader(StorageReader):
         self.metadata, self._parts = read_shard_metadata(folder)
 
     def reset(self, checkpoint_id: Any = None) -> None:
-        """Does nothing: a reader is for one folder."""
+        """Does nothing: torch calls this method to change the folder of a reader, but this reader keeps its folder."""
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        """Returns the metadata of the folder, which the constructor has read."""
+        """Returns the metadata of the checkpoint, which the constructor of this reader has read from the folder."""
         return self.metadata
 
     def set_up_storage_reader(self, metadata: Metadata, is_coordinator: bool, *args: Any, **kwargs: Any) -> None:
-        """Does nothing: the constructor has read the positions of the tensors with the metadata."""
+        """Does nothing: the constructor of this reader has read the metadata with the positions of all tensors."""
 
     def prepare_local_plan(self, plan: LoadPlan) -> LoadPlan:
-        """Returns the plan unchanged."""
+        """Returns this rank's plan (the list of tensors to read) unchanged."""
         return plan
 
     def prepare_global_plan(self, plans: list[LoadPlan]) -> list[LoadPlan]:
-        """Returns the plans unchanged."""
+        """Returns the plans of all ranks (the lists of tensors to read) unchanged."""
         return plans
 
     def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> Future[None]:
-        """Reads the tensors of a plan from the files into the planner's tensors."""
+        """Reads the tensors that the plan lists from the files, and copies the values into the planner's tensors."""
         for item in plan.items:
             if item.type != LoadItemType.TENSOR:
                 raise UntrustedCheckpointError(str(self._folder), "pickle.load for an entry that is no tensor")
@@ -265,5 +284,5 @@ class ShardReader(StorageReader):
 
     @classmethod
     def validate_checkpoint_id(cls, checkpoint_id: Any) -> bool:  # noqa: ARG003  # torch's signature
-        """Returns False, so that torch never selects this reader for a path by itself."""
+        """Returns False, so that torch uses this reader only where a caller passes it, never for a path by itself."""
         return False

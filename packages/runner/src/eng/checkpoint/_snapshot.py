@@ -16,9 +16,10 @@ _IMMUTABLE = (str, bytes, int, float, bool, complex, type(None), torch.device, t
 
 
 class SnapshotBuffers:
-    """Copies nested states to host memory, reusing the memory of the previous copy; pinned for tensors of a GPU.
+    """Copies checkpoints (nested dicts with tensors) to host memory; the next copy reuses the memory of the previous.
 
-    A copy is valid until the next call of :meth:`take`.
+    Tensors of a GPU are copied into pinned memory, so that the copy runs beside training. A copy is valid until the
+    next call of :meth:`take`, which overwrites it.
     """
 
     def __init__(self) -> None:
@@ -37,12 +38,19 @@ class SnapshotBuffers:
         return result
 
     def wait(self) -> None:
-        """Waits until all copies from a GPU that the last :meth:`take` started are complete."""
+        """Waits until the copies from GPU to host memory that the last call of :meth:`take` started are complete."""
         for event in self._events:
             event.synchronize()
 
     def _copy(self, value: Any, path: tuple[Any, ...], copied: dict[tuple[Any, ...], torch.Tensor]) -> Any:
-        """Copies a nested state; `path`, the keys that lead to `value`, identifies the buffer of the previous copy."""
+        """Copies a nested state.
+
+        Args:
+            value: the part of the state to copy.
+            path: keys and indices that lead from the state to `value`. The buffer that a tensor was copied into by
+                the previous copy is looked up by this path.
+            copied: the tensors of this copy so far, so that tied weights are copied once.
+        """
         if isinstance(value, torch.Tensor):
             return self._copy_tensor(value, path, copied)
         if isinstance(value, _IMMUTABLE):
@@ -61,9 +69,12 @@ class SnapshotBuffers:
     def _copy_tensor(
         self, tensor: torch.Tensor, path: tuple[Any, ...], copied: dict[tuple[Any, ...], torch.Tensor]
     ) -> Any:
-        """Copies a tensor into the host buffer of the previous copy with the same path."""
+        """Copies a tensor into the host buffer that the previous copy used for the tensor at the same path.
+
+        A new buffer is allocated if there is no such buffer with the tensor's shape and dtype.
+        """
         tensor = tensor.detach()
-        # Tied weights share memory; one buffer for all of them keeps them tied in the file.
+        # Tied weights are tensors on the same memory. They get the same buffer, so that they are also tied in the file.
         identity = (tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride(), tensor.device)
         if tensor.numel() and identity in copied:
             return copied[identity]

@@ -16,7 +16,7 @@ __all__ = ["get_state_dict", "weights_to_cpu"]
 
 
 def weights_to_cpu(state_dict: Mapping[str, Any]) -> OrderedDict[str, Any]:
-    """Returns weights on the CPU, with the version numbers of the modules (``_metadata``).
+    """Copies weights to the CPU, and keeps the version numbers of the model's modules (attribute ``_metadata``).
 
     Args:
         state_dict: the state dict of a model.
@@ -29,13 +29,16 @@ def weights_to_cpu(state_dict: Mapping[str, Any]) -> OrderedDict[str, Any]:
 def get_state_dict(
     module: nn.Module, destination: OrderedDict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
 ) -> OrderedDict[str, Any]:
-    """Returns the weights of a model, under names without the parts that wrappers add.
+    """Returns the weights of a model under their names in the unwrapped model.
+
+    DistributedDataParallel and other wrappers add ``module.`` to the names, ``torch.compile`` adds ``_orig_mod.``;
+    these additions are removed.
 
     Args:
         module: the model; it or its submodules may be compiled or wrapped, for example in DistributedDataParallel.
         destination: dict that the weights are added to; None (default) returns a new one.
         prefix: prefix of all names.
-        keep_vars: whether the values are the parameters themselves instead of detached tensors.
+        keep_vars: whether the values are the parameters themselves (True) or detached tensors (False, default).
     """
     inner = unwrap(module)
     state: Any = inner.state_dict(prefix=prefix, keep_vars=keep_vars)

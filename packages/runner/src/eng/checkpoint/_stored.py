@@ -17,12 +17,13 @@ BLOCK_BYTES = 1 << 21
 
 @dataclass(frozen=True)
 class Piece:
-    """A rectangular part of a tensor's values, such as the part that one rank has saved.
+    """A rectangular part of a tensor on the disk, such as the part that one rank has saved.
 
     Args:
         offsets: index of the part's first value in each dimension of the tensor.
         sizes: shape of the part.
-        open: returns the values, memory-mapped; called again for each block, so that pages of the file are released.
+        open: function that returns the part as a memory-mapped tensor. It is called for each block that is read, since
+            the operating system releases the pages of the file only when the mapping of the last block is gone.
     """
 
     offsets: Sequence[int]
@@ -32,7 +33,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor on the disk, stored in one or several pieces.
+    """A tensor whose values are on the disk, in one or several pieces, and are read when they are needed.
 
     Args:
         shape: shape of the tensor.
@@ -54,7 +55,7 @@ class StoredTensor:
         return self.numel() * self.dtype.itemsize
 
     def read(self) -> torch.Tensor:
-        """Reads the tensor into memory."""
+        """Reads all values from the disk, and returns them as a tensor in memory."""
         if not self.shape:
             return self._read_scalar()
         return self._read_rows(0, self.shape[0])
@@ -78,8 +79,9 @@ class StoredTensor:
         return value
 
     def _read_rows(self, begin: int, count: int) -> torch.Tensor:
-        """Reads `count` rows (indices of the first dimension) from row `begin` on."""
-        # A damaged file may describe pieces that leave a gap. Zeros keep the gap from exposing old process memory.
+        """Reads the rows `begin` to ``begin + count - 1`` (indices of the tensor's first dimension) from the disk."""
+        # In a damaged file the pieces may not cover the tensor. Values that no piece covers are 0 instead of the former
+        # content of the memory, which could be private data of this process.
         rows = torch.zeros((count, *self.shape[1:]), dtype=self.dtype)
         for piece in self.pieces:
             first = max(begin, piece.offsets[0])

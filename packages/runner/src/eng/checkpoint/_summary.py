@@ -15,7 +15,8 @@ from .errors import BrokenCheckpointError, UntrustedCheckpointError
 __all__ = ["CheckpointSummary", "ListedCheckpoint", "TensorSummary", "list_checkpoints", "summarize_checkpoint"]
 
 SUFFIXES = (".pth", ".pt")
-# Entries of a checkpoint's `meta` that are long texts; `eng config show` and the log of the run show them better.
+# Entries of a checkpoint's `meta` that a summary leaves out because they are long texts. The command `eng config show`
+# and the log of the run show these texts.
 _LONG = ("cfg", "env_info", "dataset_meta")
 
 
@@ -45,7 +46,7 @@ class CheckpointSummary:
         meta: metadata of the run, such as epoch and time, without long texts such as the config.
         num_values: number of elements in all tensors of the weights.
         tensors: the tensors of the weights.
-        has_average: whether the file holds averaged weights of an EMAHook too.
+        has_average: whether the file also holds the averaged weights of an EMAHook.
     """
 
     path: str
@@ -63,7 +64,7 @@ class CheckpointSummary:
 
 @dataclass(frozen=True)
 class ListedCheckpoint:
-    """A checkpoint in the list of a folder's checkpoints.
+    """One entry in the list of checkpoints that :func:`list_checkpoints` returns for a folder.
 
     Args:
         path: path of the file.
@@ -149,7 +150,14 @@ def list_checkpoints(folder: str | Path) -> list[ListedCheckpoint]:
 
 
 def _listed(path: Path, last: Path | None) -> ListedCheckpoint:
-    """Returns the entry of a checkpoint in a list; a broken checkpoint has an entry with its problem."""
+    """Checks a checkpoint and returns its entry for :func:`list_checkpoints`.
+
+    A broken checkpoint gets an entry too, with the reason in ``problem``.
+
+    Args:
+        path: path of the checkpoint.
+        last: path of the checkpoint that the pointer file ``last_checkpoint`` names; None without such a file.
+    """
     size_bytes = _size_bytes(path)
     is_last = last is not None and path.resolve() == last.resolve()
     try:

@@ -21,7 +21,7 @@ _QUANTIZED = (torch.quint8, torch.qint8, torch.qint32)
 
 
 class StorageType:
-    """Stands for torch's storage class of one dtype, such as ``torch.FloatStorage``, in a pickle.
+    """Stands for one of torch's storage classes, such as ``torch.FloatStorage``, when a pickle is read.
 
     Args:
         dtype: dtype of the storage's values; uint8 for ``UntypedStorage``.
@@ -34,11 +34,12 @@ class StorageType:
 
 
 class Storage:
-    """The memory of one or several tensors.
+    """A storage that was read from a checkpoint: memory that one or several tensors use.
 
     Args:
-        memory: the bytes.
-        dtype: dtype of a tensor on this storage whose pickle does not name a dtype.
+        memory: the bytes of the storage.
+        dtype: dtype of the values in the storage. A tensor on the storage has this dtype, unless the pickle of the
+            tensor names another.
     """
 
     __slots__ = ("dtype", "memory")
@@ -49,7 +50,10 @@ class Storage:
 
 
 def tensor_table() -> Table:
-    """Returns the constructors of tensors, storages, dtypes and devices."""
+    """Returns torch's names that a checkpoint's pickle may refer to: tensors, storages, dtypes and devices.
+
+    The result maps each name to a function that constructs the object after checking the arguments in the pickle.
+    """
     return {**_storage_types(), **_values(), **_rebuilders()}
 
 
@@ -61,7 +65,10 @@ def _storage_types() -> Table:
 
 
 def _values() -> Table:
-    """Returns the constructors of dtypes, layouts, memory formats, sizes and devices."""
+    """Returns torch's names, except storages and tensors, that a checkpoint's pickle may refer to.
+
+    These names belong to dtypes, layouts, memory formats, sizes, devices and the class Parameter.
+    """
     plain = (torch.dtype, torch.qscheme, torch.memory_format, torch.layout)
     named = {f"torch.{name}": value for name, value in vars(torch).items() if isinstance(value, plain)}
     return {
@@ -75,7 +82,10 @@ def _values() -> Table:
 
 
 def _rebuilders() -> Table:
-    """Returns the constructors of tensors, by the names of torch's functions that rebuild tensors in a pickle."""
+    """Returns replacements for torch's functions that a pickle calls to construct a tensor, by the functions' names.
+
+    Unlike torch's functions, the replacements check shape, strides and offset against the length of the storage.
+    """
     functions: dict[str, Callable[..., Any]] = {
         "torch._utils._rebuild_tensor": _view,
         "torch._utils._rebuild_tensor_v2": _tensor,
@@ -93,7 +103,11 @@ def _rebuilders() -> Table:
 
 
 def unfilled_tensor_table() -> Table:
-    """Returns constructors that create empty tensors, for a first pass over a pickle before its storages are read."""
+    """Returns replacements for torch's functions that construct tensors; each returns an empty tensor.
+
+    A file in torch's old format holds the values of storages behind the pickle. Its pickle is read with these
+    replacements first, to get the lengths of the storages, and once more after the values were read.
+    """
     return {name: Constructor(entry.value, lambda _, *args: torch.empty(0)) for name, entry in _rebuilders().items()}
 
 
@@ -118,7 +132,7 @@ def _elements(size: tuple[int, ...]) -> int:
 
 
 def _check_view(storage: Any, offset: Any, size: Any, stride: Any, dtype: torch.dtype) -> tuple[Any, ...]:
-    """Returns offset, shape and strides of a tensor after checking that all its values lie inside the storage.
+    """Returns offset, shape and strides of a tensor after checking that all values of the tensor lie in its storage.
 
     Raises:
         MalformedPickleError: the tensor would reach beyond its storage, or the numbers describe no tensor.
@@ -185,9 +199,9 @@ def _tensor_of_type(
 
 
 def _with_bits(tensor: torch.Tensor, metadata: Any) -> torch.Tensor:
-    """Applies the conjugate and negative bits of a tensor.
+    """Conjugates or negates a tensor if the pickle asks for it in `metadata`; returns it unchanged otherwise.
 
-    torch saves a lazily conjugated (negated) view as the values in memory and a bit.
+    ``tensor.conj()`` only sets a bit and leaves the values in memory unchanged; torch saves the values and the bit.
     """
     if not isinstance(metadata, dict):
         return tensor
@@ -219,7 +233,14 @@ def _parameter(
 
 
 def _attach(tensor: torch.Tensor, state: Any) -> None:
-    """Sets the attributes that a tensor had when it was saved, except names that torch.Tensor has already."""
+    """Sets the Python attributes that a tensor had when it was saved.
+
+    Names that ``torch.Tensor`` itself defines are left out, because a malicious file could replace methods with them.
+
+    Args:
+        tensor: the tensor that gets the attributes.
+        state: the attributes by name; anything but a dict is ignored.
+    """
     if not isinstance(state, dict):
         return
     for key, value in state.items():
@@ -236,7 +257,11 @@ def _a_tensor(value: Any) -> torch.Tensor:
 def _with_attributes(
     machine: PickleMachine, function: Any, tensor_class: Any, arguments: Any, state: Any = None
 ) -> torch.Tensor:
-    """Constructs a tensor with Python attributes, which torch pickles as a call of ``_rebuild_from_type_v2``."""
+    """Replaces torch's ``_rebuild_from_type_v2``, which a pickle calls to construct a tensor with Python attributes.
+
+    Raises:
+        MalformedPickleError: `function` constructs no tensor, or `tensor_class` is neither Tensor nor Parameter.
+    """
     plain = {_tensor, _tensor_of_type, _view, _parameter, _sparse, _quantized, _without_storage}
     if not isinstance(function, type(_view)) or function not in plain or not isinstance(arguments, tuple):
         raise MalformedPickleError("it has a tensor with attributes that is none")
@@ -253,7 +278,13 @@ def _with_attributes(
 
 
 def _sparse(_: PickleMachine, layout: Any, data: Any) -> torch.Tensor:
-    """Constructs a sparse tensor in the COO layout or in a compressed layout; torch checks its indices."""
+    """Constructs a sparse tensor in the COO layout or in a compressed layout (CSR, CSC, BSR, BSC).
+
+    torch checks that the indices lie inside the shape of the tensor.
+
+    Raises:
+        MalformedPickleError: `data` does not describe a sparse tensor, or the layout is unknown.
+    """
     if not isinstance(data, tuple) or not 3 <= len(data) <= 4:
         raise MalformedPickleError("it has a sparse tensor that is none")
     if layout == torch.sparse_coo:
@@ -287,7 +318,11 @@ def _quantized(
     requires_grad: Any = False,
     hooks: Any = None,
 ) -> torch.Tensor:
-    """Constructs a quantized tensor on the storage of its integers."""
+    """Constructs a quantized tensor from the storage that holds its integers, and the scale and zero point.
+
+    Raises:
+        MalformedPickleError: the integers do not fit the storage, or `parameters` hold no scale and zero point.
+    """
     dtype = _dtype_of(storage)
     offset, size, stride = _check_view(storage, offset, size, stride, dtype)
     if dtype not in _QUANTIZED or _elements(size) * dtype.itemsize > storage.memory.nbytes():
@@ -296,7 +331,8 @@ def _quantized(
         raise MalformedPickleError("it has a quantized tensor without a scale")
     if len(parameters) == 4:
         _check_channels(*parameters[1:], size)
-    # torch has no public name for the function that unpickles a quantized tensor; pickling such a tensor returns it.
+    # torch has no public name for the function that constructs a quantized tensor when a pickle is read. The first item
+    # that ``__reduce_ex__`` of any quantized tensor returns is this function.
     rebuild: Any = torch.quantize_per_tensor(torch.zeros(1), 1.0, 0, torch.qint8).__reduce_ex__(2)[0]
     typed = torch.storage.TypedStorage(wrap_storage=storage.memory, dtype=dtype, _internal=True)
     tensor: torch.Tensor = rebuild(typed, offset, size, stride, parameters, False, None)
@@ -358,7 +394,7 @@ def bytes_of(memory: torch.UntypedStorage) -> memoryview:
 
 
 def storage_reference(identity: Any) -> tuple[str, torch.dtype, str, int]:
-    """Returns key, dtype, device and length from the persistent id by which a pickle refers to a storage.
+    """Splits the persistent id by which a pickle refers to a storage into key, dtype, device and number of values.
 
     Raises:
         MalformedPickleError: the persistent id does not describe a storage.

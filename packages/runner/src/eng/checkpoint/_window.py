@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 
 class Window(io.RawIOBase):
-    """Reads `length` bytes of an open file from `offset` on, like a file of their own.
+    """A part of an open file that can be read like a separate file: `length` bytes from `offset` on.
 
     Args:
         file: the open file, which stays open when the window is closed.
@@ -30,7 +30,7 @@ class Window(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Moves to a position in the window, and returns the position."""
+        """Moves to a position, counted in bytes from the beginning of the window, and returns the position."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._length}[whence]
         if base + offset < 0:
             raise OSError(f"seek to {base + offset}, before the beginning")
@@ -38,7 +38,7 @@ class Window(io.RawIOBase):
         return self._position
 
     def tell(self) -> int:
-        """Returns the position in the window."""
+        """Returns the current position, counted in bytes from the beginning of the window."""
         return self._position
 
     def readinto(self, buffer: Any) -> int:

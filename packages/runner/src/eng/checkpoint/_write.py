@@ -80,9 +80,9 @@ def save_checkpoint(
 
 
 def verify_written(path: Path) -> None:
-    """Compares a new file with its checksums, and warns if a plain ``torch.load`` cannot read it.
+    """Compares a new checkpoint file with its checksums, and warns if ``torch.load`` with its defaults cannot read it.
 
-    A plain ``torch.load`` refuses some types that :func:`load_checkpoint` accepts.
+    ``torch.load`` with ``weights_only=True``, its default, refuses some types that :func:`load_checkpoint` accepts.
     """
     check_records(path)
     try:
@@ -127,7 +127,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any], verify: Callable[[
         partial.replace(path)
         _flush_folder(path.parent)
     except (OSError, RuntimeError, BrokenCheckpointError) as error:
-        # torch reports a failed write as a RuntimeError.
+        # torch.save raises a RuntimeError, not an OSError, if a write fails, for example on a full disk.
         raise CheckpointWriteError(str(path), _explain(path.parent, error)) from error
     finally:
         with contextlib.suppress(OSError):
@@ -144,7 +144,7 @@ def write_pointer(folder: str | Path, target: str | Path, name: str = POINTER) -
 
 
 def _remove_abandoned(folder: Path) -> None:
-    """Removes temporary files that processes of this machine left when they were killed during a save."""
+    """Removes the temporary files in `folder` of processes of this machine that were killed while they saved."""
     for entry in os.scandir(folder):
         match = _PARTIAL.match(entry.name)
         if match and match["host"] == _host() and not _is_alive(int(match["pid"]), match["start"]):
@@ -154,9 +154,12 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 def _is_alive(pid: int, start: str | None) -> bool:
-    """Whether the process `pid` that wrote a file is still running.
+    """Whether the process that wrote a temporary file is still running.
 
-    `start`, a digest of the process's start time, distinguishes it from a later process with the same number.
+    Args:
+        pid: number of the process.
+        start: digest of the start time of the process, which tells the process from a later one with the same number;
+            None if the operating system did not provide the time.
     """
     now = _process(pid).partition(".")[2]
     if start and now and start != now:
@@ -165,7 +168,10 @@ def _is_alive(pid: int, start: str | None) -> bool:
 
 
 def _process(pid: int) -> str:
-    """Returns the number of a process, with a digest of its start time if the operating system provides it."""
+    """Returns a text that identifies a process in the names of its temporary files.
+
+    The text is the number of the process, and a digest of its start time where the operating system provides it.
+    """
     start = start_of(pid)
     if not start:
         return str(pid)

@@ -11,29 +11,39 @@ from ._write import save_checkpoint
 
 __all__ = ["CheckpointWriter", "WriteBeside", "WriteNothing", "WriteNow"]
 
-# Whether a checkpoint is written while training continues: False, True (in a thread), or in a process per rank.
+# How a checkpoint is written: False: training waits; True: in a thread while training continues; "process": in one
+# separate process per rank while training continues.
 Beside = bool | Literal["process"]
 _WEIGHTS = ("state_dict", "ema_state_dict")
 
 
 class CheckpointWriter(Protocol):
-    """Writes the checkpoints of a run. Every rank has a writer, and all ranks call it at the same iterations."""
+    """Interface of the objects that write the checkpoints of a run.
+
+    Every rank has a writer, and all ranks call the methods of their writers at the same iterations.
+    """
 
     def prepare(self, checkpoint: dict[str, Any]) -> None:
-        """Allocates the memory for checkpoints with the structure of this one."""
+        """Allocates memory for copies of checkpoints whose tensors have the shapes and dtypes of this checkpoint."""
 
     def save(self, checkpoint: dict[str, Any], path: str, on_intact: Callable[[], None]) -> None:
-        """Writes a checkpoint, or copies it to be written later; `on_intact` is called once the file is complete."""
+        """Writes a checkpoint, or copies it to be written while training continues.
+
+        Args:
+            checkpoint: the checkpoint.
+            path: path or address of the checkpoint file.
+            on_intact: function that is called once the file is complete.
+        """
 
     def wait(self) -> None:
-        """Waits until all writes have ended; raises the error of a write that failed."""
+        """Waits until all checkpoints passed to `save` are written; raises the error of a write that failed."""
 
     def close(self) -> None:
-        """Waits until all writes have ended, and frees memory and processes of the writer."""
+        """Waits until all checkpoints passed to `save` are written, and frees memory and processes of the writer."""
 
 
 class WriteNow:
-    """Writes a checkpoint file before `save` returns.
+    """Writes checkpoints synchronously: `save` returns when the file is complete.
 
     Args:
         backend_args: arguments of the storage backend.
@@ -46,7 +56,9 @@ class WriteNow:
         """Does nothing, since this writer makes no copies."""
 
     def save(self, checkpoint: dict[str, Any], path: str, on_intact: Callable[[], None]) -> None:
-        """Writes the file with the weights on the CPU, so that machines without an accelerator can read it.
+        """Writes the checkpoint file, and then calls `on_intact`.
+
+        The weights are moved to the CPU first, so that machines without an accelerator can read the file.
 
         Raises:
             CheckpointWriteError: the file cannot be written; no partial file is left.
@@ -84,11 +96,11 @@ class WriteBeside:
         self._writer.save(checkpoint, path, backend_args=self.backend_args, on_committed=lambda _: on_intact())
 
     def wait(self) -> None:
-        """Waits until the file is written; raises the error of the write, if it failed."""
+        """Waits until the last checkpoint passed to `save` is written; raises the error of the write, if it failed."""
         self._writer.wait()
 
     def close(self) -> None:
-        """Waits until the file is written, and frees the memory of the copy."""
+        """Waits until the last checkpoint passed to `save` is written, and frees the memory of the copy."""
         self._writer.close()
 
 

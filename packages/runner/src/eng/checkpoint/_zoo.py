@@ -13,7 +13,7 @@ from eng.logging.near_names import suggest
 __all__ = ["get_external_models", "get_mmcls_models", "get_torchvision_models", "zoo_home"]
 
 _GROUP = "eng.model_zoo"
-# Older configs use the names that torchvision had before version 0.13.
+# Older configs name weights as torchvision did before version 0.13.
 _OLD_TORCHVISION_NAMES = {
     "inception_v3_google": "inception_v3",
     **{f"shufflenetv2_x{size}": f"shufflenet_v2_x{size.replace('.', '_')}" for size in ("0.5", "1.0", "1.5", "2.0")},
@@ -21,17 +21,21 @@ _OLD_TORCHVISION_NAMES = {
 
 
 def zoo_home() -> Path:
-    """Returns the folder of the user's own tables: ``ENG_HOME``, else ``MMENGINE_HOME``, else ``~/.cache/mmengine``."""
+    """Returns the folder of the user's tables of weights, JSON files that map names to addresses.
+
+    The environment variable ``ENG_HOME`` or, if it is not set, ``MMENGINE_HOME`` names the folder. If neither is set,
+    the folder is ``mmengine`` in the user's cache folder (``XDG_CACHE_HOME``, by default ``~/.cache``).
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"))
     home = os.environ.get("ENG_HOME") or os.environ.get("MMENGINE_HOME") or cache / "mmengine"
     return Path(home).expanduser()
 
 
 def get_torchvision_models() -> dict[str, str]:
-    """Returns the addresses of torchvision's weights by name.
+    """Returns the download addresses of torchvision's weights by name.
 
-    ``resnet50`` names the first published weights of a model, ``resnet50.default`` the newest ones. A certain set of
-    weights is named ``ResNet50_Weights.IMAGENET1K_V1`` or ``resnet50.imagenet1k_v1``.
+    ``resnet50`` names the weights of ResNet-50 that were published first, ``resnet50.default`` the newest ones. Other
+    weights are named by their version, as ``ResNet50_Weights.IMAGENET1K_V1`` or ``resnet50.imagenet1k_v1``.
 
     Raises:
         ModuleNotFoundError: torchvision is not installed.
@@ -47,7 +51,7 @@ def get_torchvision_models() -> dict[str, str]:
             urls[str(weight)] = weight.url
             urls[f"{name}.{weight.name.lower()}"] = weight.url
         urls[f"{name}.default"] = weights.DEFAULT.url
-        # In MMEngine the name of a model alone means its first set of weights.
+        # In MMEngine the name of a model without a version means the weights of the model that were published first.
         urls[name] = next(iter(weights)).url
     for old, new in _OLD_TORCHVISION_NAMES.items():
         urls[old] = urls[new]
@@ -55,31 +59,38 @@ def get_torchvision_models() -> dict[str, str]:
 
 
 def get_external_models() -> dict[str, str]:
-    """Returns the addresses for ``open-mmlab://name``, from plug-ins and from ``open_mmlab.json`` in :func:`zoo_home`.
+    """Returns the download addresses of the weights that configs call ``open-mmlab://NAME``, by NAME.
 
-    A plug-in is an entry point of the group ``eng.model_zoo``: a mapping, or a function that returns a mapping.
+    The addresses come from plug-ins and from the file ``open_mmlab.json`` in the folder :func:`zoo_home`. A plug-in is
+    an entry point of the group ``eng.model_zoo``: a mapping, or a function that returns a mapping.
     """
     return {**_from_plugins("openmmlab"), **_from_file("open_mmlab.json")}
 
 
 def renamed_models() -> dict[str, str]:
-    """Returns the addresses for older names of ``open-mmlab://``, from plug-ins with the name ``openmmlab.renamed``."""
+    """Returns the download addresses of weights whose name behind ``open-mmlab://`` has changed, by their older name.
+
+    The addresses come from plug-ins (entry points of the group ``eng.model_zoo``) with the name ``openmmlab.renamed``.
+    """
     table = get_external_models()
     return {old: table[new] for old, new in _from_plugins("openmmlab.renamed").items() if new in table}
 
 
 def get_mmcls_models() -> dict[str, str]:
-    """Returns the addresses for ``mmcls://name``, from plug-ins and from ``mmcls.json`` in :func:`zoo_home`."""
+    """Returns the download addresses of the weights that configs call ``mmcls://NAME``, by NAME.
+
+    The addresses come from plug-ins and from the file ``mmcls.json`` in the folder :func:`zoo_home`.
+    """
     return {**_from_plugins("mmcls"), **_from_file("mmcls.json")}
 
 
 def address(name: str, table: Mapping[str, str], source: str) -> str:
-    """Looks up the address of the weights `name` in a table.
+    """Looks up the download address of the weights `name` in a table.
 
     Args:
         name: name of the weights.
-        table: addresses by name.
-        source: name of the table in the error message.
+        table: maps names of weights to addresses.
+        source: name of the table, for the error message.
 
     Raises:
         KeyError: the table has no such name.

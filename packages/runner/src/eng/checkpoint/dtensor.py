@@ -21,14 +21,17 @@ def is_dtensor(value: object) -> TypeGuard[DTensor]:
 
 
 def local_part(value: Any) -> Any:
-    """Returns this rank's part of a sharded tensor; any other value as it is."""
+    """Returns this rank's part of a sharded tensor, without communication; returns any other value unchanged."""
     if is_dtensor(value):
         return value.to_local()
     return value
 
 
 def full_tensor(value: Any) -> Any:
-    """Gathers a sharded tensor from all ranks; returns any other value as it is. All ranks must call this function."""
+    """Gathers a sharded tensor from all ranks, and returns the complete tensor; returns any other value unchanged.
+
+    All ranks must call this function with their part of the tensor.
+    """
     if is_dtensor(value):
         return value.full_tensor()
     return value

@@ -12,7 +12,7 @@ __all__ = ["BrokenCheckpointError", "CheckpointWriteError", "StateMismatchError"
 
 
 class BrokenCheckpointError(ValueError):
-    """A file is no checkpoint, or is cut short or damaged.
+    """A checkpoint file is cut short or damaged, or the file is no checkpoint at all.
 
     Attributes:
         filename: name of the file.
@@ -68,7 +68,7 @@ class StateMismatchError(RuntimeError):
     """With ``strict=True``, keys or shapes of the weights do not match the model.
 
     Attributes:
-        report: the :class:`LoadReport` with matched and other keys.
+        report: the :class:`LoadReport` with the keys that match, are missing, are unexpected or differ in shape.
     """
 
     def __init__(self, report: object) -> None:

@@ -29,7 +29,8 @@ __all__ = [
 ]
 
 Versions = Mapping[str, Any]
-# The class of load_state_dict's result, an instance of which torch passes to hooks that run after load_state_dict.
+# The class of the result of load_state_dict (missing and unexpected keys), for which torch has no public name. Hooks
+# that run after load_state_dict get an object of this class.
 _IncompatibleKeys: Any = type(nn.Module().load_state_dict({}))
 
 
@@ -37,13 +38,19 @@ _IncompatibleKeys: Any = type(nn.Module().load_state_dict({}))
 
 
 def module_versions(state: object) -> Versions | None:
-    """Returns the version numbers of the modules of a state dict, by module name; None if it has none."""
+    """Returns the version number of each module whose weights are in a state dict, by the module's name.
+
+    None is returned if the state dict has no version numbers.
+    """
     versions: Versions | None = getattr(state, "_metadata", None)
     return versions
 
 
 def set_module_versions(state: Any, versions: Versions) -> None:
-    """Sets a state dict's version numbers, by which torch converts weights of older versions of its modules."""
+    """Sets the version number of each module in a state dict.
+
+    By these numbers torch recognizes and converts weights that an older version of a module has saved.
+    """
     state._metadata = versions
 
 
@@ -56,29 +63,39 @@ def load_entries(
     unexpected: list[str],
     errors: list[str],
 ) -> None:
-    """Loads the parameters and buffers of a module without its children, by the method that libraries override.
+    """Loads the parameters and buffers of a module, but not those of its child modules.
 
-    ``load_state_dict`` of torch calls the same method for each module.
+    This calls the module's ``_load_from_state_dict``, as ``load_state_dict`` of torch does for each module. Libraries
+    override the method to convert weights of older versions.
 
     Args:
         module: the module.
-        state: weights of the complete model. The module may rename entries.
+        state: weights of the complete model. The module may rename entries in this dict.
         prefix: name of the module in the model, followed by a dot; empty for the model itself.
         versions: version numbers of this module.
         missing: list to which the keys of the module that `state` lacks are appended.
         unexpected: list to which the keys of `state` below `prefix` that the module lacks are appended.
-        errors: list to which the texts of further errors are appended.
+        errors: list to which the messages of further errors, such as different shapes, are appended.
     """
     module._load_from_state_dict(state, prefix, versions, True, missing, unexpected, errors)
 
 
 def child_modules(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yields the names and child modules; unlike ``named_children``, a child with two names is yielded twice."""
+    """Yields the name and module of each direct child of `module`.
+
+    Unlike ``named_children`` of torch, a child that is registered under two names is yielded under both.
+    """
     return ((name, child) for name, child in module._modules.items() if child is not None)
 
 
 def run_load_hooks(module: nn.Module, missing: list[str], unexpected: list[str]) -> None:
-    """Calls the hooks that ``register_load_state_dict_post_hook`` has registered; a hook may change the two lists."""
+    """Calls the hooks that were registered on a module with ``register_load_state_dict_post_hook``.
+
+    Args:
+        module: the module.
+        missing: keys of the model that the weights lack; a hook may change this list.
+        unexpected: keys of the weights that the model lacks; a hook may change this list.
+    """
     for hook in module._load_state_dict_post_hooks.values():
         hook(module, _IncompatibleKeys(missing, unexpected))
 
@@ -98,10 +115,14 @@ def compiled_module(module: nn.Module) -> nn.Module | None:
 
 
 def compile_call(module: nn.Module, keywords: Mapping[str, Any]) -> None:
-    """Compiles a module in place like ``module.compile()``, but also containers of torch such as ``nn.Sequential``.
+    """Compiles a module in place like ``module.compile()``, which has no effect on torch's own ``nn.Sequential``.
 
-    The compiler skips a function of torch itself, unless a function of another package calls it. So the function
-    ``call`` in this module is compiled instead of the container's forward.
+    torch's compiler skips functions of torch itself, such as the forward of ``nn.Sequential``, unless a function of
+    another package calls them. So the function ``call``, which is outside of torch and calls the module, is compiled.
+
+    Args:
+        module: the module to compile.
+        keywords: keyword arguments of :func:`torch.compile`.
     """
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -128,18 +149,18 @@ def set_recompile_limit(limit: int | None, raises: bool) -> None:
 
 
 def average_tensors(targets: list[torch.Tensor], sources: list[torch.Tensor], weight: float) -> None:
-    """Moves each target towards its source by the fraction `weight`, in place, with a single fused kernel."""
+    """Sets each target to ``target + weight * (source - target)`` in place, with one fused kernel for all tensors."""
     torch._foreach_lerp_(targets, sources, weight)
 
 
 def copy_tensors(targets: list[torch.Tensor], sources: list[torch.Tensor]) -> None:
-    """Copies each source into its target with a single fused kernel."""
+    """Copies the values of each source into the target at the same index, with one fused kernel for all tensors."""
     if targets:
         torch._foreach_copy_(targets, sources)
 
 
 def write_count(tensor: torch.Tensor) -> int:
-    """Returns how often a tensor was written to in place."""
+    """Returns how often a tensor was changed by in-place operations since the tensor was created."""
     return tensor._version
 
 
@@ -147,15 +168,21 @@ def write_count(tensor: torch.Tensor) -> int:
 
 
 def has_met_end(batches: object) -> bool:
-    """Whether the iterator of a DataLoader without workers reached the end of its stream in the last batch."""
+    """Whether a DataLoader's iterator came to the end of an iterable dataset while it fetched its last batch.
+
+    Only an iterator without worker processes knows this; False is returned for an iterator with workers.
+
+    Args:
+        batches: the iterator.
+    """
     return bool(getattr(getattr(batches, "_dataset_fetcher", None), "ended", False))
 
 
 def take_checkpoint_process() -> Sequence[Any]:
-    """Asks the process in which torch writes this rank's checkpoints to end; torch itself keeps it until the exit.
+    """Asks torch's process for asynchronous checkpoints to end, which would otherwise run until this rank exits.
 
     Returns:
-        a tuple with the process, which the caller must join; empty if there is no such process.
+        a tuple with the process, which the caller must join; an empty tuple if torch has started no such process.
     """
     executor: Any = import_module("torch.distributed.checkpoint._async_process_executor")
     owner = executor._CHECKPOINT_PROCESS
@@ -163,5 +190,5 @@ def take_checkpoint_process() -> Sequence[Any]:
         return ()
     process = owner._save_process
     executor._CHECKPOINT_PROCESS = None
-    del owner  # The finalizer of this object asks the process to end.
+    del owner  # The finalizer of this object sends the process the request to end.
     return (process,)

@@ -62,9 +62,10 @@ def model_name(module: nn.Module) -> str:
 
 
 def name_in_checkpoint(model: nn.Module, name: str) -> str:
-    """Returns the name that a weight of a model has in checkpoints.
+    """Returns the name under which a checkpoint holds the weight `name` of a model.
 
-    A model with a method ``checkpoint_name(name)`` decides the name itself, for example to leave out a prefix.
+    A model with a method ``checkpoint_name(name)`` decides this name itself, for example to leave out a prefix. For
+    any other model the name is returned unchanged.
     """
     rename: Any = getattr(model, "checkpoint_name", None)
     if callable(rename):
