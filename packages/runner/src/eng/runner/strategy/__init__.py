@@ -1,4 +1,4 @@
-"""Strategies: one device, or several, behind one interface."""
+"""Strategies: train a model on one device, with DDP, FSDP2, DeepSpeed or a device mesh, through one interface."""
 
 from .base import BaseStrategy
 from .ddp import DDPStrategy

@@ -13,7 +13,10 @@ from eng.model.wrappers._copying import cut_entries, shard_of
 
 
 def gather_tensors(value: Any) -> Any:
-    """Copies a nested value, with every sharded tensor gathered from all ranks to the CPU. All ranks must call it."""
+    """Copies nested mappings and lists; each sharded tensor is gathered from all ranks into a complete CPU tensor.
+
+    All ranks must call this function with values of the same structure.
+    """
     if is_dtensor(value):
         return value.full_tensor().detach().cpu()
     if isinstance(value, Mapping):
@@ -36,17 +39,20 @@ def cut_like(value: object, parameter: object) -> Any:
 
 
 def whole_shape(parameter: torch.Tensor) -> torch.Size:
-    """Returns the complete shape of a parameter, also of one that DeepSpeed's ZeRO stage 3 has partitioned."""
+    """Returns the shape of the complete parameter, even if DeepSpeed's ZeRO stage 3 left only a part on this rank."""
     return getattr(parameter, "ds_shape", parameter.shape)
 
 
 def take_whole_weights(model: nn.Module) -> None:
-    """Makes ``load_state_dict`` of a sharded model accept complete tensors."""
+    """Makes ``load_state_dict`` of a sharded model accept complete tensors, of which each rank keeps its own shard."""
     model.register_load_state_dict_pre_hook(cut_entries)
 
 
 def shard_optimizer_state(optimizer: torch.optim.Optimizer) -> None:
-    """Shards complete tensors of an optimizer's state like their parameters."""
+    """Replaces complete tensors in an optimizer's state by shards that are cut like the parameter of each tensor.
+
+    Tensors whose shape differs from their parameter's, such as step counters, stay complete.
+    """
     for parameter, state in optimizer.state.items():
         for key, value in state.items():
             state[key] = cut_like(value, parameter)

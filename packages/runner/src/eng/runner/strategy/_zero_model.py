@@ -16,13 +16,14 @@ from eng.registry import MODEL_WRAPPERS
 
 @MODEL_WRAPPERS.register_module()
 class EngineModel(nn.Module):
-    """Wraps a model, and runs its training step through DeepSpeed's engine as soon as the engine is built.
+    """Wraps a model, and runs its ``forward`` through DeepSpeed's engine as soon as the attribute ``engine`` is set.
 
     Args:
-        module: the model.
+        module: the model to wrap.
 
     Attributes:
-        splits_updates: True, as each rank updates a part of the parameters: all ranks must skip a step together.
+        splits_updates: True, because each rank updates only a part of the parameters. If one rank skips an update, all
+            ranks must skip it.
     """
 
     engine: Any
@@ -40,7 +41,7 @@ class EngineModel(nn.Module):
             super().__setattr__(name, value)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Calls the model's ``forward``, through the engine if it is built."""
+        """Calls the model's ``forward``, through DeepSpeed's engine if the engine has been created."""
         return (self.engine or self.module)(*args, **kwargs)
 
     def train_step(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, torch.Tensor]:
@@ -59,12 +60,12 @@ class EngineModel(nn.Module):
 
 
 def cast_inputs(model: nn.Module, dtype: torch.dtype, only: Sequence[str | int] | None = None) -> None:
-    """Makes a model cast floating-point tensors in its inputs, in training and evaluation.
+    """Makes a model cast floating-point tensors in the arguments of its ``forward``, in training and evaluation.
 
     Args:
         model: the model, whose weights have the type ``dtype``.
-        dtype: a half-precision type.
-        only: names and positions of the inputs to cast; None casts all.
+        dtype: the half-precision type to cast to.
+        only: names and positions of the arguments to cast; None casts all arguments.
     """
 
     def cast_tensor(tensor: torch.Tensor) -> torch.Tensor:

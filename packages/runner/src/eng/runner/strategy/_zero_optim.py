@@ -17,20 +17,20 @@ from ._shards import whole_shape
 
 
 class EngineOptimWrapper(OptimWrapper):
-    """Backward and step of DeepSpeed's engine behind the interface of an OptimWrapper.
+    """An OptimWrapper that runs the backward pass and the optimizer step through DeepSpeed's engine.
 
     Args:
-        plain: the wrapper that the config describes; its optimizer is the one inside the engine.
+        plain: the optimizer wrapper that the config describes; the engine was created with its optimizer.
         engine: DeepSpeed's engine.
-        counts: losses for each update.
+        counts: number of losses (iterations) that are accumulated for each update.
     """
 
-    has_flat_parameters = True  # the engine's optimizer updates flat copies, which are no parameters of the model
+    has_flat_parameters = True  # The engine's optimizer updates flattened copies instead of the model's parameters.
 
     def __init__(self, plain: OptimWrapper, engine: Any, counts: int) -> None:
         super().__init__(plain.optimizer)
         self.base_param_settings = plain.base_param_settings
-        self._names = plain._names  # noqa: SLF001  # it takes the place of `plain`
+        self._names = plain._names  # noqa: SLF001  # this wrapper replaces `plain`
         self._group_names = None
         if engine.optimizer is not None:
             self._group_names = plain._names.of_groups(engine_groups(engine, plain))  # noqa: SLF001
@@ -44,16 +44,18 @@ class EngineOptimWrapper(OptimWrapper):
         zero_kwargs: dict[str, Any] | None = None,
         weight: float | torch.Tensor | None = None,
     ) -> None:
-        """Backward, and where a window ends a step.
+        """Runs the backward pass of a loss; the last loss of an accumulation window also updates the parameters.
+
+        After an update, the norm of the gradients is logged as ``grad_norm`` if the engine clips gradients.
 
         Args:
             loss: 0-dim tensor to differentiate.
-            step_kwargs: nothing; the engine steps.
-            zero_kwargs: nothing; the engine forgets gradients.
-            weight: None; see :meth:`eng.optim.OptimWrapper.update_params`.
+            step_kwargs: must be None or empty, because the engine calls ``step`` itself.
+            zero_kwargs: must be None or empty, because the engine resets gradients itself.
+            weight: must be None, because the engine supports no loss weights.
 
         Raises:
-            SettingsError: an argument is given that the engine cannot serve.
+            SettingsError: an argument other than ``loss`` is given.
         """
         if step_kwargs or zero_kwargs or weight is not None:
             raise SettingsError(
@@ -75,28 +77,37 @@ class EngineOptimWrapper(OptimWrapper):
                 self.message_hub.update_scalar("train/grad_norm", float(norm))
 
     def end_window(self, model: nn.Module | None = None) -> None:
-        """Nothing: the engine was told of the last window."""
+        """Does nothing: the engine has updated already, because it knew the length of the last accumulation window."""
 
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
-        """Takes the counters of a run, whose last window may be short."""
+        """Sets the finished and the total iterations of a run, whose last accumulation window may be shorter."""
         super().initialize_count_status(model, init_counts, max_counts)
         self._announce_next()
 
     def _announce_next(self) -> None:
-        """Tells the engine whether a window ends with the next loss: it counts from where the process started."""
+        """Tells the engine whether the next loss is the last of an accumulation window.
+
+        The engine itself would count windows from the start of the process, which is wrong in a resumed run.
+        """
         self.engine.set_gradient_accumulation_boundary(self.should_sync())
 
     def accumulation_state(self) -> dict[str, Any]:
-        """The counts; the gradients of an open window stay in the engine."""
+        """Returns the counters of losses and updates, without gradients.
+
+        The accumulated gradients of an unfinished window stay inside the engine and are not saved.
+        """
         return {"inner_count": self._inner_count, "update_count": self.update_count, "gradients": {}, "weight": None}
 
     def load_accumulation_state(self, state: Mapping[str, Any]) -> None:
-        """Takes the counts; a window that was open goes on without its gradients, which is told."""
+        """Restores the counters of losses and updates; gradients of an unfinished accumulation window are lost."""
         self._inner_count, self.update_count = state["inner_count"], state["update_count"]
         self._announce_next()
 
     def state_of(self, model: nn.Module) -> dict[str, Any]:
-        """What a plain OptimWrapper's ``state_dict`` gives, from the shards of all ranks."""
+        """Gathers the optimizer state of all ranks into the form of ``OptimWrapper.state_dict()``.
+
+        All ranks must call this method.
+        """
         if self._is_whole():
             return super().state_dict()
         from deepspeed.utils import safe_get_full_optimizer_state
@@ -125,7 +136,7 @@ class EngineOptimWrapper(OptimWrapper):
         return {"state": state, "param_groups": groups, **self._base()}
 
     def take_state(self, model: nn.Module, saved: Mapping[str, Any]) -> None:
-        """Puts a plain optimizer's state into the shards."""
+        """Loads optimizer state in the form of ``OptimWrapper.state_dict()``; each rank keeps its own shard."""
         if self._is_whole():
             super().load_state_dict(dict(saved))
             return
@@ -146,7 +157,12 @@ class EngineOptimWrapper(OptimWrapper):
                     _set_state(parameter, key, value.to(get_device()))
 
     def _make_state(self, keys: set[str], steps: Any) -> None:
-        """The state that the first step would make, for tensors that are then set."""
+        """Creates the optimizer state that the first step would create, so that loaded tensors can be copied into it.
+
+        Args:
+            keys: names of the state tensors of each parameter, such as ``exp_avg``.
+            steps: value of the step counter, or None if the optimizer has no step counter.
+        """
         zero = self.engine.optimizer
         for parameter in flat_masters(zero) or [p for group in self.optimizer.param_groups for p in group["params"]]:
             state = self.optimizer.state[parameter]
@@ -157,7 +173,7 @@ class EngineOptimWrapper(OptimWrapper):
         make_lazy_state(zero)
 
     def _is_whole(self) -> bool:
-        """Whether the engine left the optimizer as it was: stage 0 in full precision."""
+        """Whether the engine uses the original optimizer unchanged, as with ZeRO stage 0 in full precision."""
         return self.engine.optimizer is self.optimizer
 
     def _base(self) -> dict[str, Any]:
@@ -180,23 +196,33 @@ class EngineOptimWrapper(OptimWrapper):
 
 
 def engine_groups(engine: Any, plain: OptimWrapper) -> list[dict[str, Any]]:
-    """The parameter groups of ``plain`` with the model's parameters, which the engine replaced by flat ones."""
+    """Returns parameter groups that contain the model's parameters, in the order of the engine's optimizer.
+
+    The groups of the engine's optimizer itself contain flattened copies instead of the model's parameters.
+    """
     groups = half_groups(engine.optimizer)
     if groups is None:
         return plain.optimizer.param_groups  # type: ignore[no-any-return]  # groups of torch
     if len(groups) != len(plain.optimizer.param_groups):
-        groups = [[p for part in groups for p in part]]  # stage 3 splits a group into sub groups
+        groups = [[p for part in groups for p in part]]  # ZeRO stage 3 splits a group into sub-groups.
     return [{"params": list(parameters)} for parameters in groups]
 
 
 def _set_state(parameter: Any, key: str, value: torch.Tensor) -> None:
-    """Gives a parameter a whole tensor of optimizer state, each rank its part."""
+    """Copies a complete tensor of optimizer state into the state of a parameter; each rank copies its own part.
+
+    Args:
+        parameter: a parameter of the model.
+        key: name of the state tensor, such as ``exp_avg``.
+        value: the complete tensor.
+    """
     from deepspeed.utils import safe_set_full_optimizer_state, safe_set_local_optimizer_state
 
     if not is_partitioned(parameter):
         safe_set_full_optimizer_state(parameter, value, key)
         return
-    # Stage 3: the last rank's part is padded, which safe_set_full_optimizer_state of DeepSpeed 0.19 does not know.
+    # ZeRO stage 3 pads the part of the last rank; safe_set_full_optimizer_state of DeepSpeed 0.19 does not handle the
+    # padding and would fail.
     length = parameter.ds_tensor.numel()
     begin = length * torch.distributed.get_rank(parameter.ds_process_group)
     part = value.flatten()[begin : begin + length]
@@ -204,6 +230,7 @@ def _set_state(parameter: Any, key: str, value: torch.Tensor) -> None:
 
 
 def _copied(count: object) -> Any:
+    """Returns a clone of a step counter that is a tensor; a number is returned unchanged."""
     if isinstance(count, torch.Tensor):
         return count.clone()
     return count

@@ -24,24 +24,24 @@ from ..errors import SettingsError
 class BaseStrategy(metaclass=ABCMeta):
     """Places a model on one or several devices.
 
-    A strategy also returns the state of model and optimizer as plain tensors under the names that they have on one device,
-    so that a checkpoint of one strategy can be loaded by every other.
+    A strategy also returns the state of model and optimizer as plain tensors under the names that they have on one
+    device, so that a checkpoint of one strategy can be loaded by every other.
 
     Args:
-        work_dir: work dir of the run.
+        work_dir: folder into which the run writes its logs and checkpoints.
         experiment_name: name of the run.
-        env_kwargs: settings of the environment, when the strategy is used without a runner.
+        env_kwargs: settings of the environment (backend, seeds), when the strategy is used without a runner.
         log_kwargs: settings of the logger, when the strategy is used without a runner.
         auto_scale_lr: see :class:`eng.runner.Runner`.
 
     Attributes:
         sets_weights: whether :meth:`init_weights` initialises the model. True by default; the Runner sets it from its
             argument ``init_weights``.
-        model_is_given: whether the model was passed as an object, whose weights must not be overwritten. False by default;
-            set by the Runner.
+        model_is_given: whether the model was passed as an object, whose weights must not be overwritten. False by
+            default; set by the Runner.
         sharded: whether a checkpoint is a folder to which every rank writes its shards. False by default.
-        needs_its_wrapper: whether :meth:`convert_model` places the model whatever ``model_wrapper_cfg`` says. False by
-            default, which lets that config choose the wrapper.
+        needs_its_wrapper: whether :meth:`convert_model` is called even if the run's config has a ``model_wrapper_cfg``.
+            False by default: the wrapper of ``model_wrapper_cfg`` then replaces the one of the strategy.
     """
 
     sets_weights = True
@@ -73,7 +73,10 @@ class BaseStrategy(metaclass=ABCMeta):
         return optim_wrapper
 
     def init_weights(self, model: nn.Module) -> None:
-        """Calls ``init_weights()`` of the model, and broadcasts the weights of rank 0 to all ranks."""
+        """Calls the model's ``init_weights()``, and broadcasts the weights of rank 0 to all ranks.
+
+        A model without a method ``init_weights`` stays as it is, and its weights are not broadcast.
+        """
         bare: Any = unwrap(model)
         if not hasattr(bare, "init_weights"):
             return
@@ -91,7 +94,7 @@ class BaseStrategy(metaclass=ABCMeta):
         return get_rank() == 0
 
     def model_state(self, model: nn.Module) -> dict[str, Any]:
-        """Returns the weights on their devices, under the names of the model without its wrapper."""
+        """Returns the model's weights, on the devices where they are, under the names of the model without wrapper."""
         return dict(get_state_dict(unwrap(model)))
 
     def load_model_state(
@@ -106,23 +109,30 @@ class BaseStrategy(metaclass=ABCMeta):
         return reports[0]
 
     def optim_state(self, model: nn.Module, optim_wrapper: OptimWrapper) -> dict[str, Any]:
-        """Returns the optimizer's state."""
+        """Returns the state dict of the optimizer wrapper, with the optimizer's state as plain tensors."""
         state: dict[str, Any] = optim_wrapper.state_dict()
         return state
 
     def load_optim_state(self, model: nn.Module, optim_wrapper: OptimWrapper, state: Mapping[str, Any]) -> None:
-        """Loads the optimizer's state."""
+        """Loads a state that :meth:`optim_state` returned into the optimizer wrapper."""
         optim_wrapper.load_state_dict(state)
 
     def accumulation_state(self, optim_wrapper: OptimWrapper) -> Any:
-        """Returns the open gradient-accumulation window; with several ranks a list with the window of each rank."""
+        """Returns the gradients that were accumulated since the last update, with their counters.
+
+        With several ranks and an open window, the value is a list with the state of each rank.
+        """
         state = optim_wrapper.accumulation_state()
         if get_world_size() == 1 or not all_gather_object(_is_open(state))[0]:
             return state
         return all_gather_object(state)
 
     def load_accumulation_state(self, optim_wrapper: OptimWrapper, state: Any) -> None:
-        """Restores an open gradient-accumulation window; with another number of ranks each rank gets its share of it."""
+        """Restores the gradients that a checkpoint holds of an unfinished gradient-accumulation window.
+
+        If another number of ranks wrote the checkpoint, :func:`window_share` converts the gradients for the present
+        number.
+        """
         if isinstance(state, list) and len(state) == get_world_size():
             state = state[get_rank()]
         else:
@@ -138,16 +148,19 @@ class BaseStrategy(metaclass=ABCMeta):
         return persistence.read(filename, map_location)
 
     def portable(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
-        """Converts a checkpoint to the form that is written and that every strategy reads. All ranks must call it."""
+        """Converts a checkpoint to the form that is written to files and that every strategy reads.
+
+        All ranks must call this method, because a strategy may gather shards here.
+        """
         return checkpoint
 
     def checkpoint_writer(self, backend_args: Any, *, beside: Beside) -> CheckpointWriter:
-        """Returns the writer of checkpoints. All ranks must call it.
+        """Returns the object that writes checkpoints on this rank. All ranks must call this method.
 
         Args:
             backend_args: options of the storage backend.
-            beside: whether training continues while a copy is written: True writes in a thread, ``"process"`` in a process
-                of each rank.
+            beside: whether training continues while a copy is written: True writes in a thread, ``"process"`` in a
+                process of each rank.
 
         Raises:
             SettingsError: ``beside`` is ``"process"`` and the checkpoint is a single file.
@@ -165,24 +178,26 @@ class BaseStrategy(metaclass=ABCMeta):
         return WriteNow(backend_args)
 
     def close(self) -> None:
-        """Waits for background work of the strategy, such as a checkpoint that is being written, at the end of a run."""
+        """Waits at the end of a run for background work, such as a checkpoint that is still being written."""
 
 
 def _is_open(state: object) -> bool:
+    """Whether an accumulation state, or one of several by wrapper name, holds gradients that no update has used yet."""
     if isinstance(state, Mapping) and "gradients" in state:
         return bool(state["gradients"]) or state.get("weight") is not None
     return isinstance(state, Mapping) and any(_is_open(part) for part in state.values())
 
 
 def window_share(state: Any, ranks: int) -> Any:
-    """The window of each of `ranks` ranks that go on from a saved window.
+    """Converts saved gradient-accumulation windows to the window with which each of `ranks` ranks resumes.
 
-    Gradients of means stay as they are, as ranks average them. Gradients of weighted losses are sums, so that they and their
-    weight are shared out.
+    Gradients of unweighted losses are means and stay unchanged, because ranks average their gradients. Gradients of
+    losses with a ``loss_weight`` are sums: the gradients and their total weight are divided among the resuming ranks.
 
     Args:
-        state: one window per rank, or one in place of them, whose ``ranks`` says how many it is the mean of (1 without).
-        ranks: ranks that go on.
+        state: a list with the saved window of each rank, or one window that is the mean over ranks; the key ``ranks``
+            of that window is the number of ranks averaged (1 if the key is missing).
+        ranks: number of ranks that resume.
     """
     if isinstance(state, list):
         saved_ranks, state = len(state), _mean_window(state)
@@ -192,8 +207,11 @@ def window_share(state: Any, ranks: int) -> Any:
 
 
 def _scaled_sums(state: Any, factor: float) -> Any:
-    """The window with its sums times a factor."""
-    if "gradients" not in state:  # of several wrappers, by name
+    """Multiplies the summed gradients and the weight of an accumulation window by a factor.
+
+    A window without weight holds mean gradients and is returned unchanged.
+    """
+    if "gradients" not in state:  # A mapping from the names of several optimizer wrappers to their windows.
         return {name: _scaled_sums(part, factor) for name, part in state.items()}
     if state["weight"] is None or factor == 1:
         return state
@@ -202,7 +220,7 @@ def _scaled_sums(state: Any, factor: float) -> Any:
 
 
 def _mean_window(states: list[Any]) -> Any:
-    """Averages the accumulation windows of several ranks."""
+    """Averages the tensors and floats of several ranks' accumulation windows; other values are those of rank 0."""
     first = states[0]
     if isinstance(first, torch.Tensor):
         mean = sum(state.double() for state in states).div(len(states))

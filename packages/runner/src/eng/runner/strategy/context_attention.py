@@ -1,4 +1,4 @@
-"""Attention over a sequence that ranks share: each rank has its queries, and gathers keys and values of all."""
+"""Attention over a sequence split across ranks: each rank keeps its queries, and gathers all ranks' keys and values."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from torch.overrides import TorchFunctionMode
 
 from ..errors import SettingsError
 
-_SEQUENCE = -2  # of queries, keys and values, whose shape is (..., position, feature)
+_SEQUENCE = -2  # The sequence dimension of queries, keys and values, whose shape is (..., position, feature).
 
 
 class SequenceAttention(TorchFunctionMode):
-    """Inside this context, ``scaled_dot_product_attention`` sees the whole sequence.
+    """A context in which ``scaled_dot_product_attention`` attends to the complete sequence that several ranks share.
 
-    Ranks hold equal, consecutive parts of the sequence in the order of their numbers in `group`. A causal mask and a mask
-    with a column for each key of all ranks count in the positions of the whole sequence. Activations that a backward
-    computes again see it too.
+    Each rank holds an equal, consecutive part of the sequence, in the order of the ranks in `group`. Causal masks and
+    masks with one column for each key of all ranks refer to positions in the complete sequence. With activation
+    checkpointing, attention that the backward pass recomputes also attends to the complete sequence.
 
     Args:
-        group: the ranks that share a sequence.
+        group: process group of the ranks that share a sequence.
 
     Attributes:
-        calls: attentions that were computed over the group.
+        calls: number of calls of ``scaled_dot_product_attention`` so far inside this context.
     """
 
     def __init__(self, group: ProcessGroup) -> None:
@@ -39,7 +39,11 @@ class SequenceAttention(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
-        """Calls a function of torch, with the sequence of all ranks where it is attention."""
+        """Calls a function of torch; attention gets the keys and values of all ranks.
+
+        Raises a SettingsError for ``multi_head_attention_forward``, whose inner attention torch does not pass to a
+        mode.
+        """
         keywords: Mapping[str, Any] = kwargs or {}
         if func is functional.scaled_dot_product_attention:
             self.calls += 1
@@ -55,10 +59,10 @@ class SequenceAttention(TorchFunctionMode):
         return func(*args, **keywords)
 
     def _backward(self, loss: torch.Tensor, gradient: torch.Tensor | None = None, **options: Any) -> None:
-        """The backward of a loss inside this context, where layers that are checkpointed run their forward again."""
+        """Runs the backward pass of a loss inside this context, in which checkpointed layers recompute attention."""
         if gradient is None:
             gradient = torch.ones_like(loss)
-        # For a tensor, torch leaves this context; an edge of the graph is no tensor.
+        # torch.autograd.backward leaves this context if its argument is a tensor, but not if it is a graph edge.
         edge = torch.autograd.graph.get_gradient_edge(loss)
         with self:
             torch.autograd.backward(edge, gradient, **options)
@@ -73,6 +77,10 @@ class SequenceAttention(TorchFunctionMode):
         is_causal: bool = False,
         **options: Any,
     ) -> torch.Tensor:
+        """Computes attention of this rank's queries to the gathered keys and values; the arguments are those of torch.
+
+        Causal attention without a mask drops the keys of later ranks, which this rank's queries must not see.
+        """
         queries, keys = query.size(_SEQUENCE), key.size(_SEQUENCE)
         keys_of_all = gather_parts(key, _SEQUENCE, self._group)
         values_of_all = gather_parts(value, _SEQUENCE, self._group)
@@ -87,7 +95,10 @@ class SequenceAttention(TorchFunctionMode):
         )
 
     def _causal_mask(self, queries: int, keys: int) -> torch.Tensor:
-        """The rows of this rank in a causal mask, up to the last column that they see; kernels of GPUs need no matrix for it."""
+        """Returns this rank's rows of the causal mask, up to the last key that its queries may see.
+
+        The mask is a ``causal_lower_right`` bias, for which GPU kernels need no mask matrix in memory.
+        """
         from torch.nn.attention.bias import causal_lower_right
 
         if queries != keys:
@@ -98,12 +109,15 @@ class SequenceAttention(TorchFunctionMode):
         return mask
 
     def _whole_mask(self, mask: torch.Tensor, queries: int, keys: int) -> torch.Tensor:
-        """The mask with a column for each key of all ranks."""
+        """Returns a mask with one column for each key of all ranks.
+
+        A mask that already has these columns is returned unchanged; a mask of one row for this rank's keys is gathered.
+        """
         rows, columns = mask.shape[-2:]
         if rows in (1, queries) and columns in (1, self._size * keys):
             return mask
         if rows == 1 and columns == keys:
-            if mask.dtype == torch.bool:  # no backend reduces or gathers it everywhere
+            if mask.dtype == torch.bool:  # Not every communication backend can gather bool tensors.
                 return gather_parts(mask.to(torch.uint8), -1, self._group).bool()
             return gather_parts(mask, -1, self._group)
         raise SettingsError(
@@ -115,18 +129,22 @@ class SequenceAttention(TorchFunctionMode):
 
 
 def gather_parts(part: torch.Tensor, dim: int, group: ProcessGroup) -> torch.Tensor:
-    """The parts of all ranks, one after another along `dim`; a gradient goes back to the rank of its part, summed.
+    """Concatenates the tensors of all ranks along `dim`, in the order of the ranks (a differentiable all-gather).
+
+    In the backward pass, the gradients of all ranks are summed, and each rank gets the slice of its own part.
 
     Args:
-        part: of the same shape on all ranks.
-        dim: the dimension along which the parts lie.
-        group: the ranks.
+        part: tensor of this rank, with the same shape on all ranks.
+        dim: dimension along which the parts are concatenated.
+        group: process group of the ranks.
     """
     gathered: torch.Tensor = _GatherParts.apply(part, dim, group)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return gathered
 
 
 class _GatherParts(torch.autograd.Function):
+    """All-gather along one dimension in the forward pass; reduce-scatter of the gradient in the backward pass."""
+
     @staticmethod
     def forward(ctx: Any, part: torch.Tensor, dim: int, group: ProcessGroup) -> torch.Tensor:
         ctx.dim, ctx.group = dim, group

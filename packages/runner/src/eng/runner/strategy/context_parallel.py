@@ -26,14 +26,15 @@ _KEYS = ("size", "inputs", "positions")
 
 @dataclass(frozen=True)
 class ContextSettings:
-    """How a mesh splits sequences.
+    """How context parallelism splits the sequences of a batch across ranks.
 
     Attributes:
-        size: ranks that share a sequence.
-        inputs: keys of a batch whose tensors are split, and the dimension that is the sequence. None takes dimension 1 of
-            those of ``input_ids``, ``labels``, ``shift_labels`` and ``position_ids`` that a batch has.
-        positions: key under which the model gets the number of each position in the whole sequence, where a batch does not
-            have it. None gives none.
+        size: number of ranks that share a sequence.
+        inputs: maps each key of a batch whose tensor is split to the sequence dimension of that tensor. None splits
+            ``input_ids``, ``labels``, ``shift_labels`` and ``position_ids`` along dimension 1, as far as a batch has
+            them.
+        positions: key under which position numbers, counted in the complete sequence, are added to a batch that lacks
+            this key. None adds no position numbers.
     """
 
     size: int = 1
@@ -42,10 +43,11 @@ class ContextSettings:
 
 
 def read_context(context: int | Mapping[str, Any]) -> ContextSettings:
-    """The settings in the argument ``context`` of :class:`~.mesh.MeshStrategy`.
+    """Converts the argument ``context`` of :class:`~.mesh.MeshStrategy` to :class:`ContextSettings`, with checks.
 
     Args:
-        context: ranks that share a sequence, or a mapping with ``size`` and the other attributes of :class:`ContextSettings`.
+        context: number of ranks that share a sequence, or a mapping with the attributes of :class:`ContextSettings` as
+            keys; ``size`` is required.
 
     Raises:
         SettingsError: a key is unknown, ``size`` is no number above 0, or ``inputs`` is no mapping to dimensions.
@@ -73,15 +75,16 @@ def _are_dimensions(values: Iterable[object]) -> bool:
 
 
 def split_batch(batch: Mapping[str, Any], settings: ContextSettings, index: int) -> dict[str, Any]:
-    """The part of a batch that one of the ranks sharing its sequences computes.
+    """Returns the part of a batch that one rank computes, out of the ranks that share the sequences of this batch.
 
     Args:
-        batch: tensors by key, and anything else, which stays as it is.
-        settings: what is split.
-        index: number of the rank among them.
+        batch: mapping from keys to tensors; values under keys that are not split are returned unchanged.
+        settings: which keys are split, along which dimension, and by how many ranks.
+        index: index of the rank among the ranks that share the sequences, from 0.
 
     Raises:
-        SettingsError: a key is missing, is no tensor with that dimension, or its length cannot be divided.
+        SettingsError: the batch lacks a key to split, the value is no tensor with the named dimension, or the length of
+            the sequence is not a multiple of the number of ranks.
 
     Examples:
         >>> part = split_batch({"input_ids": torch.arange(6)[None]}, ContextSettings(size=2), 1)
@@ -112,7 +115,11 @@ def split_batch(batch: Mapping[str, Any], settings: ContextSettings, index: int)
 
 
 def _length(key: str, value: object, dim: int, size: int) -> int:
-    """Length of a sequence that can be divided."""
+    """Returns the length of dimension `dim` of a tensor, after checking that it is a multiple of `size`.
+
+    Raises:
+        SettingsError: `value` is no tensor with this dimension, or the length is not a multiple of `size`.
+    """
     if not isinstance(value, torch.Tensor) or value.dim() <= dim:
         shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
         raise SettingsError(
@@ -129,15 +136,15 @@ def _length(key: str, value: object, dim: int, size: int) -> int:
 
 
 class ContextParallelModel(MMFullyShardedDataParallel):
-    """A sharded model that trains on this rank's part of each sequence, with attention over all of it.
+    """A sharded model that trains on this rank's part of each sequence, with attention to the complete sequence.
 
-    Validation and testing compute whole sequences on each rank.
+    In validation and testing, each rank computes complete sequences.
 
     Args:
         module: the model.
-        context: what is split.
-        context_group: the ranks that share a sequence.
-        **kwargs: those of :class:`eng.model.MMFullyShardedDataParallel`.
+        context: which tensors of a batch are split, and by how many ranks.
+        context_group: process group of the ranks that share a sequence.
+        **kwargs: arguments of :class:`eng.model.MMFullyShardedDataParallel`.
     """
 
     def __init__(
@@ -149,7 +156,7 @@ class ContextParallelModel(MMFullyShardedDataParallel):
         self._weight: Any = None
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
-        """See :meth:`eng.model.BaseModel.train_step`; the losses are those of whole sequences."""
+        """See :meth:`eng.model.BaseModel.train_step`; the returned losses are means over the complete sequences."""
         with self._attention:
             log_vars = super().train_step(data, optim_wrapper)
         if not self._attention.calls:
@@ -161,12 +168,16 @@ class ContextParallelModel(MMFullyShardedDataParallel):
         return self._over_the_group(log_vars)
 
     def _run_forward(self, data: Any, mode: str) -> Any:
-        """The losses of this rank's part of a batch."""
+        """Computes the losses of this rank's part of a batch, and remembers their ``loss_weight`` for logging."""
         losses = run_forward(self, self._part_of(data), mode)
         self._weight = losses.get(WEIGHT_KEY) if isinstance(losses, Mapping) else None
         return losses
 
     def _part_of(self, data: Any) -> Any:
+        """Returns this rank's part of a batch; the batch must be a mapping.
+
+        A SupervisedModel gets its batch as ``data["batch"]``, so that only this value is split.
+        """
         if not isinstance(data, Mapping):
             raise SettingsError(
                 f"context parallelism splits batches that are mappings, by key; the data_preprocessor gave a {type(data).__name__}"
@@ -185,7 +196,10 @@ class ContextParallelModel(MMFullyShardedDataParallel):
         return {"batch": part}
 
     def _check_supervised(self, model: SupervisedModel, part: Mapping[str, Any]) -> None:
-        """Refuses a network that does not get its positions, or that moves labels inside a part of a sequence."""
+        """Raises an error for a network that gets no position numbers, or shifts labels inside a part of a sequence.
+
+        Shifting inside a part would drop the target of the last position of each part.
+        """
         self._check_positions(model.network)
         name, inputs = self._settings.positions, model.reader.inputs
         names = list(inputs.values()) if isinstance(inputs, Mapping) else [inputs]
@@ -205,7 +219,7 @@ class ContextParallelModel(MMFullyShardedDataParallel):
             )
 
     def _check_positions(self, module: nn.Module) -> None:
-        """Refuses a model that would count its positions from 0 on each rank."""
+        """Raises an error if the model's forward takes no position numbers: each rank would count positions from 0."""
         name = self._settings.positions
         if name is None or _takes(module, name):
             return
@@ -217,7 +231,10 @@ class ContextParallelModel(MMFullyShardedDataParallel):
         )
 
     def _over_the_group(self, log_vars: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """What is logged, as means over the parts of a sequence, which count by their ``loss_weight``."""
+        """Averages the logged values over the ranks that share a sequence, weighted by each rank's ``loss_weight``.
+
+        A rank without ``loss_weight`` has weight 1; a rank with weight 0 does not count, even if its value is NaN.
+        """
         names = list(log_vars)
         device = log_vars[names[0]].device
         weight = torch.as_tensor(1.0 if self._weight is None else self._weight, dtype=torch.float32, device=device)
@@ -229,6 +246,6 @@ class ContextParallelModel(MMFullyShardedDataParallel):
 
 
 def _takes(module: nn.Module, name: str) -> bool:
-    """Whether the forward of a model has an argument of that name, or takes any."""
+    """Whether a model's ``forward`` has a parameter of this name, or accepts any name through ``**kwargs``."""
     parameters = inspect.signature(module.forward).parameters
     return name in parameters or any(item.kind is item.VAR_KEYWORD for item in parameters.values())

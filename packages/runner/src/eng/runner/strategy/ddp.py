@@ -1,4 +1,4 @@
-"""DDPStrategy: data parallelism, with a copy of the model in each process."""
+"""DDPStrategy: data parallelism, with a complete copy of the model in each process."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ class DDPStrategy(BaseStrategy):
     """Wraps the model in ``MMDistributedDataParallel``, which averages gradients over the ranks.
 
     Args:
-        model_wrapper: config of another wrapper, or options of this one.
-        sync_bn: ``"torch"`` (or ``"mmcv"``) makes BatchNorm layers compute statistics over all ranks; None (default) does
-            not.
+        model_wrapper: arguments of ``MMDistributedDataParallel``; or, with a key ``type``, the config of another
+            wrapper that replaces it. None (default) uses the default arguments.
+        sync_bn: ``"torch"`` (or ``"mmcv"``) makes BatchNorm layers compute statistics over all ranks; None (default)
+            does not.
         **kwargs: arguments of :class:`BaseStrategy`.
 
     Raises:
@@ -57,7 +58,11 @@ def synchronised(model: nn.Module, sync_bn: str | None) -> nn.Module:
 
 
 def wrap(model: nn.Module, model_wrapper: Mapping[str, Any] | None) -> nn.Module:
-    """Puts a model into the wrapper that a config describes, ``MMDistributedDataParallel`` by default."""
+    """Wraps a model in the wrapper that a config names with the key ``type``, by default ``MMDistributedDataParallel``.
+
+    ``MMDistributedDataParallel`` gets ``broadcast_buffers=False`` unless the config has this key, and on a GPU the
+    device of the model's parameters as ``device_ids``.
+    """
     cfg: dict[str, Any] = {"type": "MMDistributedDataParallel", "broadcast_buffers": False, **(model_wrapper or {})}
     if cfg["type"] != "MMDistributedDataParallel" and "broadcast_buffers" not in (model_wrapper or {}):
         del cfg["broadcast_buffers"]

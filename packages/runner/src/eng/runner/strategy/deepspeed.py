@@ -1,4 +1,4 @@
-"""DeepSpeed's ZeRO: optimizer state (1), gradients (2) and parameters (3) are spread over the ranks."""
+"""DeepSpeed's ZeRO: shards optimizer state (stage 1), then gradients (stage 2) and parameters (stage 3) over ranks."""
 
 from __future__ import annotations
 
@@ -30,28 +30,31 @@ from .base import BaseStrategy
 class DeepSpeedStrategy(BaseStrategy):
     """Trains through DeepSpeed's engine.
 
-    A checkpoint has the names and whole tensors of the plain model and its optimizer, so that any strategy goes on from
-    it. Clipping, accumulation and learning rates come from ``optim_wrapper``, as for every other strategy.
+    A checkpoint holds complete tensors under the parameter names of the unwrapped model, so that every strategy can
+    resume from the checkpoint. Gradient clipping, gradient accumulation and learning rates come from ``optim_wrapper``,
+    as for every other strategy.
 
     Args:
-        config: DeepSpeed's config, a dict or the path of a JSON file; the further arguments replace its entries.
-        zero_optimization: such as ``dict(stage=2)``; stage 1 by default.
-        gradient_clipping: largest norm; None (default) takes ``optim_wrapper.clip_grad``.
-        fp16: DeepSpeed's options of float16.
-        inputs_to_half: names and positions of the model's inputs that half-precision runs cast; None (default) casts
-            all floating-point tensors in them.
-        bf16: DeepSpeed's options of bfloat16.
-        amp: DeepSpeed's options of Apex.
-        activation_checkpointing: DeepSpeed's options.
-        aio: DeepSpeed's options of asynchronous files.
-        train_micro_batch_size_per_gpu: samples per rank and iteration; 1 by default, which only its reports use.
-        gradient_accumulation_steps: None (default) takes ``optim_wrapper.accumulative_counts``.
-        steps_per_print: iterations between two reports of DeepSpeed.
-        exclude_frozen_parameters: leave frozen parameters out of checkpoints. None (default) keeps them.
-        **kwargs: the base's arguments.
+        config: DeepSpeed's config, a dict or the path of a JSON file; the arguments below replace entries of this
+            config.
+        zero_optimization: DeepSpeed's options of ZeRO, such as ``dict(stage=2)``; stage 1 by default.
+        gradient_clipping: largest norm of the gradients; None (default) takes ``optim_wrapper.clip_grad``.
+        fp16: DeepSpeed's options of float16 training.
+        inputs_to_half: names and positions of the model's inputs whose floating-point tensors half-precision runs cast;
+            None (default) casts those of all inputs.
+        bf16: DeepSpeed's options of bfloat16 training.
+        amp: DeepSpeed's options of mixed precision with NVIDIA Apex.
+        activation_checkpointing: DeepSpeed's options of activation checkpointing.
+        aio: DeepSpeed's options of asynchronous file access.
+        train_micro_batch_size_per_gpu: samples per rank and iteration; 1 by default. Only DeepSpeed's throughput
+            reports use this number: the data loader sets the real batch size.
+        gradient_accumulation_steps: iterations per update; None (default) takes ``optim_wrapper.accumulative_counts``.
+        steps_per_print: iterations between two progress reports of DeepSpeed; by default so many that it prints none.
+        exclude_frozen_parameters: whether checkpoints omit frozen parameters. None (default) keeps them.
+        **kwargs: arguments of :class:`BaseStrategy`.
 
     Raises:
-        SettingsError: DeepSpeed is not installed, there is no process group, or an option cannot be served.
+        SettingsError: DeepSpeed is not installed, there is no process group, or DeepSpeed does not support an option.
 
     Source: Rajbhandari et al. 2020, arXiv:1910.02054.
     """
@@ -104,11 +107,14 @@ class DeepSpeedStrategy(BaseStrategy):
 
     @property
     def stage(self) -> int:
-        """ZeRO's stage, 0 to 3."""
+        """The ZeRO stage, from 0 (nothing is sharded) to 3 (parameters are sharded too)."""
         return int(self.config["zero_optimization"].get("stage", 0))
 
     def convert_model(self, model: nn.Module) -> nn.Module:
-        """The model on its device; DeepSpeed's engine surrounds it when the optimizer is there."""
+        """Initialises the weights, moves the model to its device and wraps it in an :class:`EngineModel`.
+
+        DeepSpeed's engine is created later, in :meth:`prepare_optim`, because it needs the optimizer.
+        """
         if not is_distributed():
             raise SettingsError(
                 "the strategy DeepSpeed needs a process group: start with `--nproc N`, torchrun or --launcher slurm|mpi"
@@ -121,10 +127,10 @@ class DeepSpeedStrategy(BaseStrategy):
         return EngineModel(model.to(get_device()))
 
     def init_weights(self, model: nn.Module) -> None:
-        """Nothing: the weights were set before the engine took them."""
+        """Does nothing, because :meth:`convert_model` has already initialised the weights."""
 
     def prepare_optim(self, model: nn.Module, optim_wrapper: OptimWrapper) -> OptimWrapper:
-        """The optimizer wrapper whose backward and step are the engine's."""
+        """Creates DeepSpeed's engine, and returns an optimizer wrapper that runs backward and step through it."""
         if isinstance(optim_wrapper, EngineOptimWrapper):
             return optim_wrapper
         if type(optim_wrapper) is not OptimWrapper:
@@ -146,7 +152,11 @@ class DeepSpeedStrategy(BaseStrategy):
         return EngineOptimWrapper(optim_wrapper, engine, config["gradient_accumulation_steps"])
 
     def model_state(self, model: nn.Module) -> dict[str, Any]:
-        """The weights, whole and in full precision, under the plain names."""
+        """Returns complete, full-precision weights on the CPU, under the names of the unwrapped model.
+
+        Buffers are included; frozen parameters are left out if ``exclude_frozen_parameters`` is set. All ranks must
+        call this method.
+        """
         bare = unwrap(model)
         state = {}
         if self.stage < 3:
@@ -162,7 +172,7 @@ class DeepSpeedStrategy(BaseStrategy):
     def load_model_state(
         self, model: nn.Module, checkpoint: dict[str, Any], strict: bool, revise_keys: list[tuple[str, str]]
     ) -> Any:
-        """Loads the weights, each rank its part."""
+        """Loads complete weights; with ZeRO stage 3 each rank keeps its own shard of them."""
         parameters = list(unwrap(model).parameters())
         with _gathered(parameters, self.stage):
             report = super().load_model_state(model, checkpoint, strict, revise_keys)
@@ -171,19 +181,19 @@ class DeepSpeedStrategy(BaseStrategy):
         return report
 
     def optim_state(self, model: nn.Module, optim_wrapper: Any) -> dict[str, Any]:
-        """The optimizer's state by parameter, whole, in torch's form; all ranks call it."""
+        """Returns complete optimizer state in the form of torch's ``Optimizer.state_dict``. All ranks must call it."""
         return optim_wrapper.state_of(unwrap(model))  # type: ignore[no-any-return]  # a dict
 
     def load_optim_state(self, model: nn.Module, optim_wrapper: Any, state: Mapping[str, Any]) -> None:
-        """Loads the state of any strategy's optimizer, each rank its part."""
+        """Loads optimizer state that any strategy has saved; each rank keeps its own shard."""
         optim_wrapper.take_state(unwrap(model), state)
 
 
 def import_deepspeed() -> Any:
-    """DeepSpeed.
+    """Imports and returns the module ``deepspeed``.
 
     Raises:
-        SettingsError: it is not installed.
+        SettingsError: DeepSpeed is not installed.
     """
     try:
         import deepspeed
@@ -193,14 +203,17 @@ def import_deepspeed() -> Any:
             "without GPU set DS_ACCELERATOR=cpu"
         ) from error
     if deepspeed.accelerator.get_accelerator().device_name() == "cpu":
-        # It would be compiled at the start, which fails without a compiler and waits for ever on the lock of a build
-        # that was stopped; gloo does its work.
+        # DeepSpeed would compile its shared-memory operator at the start of a run. Compiling fails without a compiler,
+        # and waits for ever on the lock file of an interrupted build. Collectives run through gloo instead.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     return deepspeed
 
 
 def _of_wrapper(optim_wrapper: OptimWrapper, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Keys of DeepSpeed's config that follow from the optimizer wrapper: clipping, accumulation and the batch size."""
+    """Returns the entries of DeepSpeed's config that follow from the optimizer wrapper.
+
+    These entries are the gradient clipping, the accumulation steps and the total batch size over all ranks.
+    """
     clip = optim_wrapper.clip_grad_kwargs or {}
     if clip and "max_norm" not in clip:
         raise SettingsError("DeepSpeed clips by the norm only: clip_grad=dict(max_norm=...)")
@@ -216,7 +229,7 @@ def _of_wrapper(optim_wrapper: OptimWrapper, config: Mapping[str, Any]) -> dict[
 
 
 def _check_batch(batch_size: object, micro: int, steps: int) -> None:
-    """Makes sure that DeepSpeed's ``train_batch_size``, where a config has one, is shared out evenly."""
+    """Raises a SettingsError if ``train_batch_size`` contradicts micro-batch size x accumulation steps x ranks."""
     world = get_world_size()
     if batch_size not in (None, "auto", micro * steps * world):
         raise SettingsError(
@@ -226,10 +239,11 @@ def _check_batch(batch_size: object, micro: int, steps: int) -> None:
 
 
 def _full_parameter(parameter: nn.Parameter) -> torch.Tensor:
+    """Returns a copy on the CPU of a parameter's full-precision value, gathered from the ranks that hold its shards."""
     from deepspeed.utils import safe_get_full_fp32_param
 
     mine: torch.Tensor = parameter.detach()
-    if parameter.requires_grad:  # None where the engine has no full-precision copy
+    if parameter.requires_grad:  # DeepSpeed returns None for a parameter without a full-precision copy.
         full: torch.Tensor | None = safe_get_full_fp32_param(parameter)
         if full is not None:
             mine = full.detach().reshape(whole_shape(parameter))
@@ -238,6 +252,7 @@ def _full_parameter(parameter: nn.Parameter) -> torch.Tensor:
 
 @contextmanager
 def _gathered(parameters: list[Any], stage: int) -> Iterator[None]:
+    """With ZeRO stage 3, gathers complete parameters for the context, and shards rank 0's values again at its end."""
     if stage < 3 or not any(is_partitioned(p) for p in parameters):
         yield
         return

@@ -29,25 +29,30 @@ from .wrap_policy import read_wrap_policy
 class FSDPStrategy(BaseStrategy):
     """Shards the model with torch's ``fully_shard`` (FSDP2).
 
-    A checkpoint has the names and, by default, the whole tensors of the plain model, so that any strategy goes on from
-    it. With accumulation, gradients are reduced at each backward, which keeps them in shards; ``no_sync=True`` trades
-    that memory for less traffic.
+    By default, a checkpoint holds complete tensors under the parameter names of the unwrapped model, so that every
+    strategy can resume from the checkpoint. With gradient accumulation, gradients are reduced after each backward pass,
+    so that each rank stores only its shards of them; ``no_sync=True`` communicates less, but stores complete gradients
+    on each rank.
 
     Args:
-        wrap_policy: which modules are gathered on their own: ``dict(classes=[...])``, ``dict(min_params=N)``,
-            ``dict(names=[...])``, or an ``auto_wrap_policy`` of the wrapper. None (default) gathers the model as one,
-            which saves no memory for parameters during a step.
+        wrap_policy: which modules are gathered and freed one by one: ``dict(classes=[...])``, ``dict(min_params=N)``,
+            ``dict(names=[...])``, or an ``auto_wrap_policy`` of the wrapper. None (default) gathers all parameters of
+            the model at once, so that a step needs memory for the complete parameters.
         mixed_precision: ``dict(param_dtype="bfloat16", reduce_dtype="float32", ...)``; None (default) computes in the
-            type of the parameters.
-        cpu_offload: keep parameters, gradients and optimizer state in the memory of the CPU. False by default.
-        reshard_after_forward: free gathered parameters after the forward (True, the default) or after the backward.
-        checkpoint: ``"full"`` (default) writes one file with whole tensors; ``"sharded"`` a folder to which every rank
-            writes its part, which any number of ranks reads.
-        no_sync: reduce gradients only where an accumulation window ends; they add up unsharded. A run that is saved
-            inside such a window repeats it. False by default.
-        skip_init_weights: leave out the model's ``init_weights``, for weights that are loaded anyhow.
-        model_wrapper: further options of :class:`eng.model.MMFullyShardedDataParallel`, or another wrapper's config.
-        **kwargs: the base's arguments.
+            data type of the parameters.
+        cpu_offload: whether parameters, gradients and optimizer state are kept in CPU memory. False by default.
+        reshard_after_forward: whether gathered parameters are freed after the forward pass (True, the default) or after
+            the backward pass (False).
+        checkpoint: ``"full"`` (default) writes one file with complete tensors; ``"sharded"`` writes a folder that holds
+            the shards of every rank, from which any number of ranks can resume.
+        no_sync: whether gradients are reduced only at the last iteration of an accumulation window; until then each
+            rank adds up complete gradients. A run that is resumed inside such a window repeats the window from its
+            first iteration. False by default.
+        skip_init_weights: whether the model's ``init_weights`` is not called, for a model whose weights are loaded from
+            a checkpoint. False by default.
+        model_wrapper: further arguments of :class:`eng.model.MMFullyShardedDataParallel`, or the config of another
+            wrapper.
+        **kwargs: arguments of :class:`BaseStrategy`.
 
     Raises:
         SettingsError: ``checkpoint`` is unknown, there is no process group, or the wrap policy fits no module.
@@ -91,7 +96,10 @@ class FSDPStrategy(BaseStrategy):
         self._writer: ShardWriter | None = None
 
     def convert_model(self, model: nn.Module) -> nn.Module:
-        """The model with its weights set, then sharded: shards of random numbers would differ from the whole's."""
+        """Initialises the weights, and then shards the model.
+
+        Initialising after sharding would draw other random numbers than a run on one device.
+        """
         if not is_distributed():
             raise SettingsError(
                 "the strategy FSDP2 needs a process group: start with `--nproc N`, torchrun or --launcher slurm|mpi, or "
@@ -114,18 +122,18 @@ class FSDPStrategy(BaseStrategy):
         return wrapped
 
     def init_weights(self, model: nn.Module) -> None:
-        """Nothing: the weights were set before they were sharded."""
+        """Does nothing, because :meth:`convert_model` has already initialised the weights, before it sharded them."""
 
     def model_state(self, model: nn.Module) -> dict[str, Any]:
-        """The weights under the plain names: whole, or in shards for a sharded checkpoint."""
+        """Returns the weights under the unwrapped model's names: complete, or as shards for a sharded checkpoint."""
         return self.portable(dict(unwrap(model).state_dict()))
 
     def optim_state(self, model: nn.Module, optim_wrapper: OptimWrapper) -> dict[str, Any]:
-        """The optimizer's state: whole, or in shards for a sharded checkpoint."""
+        """Returns the optimizer's state with complete tensors, or with this rank's shards for a sharded checkpoint."""
         return self.portable(optim_wrapper.state_dict())
 
     def load_optim_state(self, model: nn.Module, optim_wrapper: OptimWrapper, state: Mapping[str, Any]) -> None:
-        """Loads the optimizer's state, whole or in shards."""
+        """Loads optimizer state from complete tensors, of which each rank keeps its shard, or from shards."""
         from ..assemble.optim import optimizers_of
 
         optim_wrapper.load_state_dict(state)
@@ -133,7 +141,10 @@ class FSDPStrategy(BaseStrategy):
             shard_optimizer_state(optimizer)
 
     def accumulation_state(self, optim_wrapper: OptimWrapper) -> Any:
-        """The open accumulation window, with whole gradients and the mean of the ranks' weights, the same on all ranks."""
+        """Returns the gradients accumulated since the last update; the result is the same on all ranks.
+
+        The gradients are gathered to complete tensors, and their total loss weight is averaged over the ranks.
+        """
         state = optim_wrapper.accumulation_state()
         if state.get("gradients"):
             parameters = optim_wrapper.named_parameters()
@@ -145,13 +156,13 @@ class FSDPStrategy(BaseStrategy):
         return state
 
     def _ranks_averaged(self) -> int:
-        """Ranks whose gradients are averaged."""
+        """Returns the number of ranks over which gradients are averaged; here all ranks."""
         return get_world_size()
 
     def load_accumulation_state(self, optim_wrapper: OptimWrapper, state: Any) -> None:
-        """Opens the accumulation window again, each rank with its part of the gradients.
+        """Restores the accumulated gradients of an unfinished accumulation window, sharded like their parameters.
 
-        One that several ranks left, each with gradients of its own, goes on with their mean.
+        If the checkpoint holds separate gradients of several ranks, such as those of DDP, their mean is restored.
         """
         state = window_share(state, self._ranks_averaged())
         parameters = dict(optim_wrapper.named_parameters())
@@ -163,30 +174,30 @@ class FSDPStrategy(BaseStrategy):
         optim_wrapper.load_accumulation_state({**state, "gradients": local})
 
     def read(self, filename: str, map_location: MapLocation, model: nn.Module) -> dict[str, Any]:
-        """A checkpoint; of a sharded one each rank reads its part."""
+        """Reads a checkpoint; from the folder of a sharded checkpoint each rank reads only its own shards."""
         if is_other_folder(filename):
             return read_folder(filename, map_location, unwrap(model))
         return super().read(filename, map_location, model)
 
     def portable(self, checkpoint: dict[str, Any]) -> dict[str, Any]:
-        """The checkpoint with whole tensors, unless every rank writes its shards."""
+        """Gathers the shards of a checkpoint to complete tensors; a sharded checkpoint is returned unchanged."""
         if self.sharded:
             return checkpoint
         portable: dict[str, Any] = gather_tensors(checkpoint)
         return portable
 
     def checkpoint_writer(self, backend_args: object, *, beside: Beside) -> CheckpointWriter:
-        """What writes checkpoints: one file by rank 0, or a folder by all ranks."""
+        """Returns an object that writes checkpoints: one file from rank 0, or a folder with the shards of all ranks."""
         if not self.sharded:
             return super().checkpoint_writer(backend_args, beside=beside)
         if not beside:
             return ShardWriter(beside=False, earlier=self._writer)
-        if self._writer is None:  # one for all, as it has a process group
+        if self._writer is None:  # All hooks share one background writer, because it creates a process group.
             self._writer = ShardWriter(beside=beside)
         return self._writer
 
     def close(self) -> None:
-        """Waits for a checkpoint that is still being written, and ends the process that writes."""
+        """Waits for a checkpoint that is still being written, and ends the checkpoint process, if there is one."""
         if self._writer is not None:
             self._writer.shut_down()
 

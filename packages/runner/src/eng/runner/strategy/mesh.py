@@ -27,27 +27,29 @@ _AXES = ("replicate", "shard", "tensor")
 
 @STRATEGIES.register_module(name=["MeshStrategy", "Mesh"])
 class MeshStrategy(FSDPStrategy):
-    """Splits a run along the axes of a mesh, on torch's DeviceMesh.
+    """Combines several kinds of parallelism; each kind is one axis of torch's DeviceMesh.
 
-    Ranks are numbered with ``tensor`` running fastest, then ``context``, ``shard`` and ``replicate``: the ranks of a
-    tensor-parallel group are neighbours. All ranks along ``tensor`` and ``context`` read the same data. Parameters are sharded
-    over ``shard`` and ``context`` together.
+    Ranks are numbered with ``tensor`` running fastest, then ``context``, ``shard`` and ``replicate``, so that the ranks
+    of a tensor-parallel group have consecutive numbers. The ranks of one tensor-parallel or context-parallel group read
+    the same data. Parameters are sharded over the axes ``shard`` and ``context`` together.
 
     Args:
-        replicate: groups of ranks that hold the same shards. 1 by default.
-        shard: ranks that share parameters, gradients and optimizer state (FSDP2). -1 (default) takes those that are left.
-        tensor: ranks that share the layers of `tensor_plan`. 1 by default.
-        context: ranks that share the sequences of a batch in training, 1 by default, or ``dict(size=2, inputs=dict(input_ids=1,
-            labels=1), positions="position_ids")``: keys of a batch with the dimension that is the sequence, and the argument of
-            the model that numbers positions; see :class:`~.context_parallel.ContextSettings`.
-        tensor_plan: ``"auto"`` for models of transformers and timm, the name of a ready plan, or patterns of the names of
-            layers with ``"colwise"``, ``"rowwise"``, ``"colwise_gathered"``, ``"rowwise_split"`` or ``"heads"`` for each (see
-            :func:`~.tensor_plans.read_plan`). Needed where ``tensor`` is above 1.
-        **kwargs: those of :class:`FSDPStrategy`.
+        replicate: number of replicas of the sharded model (HSDP). 1 by default.
+        shard: number of ranks over which parameters, gradients and optimizer state are sharded (FSDP2). -1 (default)
+            uses all ranks that the other axes leave: the number of ranks divided by the product of the other sizes.
+        tensor: number of ranks over which the layers of `tensor_plan` are split (tensor parallelism). 1 by default.
+        context: number of ranks over which the sequences of a training batch are split, 1 by default; or a dict such as
+            ``dict(size=2, inputs=dict(input_ids=1, labels=1), positions="position_ids")``, where ``inputs`` maps keys
+            of a batch to their sequence dimension and ``positions`` names the model's argument for position numbers;
+            see :class:`~.context_parallel.ContextSettings`.
+        tensor_plan: ``"auto"`` for models of transformers and timm, the name of a ready plan, or a mapping from
+            patterns of layer names to ``"colwise"``, ``"rowwise"``, ``"colwise_gathered"``, ``"rowwise_split"`` or
+            ``"heads"`` (see :func:`~.tensor_plans.read_plan`). Required if ``tensor`` is above 1.
+        **kwargs: arguments of :class:`FSDPStrategy`.
 
     Raises:
-        SettingsError: the axes do not multiply to the number of ranks, ``context`` is of another form or has another
-            wrapper of the model beside it, the plan does not fit the model, or there is no process group.
+        SettingsError: the product of the axes is not the number of ranks, ``context`` has an unknown form or is
+            combined with another model wrapper, the plan does not fit the model, or there is no process group.
 
     Source: Shoeybi et al. 2019, arXiv:1909.08053 (tensor parallelism); Zhao et al. 2023, arXiv:2304.11277 (FSDP); Dubey
     et al. 2024, arXiv:2407.21783, section 3.3.2 (context parallelism that gathers keys and values).
@@ -83,7 +85,7 @@ class MeshStrategy(FSDPStrategy):
         set_ranks_per_share(self.context.size * tensor)
 
     def convert_model(self, model: nn.Module) -> nn.Module:
-        """The model with its weights set, its planned layers split, then sharded over the data axes."""
+        """Initialises the weights, splits the layers of the tensor plan, and then shards the model with FSDP2."""
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.tensor.parallel import parallelize_module
 
@@ -107,26 +109,34 @@ class MeshStrategy(FSDPStrategy):
         return self._wrap(model, options)
 
     def _ranks_averaged(self) -> int:
+        """Returns the number of ranks over which gradients are averaged: one rank per tensor-parallel group counts."""
         return get_world_size() // self.shape[2]
 
     def prepare_optim(self, model: nn.Module, optim_wrapper: OptimWrapper) -> Any:
-        """The optimizer wrapper; parameters on two meshes are updated one by one, as torch has no batched step for them."""
+        """Returns the optimizer wrapper; with tensor parallelism its optimizers update parameters one by one.
+
+        Split layers and other layers are on different meshes, and torch's batched updates (``foreach``, ``fused``) do
+        not support parameters on several meshes.
+        """
         if self.shape[2] > 1:
             _update_one_by_one(optim_wrapper)
         return optim_wrapper
 
     def load_optim_state(self, model: nn.Module, optim_wrapper: OptimWrapper, state: Mapping[str, Any]) -> None:
-        """Loads the optimizer's state, whole or in shards."""
+        """Loads optimizer state from complete tensors or from shards, and keeps updating parameters one by one.
+
+        A loaded state dict can contain ``foreach=True`` or ``fused=True``, which are switched off again.
+        """
         super().load_optim_state(model, optim_wrapper, state)
         if self.shape[2] > 1:
             _update_one_by_one(optim_wrapper)
 
 
 def _shape(replicate: int, shard: int, tensor: int, context: int, ranks: int) -> tuple[int, int, int]:
-    """Lengths of the axes `replicate`, `shard` and `tensor`, with the length that -1 stands for.
+    """Returns the sizes of the axes `replicate`, `shard` and `tensor`; ``shard=-1`` becomes the size that fits.
 
     Raises:
-        SettingsError: they do not fit the number of ranks.
+        SettingsError: a size is below 1, or the product of the four axes is not the number of ranks.
     """
     sizes = f"replicate={replicate}, shard={shard}, context={context}, tensor={tensor}"
     if replicate < 1 or tensor < 1 or (shard < 1 and shard != -1):
@@ -142,7 +152,10 @@ def _shape(replicate: int, shard: int, tensor: int, context: int, ranks: int) ->
 
 
 def _share_randomness(mesh: DeviceMesh) -> None:
-    """Gives the ranks of a group the random numbers of its first: they compute the same samples."""
+    """Copies the states of the random generators from the first rank of a group to its other ranks.
+
+    The ranks of the group train on the same samples, so that their random augmentations and dropout must be the same.
+    """
     group = mesh.get_group()
     first = torch.distributed.get_global_rank(group, 0)
     states: list[Any] = [(random.getstate(), np.random.get_state(), torch.get_rng_state())]  # noqa: NPY002  # of users' transforms
@@ -155,6 +168,7 @@ def _share_randomness(mesh: DeviceMesh) -> None:
 
 
 def _update_one_by_one(optim_wrapper: OptimWrapper) -> None:
+    """Sets the options ``foreach`` and ``fused`` of all optimizers to False."""
     from ..assemble.optim import optimizers_of
 
     for optimizer in optimizers_of(optim_wrapper):

@@ -1,4 +1,4 @@
-"""Writing shards in a process beside each rank: torch's checkpoint process, kept from signals and ended with the run."""
+"""Writes shards in torch's checkpoint process, one beside each rank, with signals blocked and ended with the run."""
 
 from __future__ import annotations
 
@@ -20,20 +20,23 @@ from eng.dist import get_rank
 
 from ..errors import SettingsError
 
-# A scheduler or a terminal sends these to all processes of a job. The rank answers them by a checkpoint of its own.
+# A scheduler or a terminal sends these signals to all processes of a job. The rank itself handles them (it saves a
+# checkpoint and stops); its checkpoint process must survive them to finish writing.
 _SIGNALS_OF_THE_RANK = {number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGUSR1")}
 _SECONDS_TO_END = 30.0
 
 
 class ShardProcess:
-    """Writes this rank's shards in torch's checkpoint process. The checkpoint processes of all ranks form a process group.
+    """Writes this rank's shards in torch's checkpoint process, which runs beside the rank.
 
-    Shards are copied into shared memory, pinned where they come from a GPU; later saves use the same memory. The first save
-    starts the process, which imports the main module as ``multiprocessing`` does with ``spawn``: a script needs its
-    ``if __name__ == "__main__":``.
+    The checkpoint processes of all ranks form a process group of their own.
+
+    Shards are copied into shared memory (pinned memory if they are on a GPU), which later saves use again. The first
+    save starts the checkpoint process, which imports the main module like ``multiprocessing`` with ``spawn``. A
+    training script therefore needs the guard ``if __name__ == "__main__":``.
 
     Raises:
-        SettingsError: this torch has no stager for shared memory.
+        SettingsError: this version of torch cannot copy shards into shared memory (``DefaultStager`` is missing).
     """
 
     def __init__(self) -> None:
@@ -41,16 +44,16 @@ class ShardProcess:
         _staging()
 
     def save(self, shards: dict[str, torch.Tensor], folder: str, group: object) -> Callable[[], object]:
-        """Copies the shards and gives what waits until all ranks have written; all ranks call it.
+        """Copies the shards, and returns a function that blocks until all ranks have written. All ranks must call it.
 
         Args:
-            shards: of this rank, by their path in the checkpoint.
-            folder: of the checkpoint.
-            group: process group of all ranks with a backend for CPUs.
+            shards: this rank's shards, by their path in the checkpoint.
+            folder: folder of the checkpoint.
+            group: process group of all ranks, with a backend for CPU tensors such as gloo.
         """
         saver = importlib.import_module("torch.distributed.checkpoint.state_dict_saver")
         if self._stager is None:
-            end_process()  # one that an earlier run left may belong to another process group
+            end_process()  # A checkpoint process that an earlier run left may belong to another process group.
             self._stager = _new_stager(shards)
             atexit.register(end_process)
         with _signals_held():
@@ -64,7 +67,7 @@ class ShardProcess:
         return lambda: _result(pending, folder)
 
     def close(self) -> None:
-        """Ends the process and gives the memory of the copies back."""
+        """Ends the checkpoint process, and frees the shared memory of the copied shards."""
         if self._stager is not None:
             self._stager.close()
             self._stager = None
@@ -73,7 +76,7 @@ class ShardProcess:
 
 
 def end_process() -> None:
-    """Ends this rank's checkpoint process, if there is one."""
+    """Ends this rank's checkpoint process, if there is one; kills the process if it does not end within 30 seconds."""
     for process in take_checkpoint_process():
         process.join(_SECONDS_TO_END)
         if process.is_alive():
@@ -82,7 +85,11 @@ def end_process() -> None:
 
 
 def _staging() -> Any:
-    """Torch's module of stagers."""
+    """Imports torch's module of stagers, which copy shards before a checkpoint process writes them.
+
+    Raises:
+        SettingsError: this version of torch has no ``DefaultStager``.
+    """
     staging = importlib.import_module("torch.distributed.checkpoint.staging")
     if not hasattr(staging, "DefaultStager"):
         raise SettingsError(
@@ -95,7 +102,8 @@ def _staging() -> Any:
 def _new_stager(shards: dict[str, torch.Tensor]) -> Any:
     staging = _staging()
     pinned = any(shard.device.type == "cuda" and pins_memory(shard.device) for shard in shards.values())
-    # The copy is made before `save` returns: the next step changes the weights.
+    # No asynchronous staging: the copy must be complete before `save` returns, because the next step changes the
+    # weights.
     options = staging.StagingOptions(
         use_pinned_memory=pinned, use_shared_memory=True, use_async_staging=False, use_non_blocking_copy=pinned
     )
@@ -104,14 +112,16 @@ def _new_stager(shards: dict[str, torch.Tensor]) -> Any:
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """Blocks the signals of a job, also in each process that is started meanwhile; this process gets them afterwards.
+    """Blocks SIGINT, SIGTERM and SIGUSR1 inside this context, and permanently in processes started inside this context.
 
-    A new process inherits the blocked signals of the thread that starts it, and a new thread those of its parent.
+    A new process inherits the blocked signals of the thread that starts the process. Signals that arrive meanwhile are
+    delivered to this process at the end of the context.
     """
     if os.name != "posix":
         yield
         return
-    resource_tracker.ensure_running()  # Python unblocks SIGINT and SIGTERM where it starts the tracker
+    # Started here, because Python unblocks SIGINT and SIGTERM when it starts the resource tracker.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS_OF_THE_RANK)
     try:
         yield
@@ -120,10 +130,10 @@ def _signals_held() -> Iterator[None]:
 
 
 def _result(pending: Any, folder: str) -> None:
-    """Waits for the process.
+    """Waits until the checkpoint process has written its shards.
 
     Raises:
-        CheckpointWriteError: the process is dead, or has lost its connection to those of other ranks.
+        CheckpointWriteError: the checkpoint process has died, or lost its connection to the processes of other ranks.
     """
     try:
         pending.result()

@@ -1,4 +1,4 @@
-"""Sharded checkpoints: a folder with the shards of all ranks in torch's DCP format, and one file for everything else."""
+"""Sharded checkpoints: a folder with the shards of all ranks in torch's DCP format, and one file for other values."""
 
 from __future__ import annotations
 
@@ -27,12 +27,16 @@ from .shard_process import ShardProcess
 
 
 def is_other_folder(path: str | os.PathLike[str]) -> bool:
-    """Whether `path` is a folder other than one of safetensors files, which is read like a single file."""
+    """Whether :func:`read_folder` must read `path`: a folder, except one of safetensors files (read like one file)."""
     return Path(path).is_dir() and not is_safetensors(path)
 
 
 def split(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Splits a checkpoint into the content of the common file, and the sharded tensors by their path in the checkpoint."""
+    """Splits a checkpoint into the content of the common file, and a mapping of sharded tensors.
+
+    The key of a sharded tensor is its path in the nested checkpoint, such as ``state_dict/head.weight``. In the content
+    of the common file, a string with the same path stands in place of the tensor.
+    """
     shards: dict[str, torch.Tensor] = {}
 
     def visit(value: Any, path: str) -> Any:
@@ -52,9 +56,10 @@ class ShardWriter:
     """Writes checkpoints as folders to which every rank writes its shards.
 
     Args:
-        beside: whether training continues while a copy is written: True writes in a thread, ``"process"`` in a process of
-            each rank.
-        earlier: a writer whose last checkpoint must be complete before the next one begins; None waits for none.
+        beside: whether training continues while a copy is written: True writes in a thread, ``"process"`` in a process
+            of each rank.
+        earlier: another writer, whose last checkpoint must be complete before this writer begins one; None (default)
+            does not wait for another writer.
     """
 
     def __init__(self, *, beside: Beside, earlier: ShardWriter | None = None) -> None:
@@ -67,10 +72,13 @@ class ShardWriter:
         self._finish: Callable[[], None] | None = None
 
     def prepare(self, checkpoint: dict[str, Any]) -> None:
-        """Does nothing, because torch copies the shards itself."""
+        """Does nothing, because torch's distributed checkpoint copies the shards itself when a save begins."""
 
     def save(self, checkpoint: dict[str, Any], path: str, on_intact: Callable[[], None]) -> None:
-        """Writes a checkpoint, or copies it and begins to write in the background. All ranks must call it."""
+        """Writes a checkpoint, or copies the checkpoint and begins to write the copy in the background.
+
+        All ranks must call this method. Rank 0 calls `on_intact` when the checkpoint is complete.
+        """
         from eng.checkpoint._snapshot import SnapshotBuffers
 
         self.wait()
@@ -96,11 +104,11 @@ class ShardWriter:
             barrier()
 
     def close(self) -> None:
-        """Waits for the last checkpoint; process group and checkpoint process remain for further checkpoints."""
+        """Waits until the last checkpoint is written, and keeps process group and checkpoint process for later ones."""
         self.wait()
 
     def shut_down(self) -> None:
-        """Waits for the last checkpoint, and ends the checkpoint process."""
+        """Waits until the last checkpoint is written, and ends the checkpoint process, if there is one."""
         try:
             self.wait()
         finally:
@@ -124,7 +132,10 @@ class ShardWriter:
 
 
 def _commit(wait: Callable[[], object], copies: Any, common: Any, path: str, on_intact: Callable[[], None]) -> None:
-    """Completes a checkpoint: waits for the shards, then writes the common file, without which the folder is incomplete."""
+    """Completes a sharded checkpoint: waits until all shards are written, then rank 0 writes the common file.
+
+    The common file is written last, because a folder without this file counts as an incomplete checkpoint.
+    """
     from eng.checkpoint import save_checkpoint
 
     with _told_as_write_error(path):
@@ -137,10 +148,12 @@ def _commit(wait: Callable[[], object], copies: Any, common: Any, path: str, on_
 
 @contextmanager
 def _told_as_write_error(folder: str) -> Iterator[None]:
-    """Converts torch's CheckpointException, which is a BaseException, to an error that callers expect.
+    """Converts torch's CheckpointException to CheckpointWriteError inside this context.
+
+    CheckpointException derives from BaseException, so that ``except Exception`` of callers would not catch it.
 
     Raises:
-        CheckpointWriteError: a rank could not write.
+        CheckpointWriteError: a rank could not write its shards; the message names the first such rank and its error.
     """
     from eng.checkpoint import CheckpointWriteError
 
@@ -156,9 +169,9 @@ def read_folder(folder: str, map_location: MapLocation, model: nn.Module | None 
 
     Args:
         folder: folder of the checkpoint.
-        map_location: device for the tensors that are read completely.
-        model: the sharded model of this run; each rank then reads only its shards of parameters and optimizer state. None
-            reads complete tensors, which needs no process group.
+        map_location: device of the tensors in the common file, which are not sharded.
+        model: the sharded model of this run; each rank then reads only its shards of parameters and optimizer state.
+            None reads complete tensors, which needs no process group.
 
     Raises:
         BrokenCheckpointError: the folder is incomplete or damaged.
@@ -184,10 +197,11 @@ def read_folder(folder: str, map_location: MapLocation, model: nn.Module | None 
 
 
 def _load_into(targets: dict[str, torch.Tensor], reader: object) -> None:
-    """Fills tensors from a folder.
+    """Fills tensors with the values that a reader reads from the folder of a sharded checkpoint.
 
     Raises:
-        BrokenCheckpointError, UntrustedCheckpointError: the first error inside torch's CheckpointException.
+        BrokenCheckpointError, UntrustedCheckpointError: the folder is damaged or holds objects that are refused; this
+            is the first such error inside torch's CheckpointException.
     """
     dcp = _dcp()
     try:
@@ -202,15 +216,16 @@ def _load_into(targets: dict[str, torch.Tensor], reader: object) -> None:
 def export_to_file(folder: str, filename: str) -> None:
     """Converts a sharded checkpoint to one file, which every strategy and ``torch.load`` can read.
 
-    On this machine one block of a tensor is in memory at a time.
+    If the file is on a local disk, only one block of one tensor is in memory at a time; for remote storage the complete
+    checkpoint is read into memory.
 
     Args:
         folder: the sharded checkpoint.
         filename: the file to write, on any storage.
 
     Raises:
-        BrokenCheckpointError: the folder is not intact.
-        UntrustedCheckpointError: it holds more than tensors and plain values.
+        BrokenCheckpointError: the folder is incomplete or damaged.
+        UntrustedCheckpointError: the folder holds objects other than tensors and plain data.
         CheckpointWriteError: the file cannot be written.
     """
     from eng.checkpoint import save_checkpoint
@@ -224,7 +239,11 @@ def export_to_file(folder: str, filename: str) -> None:
 
 
 def _live_shards(common: Mapping[str, Any], model: nn.Module | None) -> dict[str, Any]:
-    """Returns the model's parameter to which each saved tensor belongs, by the tensor's path in the checkpoint."""
+    """Maps the path of each saved tensor in the checkpoint to the sharded parameter of this run's model.
+
+    Weights and optimizer state of a parameter map to the same parameter, because they are sharded alike. Without a
+    model the mapping is empty.
+    """
     if model is None:
         return {}
     live = {name: p for name, p in model.named_parameters() if is_dtensor(p)}
@@ -242,10 +261,12 @@ def _live_shards(common: Mapping[str, Any], model: nn.Module | None) -> dict[str
 
 
 def _target(entry: Any, parameter: Any) -> torch.Tensor:
+    """Returns a tensor of zeros to read into: sharded like `parameter` if the shapes agree, otherwise complete."""
     dtype = entry.properties.dtype
     if parameter is not None and parameter.shape == entry.size:
         return torch.zeros_like(parameter.detach(), dtype=dtype)
-    # Zeros, so that a folder that describes a chunk twice and another never gives no memory of this process away.
+    # Zeros instead of uninitialised memory: the metadata of a manipulated folder can leave out a chunk of a tensor, and
+    # the loaded checkpoint would then contain old memory of this process.
     return torch.zeros(entry.size, dtype=dtype)
 
 
@@ -259,5 +280,5 @@ def _refuse_deepspeed(folder: str) -> None:
 
 
 def _dcp() -> Any:
-    """Torch's distributed checkpoints, which its annotations do not export by name."""
+    """Imports ``torch.distributed.checkpoint`` untyped, because torch's annotations do not export its functions."""
     return importlib.import_module("torch.distributed.checkpoint")

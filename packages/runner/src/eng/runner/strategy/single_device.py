@@ -12,7 +12,10 @@ from .base import BaseStrategy
 
 @STRATEGIES.register_module()
 class SingleDeviceStrategy(BaseStrategy):
-    """Moves the model to the device of this process, without a wrapper; takes the arguments of :class:`BaseStrategy`."""
+    """Moves the model to the device of this process and does not wrap the model.
+
+    The arguments are those of :class:`BaseStrategy`.
+    """
 
     def convert_model(self, model: nn.Module) -> nn.Module:
         """Moves the model to its device."""

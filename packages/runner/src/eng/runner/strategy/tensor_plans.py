@@ -1,4 +1,4 @@
-"""Plans of tensor parallelism: which layers are split, by the names of modules."""
+"""Plans of tensor parallelism: patterns of module names, and how the layers with such names are split over ranks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from eng.logging.near_names import suggest
 from ..errors import SettingsError
 
 PLANS: dict[str, dict[str, str]] = {
-    # Llama, Mistral, Qwen, Gemma and their kind in Hugging Face's transformers; some normalise the heads of q and k.
+    # Llama, Mistral, Qwen, Gemma and similar models of Hugging Face's transformers. Some of them normalise the heads of
+    # queries and keys (q_norm, k_norm).
     "llama": {
         "*self_attn.q_proj": "colwise",
         "*self_attn.k_proj": "colwise",
@@ -26,7 +27,7 @@ PLANS: dict[str, dict[str, str]] = {
         "*mlp.up_proj": "colwise",
         "*mlp.down_proj": "rowwise",
     },
-    # BERT, RoBERTa, ELECTRA.
+    # BERT, RoBERTa and ELECTRA of Hugging Face's transformers.
     "bert": {
         "*attention.self.query": "colwise",
         "*attention.self.key": "colwise",
@@ -35,7 +36,7 @@ PLANS: dict[str, dict[str, str]] = {
         "*intermediate.dense": "colwise",
         "*layer.*.output.dense": "rowwise",
     },
-    # Vision transformers of transformers 5.
+    # Vision transformers (ViT) of Hugging Face's transformers 5.
     "vit": {
         "*attention.q_proj": "colwise",
         "*attention.k_proj": "colwise",
@@ -44,7 +45,8 @@ PLANS: dict[str, dict[str, str]] = {
         "*mlp.fc1": "colwise",
         "*mlp.fc2": "rowwise",
     },
-    # The next two compute query, key and value in one layer, whose columns are not in the order of heads.
+    # The attention of the next two models computes query, key and value in one layer, whose columns are not ordered by
+    # heads. These plans therefore split only the MLP layers.
     "gpt2": {"*h.*.mlp.c_fc": "colwise", "*h.*.mlp.c_proj": "rowwise"},
     "timm_vit": {"*blocks.*.mlp.fc1": "colwise", "*blocks.*.mlp.fc2": "rowwise"},
 }
@@ -69,20 +71,21 @@ _HEAD_COUNTS = ("num_attention_heads", "num_key_value_heads")
 
 
 def read_plan(plan: object, model: nn.Module, ranks: int) -> dict[str, str]:
-    """How each layer that a plan names is split.
+    """Maps the name of each layer that a plan splits over ranks to the style of the split.
 
     Args:
-        plan: ``"auto"`` takes the plan that a model of transformers brings along, else the ready plan that fits the names of
-            the model's layers. Otherwise the name of a ready plan, or a mapping of patterns of module names to
-            ``"colwise"`` (the outputs are split), ``"rowwise"`` (the inputs are split, the results are summed),
-            ``"colwise_gathered"`` (the outputs are split and put together again), ``"rowwise_split"`` (the inputs are
-            whole, and split here) or ``"heads"`` (a layer with parameters for one head, which each rank applies to its
-            own heads: the gradients are summed).
-        model: the model.
+        plan: ``"auto"`` uses the ``_tp_plan`` of a model of transformers, or else the ready plan that fits the names of
+            the model's layers. Other values are the name of a ready plan, or a mapping from patterns of module names to
+            ``"colwise"`` (the outputs of the layer are split), ``"rowwise"`` (the inputs arrive split, and the results
+            are summed over ranks), ``"colwise_gathered"`` (the outputs are split and gathered again),
+            ``"rowwise_split"`` (the inputs arrive complete and are split by the layer) or ``"heads"`` (a layer whose
+            parameters serve every head: each rank applies the layer to its own heads, and the gradients are summed over
+            ranks).
+        model: the model whose layers are split.
         ranks: number of ranks that share a layer.
 
     Raises:
-        SettingsError: the plan is unknown, fits no layer, or a layer cannot be divided evenly.
+        SettingsError: the plan is unknown, a pattern matches no layer, or a layer cannot be divided evenly.
     """
     is_own = plan == "auto"
     patterns, optional = _patterns(plan, model)
@@ -92,7 +95,7 @@ def read_plan(plan: object, model: nn.Module, ranks: int) -> dict[str, str]:
     for pattern, style in patterns.items():
         if style not in _STYLES:
             raise SettingsError(f"tensor_plan[{pattern!r}] must be one of {', '.join(_STYLES)}, got {style!r}")
-        known = list(layers)  # in the model's order: all ranks split the layers in one order
+        known = list(layers)  # In the model's order, because all ranks must split the layers in the same order.
         if style == "heads":
             known = owners
         names = [name for name in known if fnmatch.fnmatchcase(name, pattern)]
@@ -109,17 +112,20 @@ def read_plan(plan: object, model: nn.Module, ranks: int) -> dict[str, str]:
 
 
 def can_be_split(module: nn.Module) -> bool:
-    """Whether a layer multiplies by a matrix: ``nn.Linear``, or transformers' ``Conv1D``, whose matrix is transposed."""
+    """Whether tensor parallelism can split a layer: ``nn.Linear``, or ``Conv1D`` of transformers (also linear)."""
     return isinstance(module, nn.Linear) or is_transposed(module)
 
 
 def is_transposed(module: nn.Module) -> bool:
-    """Whether a layer is transformers' ``Conv1D``: a linear layer whose weight is (inputs, outputs)."""
+    """Whether a layer is ``Conv1D`` of transformers: a linear layer whose weight has the shape (inputs, outputs)."""
     return type(module).__name__ == "Conv1D" and type(module).__module__.startswith("transformers.")
 
 
 def _patterns(plan: object, model: nn.Module) -> tuple[Mapping[str, str], tuple[str, ...]]:
-    """The patterns of a plan, and those of them that need not fit."""
+    """Returns the patterns of a plan with their styles, and the patterns that may match no layer.
+
+    Every other pattern must match at least one layer.
+    """
     if isinstance(plan, Mapping) and plan:
         return plan, ()
     if plan == "auto":
@@ -139,10 +145,12 @@ def _patterns(plan: object, model: nn.Module) -> tuple[Mapping[str, str], tuple[
 
 
 def _plan_of_model(model: nn.Module) -> dict[str, str]:
-    """The plan that a model of transformers, or one inside `model`, brings along; empty where there is none.
+    """Returns the plan in the attribute ``_tp_plan`` of `model` or of its first submodule that has one.
+
+    The plan is empty if no module has such an attribute.
 
     Raises:
-        SettingsError: it splits a layer in a way that is not known here.
+        SettingsError: the plan contains a style that eng does not support.
     """
     for prefix, module in model.named_modules():
         module_plan = getattr(module, "_tp_plan", None)
@@ -163,10 +171,10 @@ def _plan_of_model(model: nn.Module) -> dict[str, str]:
 
 
 def _fitting_plan(model: nn.Module) -> str:
-    """Name of the ready plan all of whose patterns fit.
+    """Returns the name of the first ready plan of which every required pattern matches a layer of the model.
 
     Raises:
-        SettingsError: there is none.
+        SettingsError: no ready plan fits.
     """
     layers = [name for name, module in model.named_modules() if can_be_split(module)]
     for name, patterns in PLANS.items():
@@ -180,10 +188,10 @@ def _fitting_plan(model: nn.Module) -> str:
 
 
 def _leave_tied(styles: dict[str, str], model: nn.Module, *, refuse: bool) -> None:
-    """Takes layers out of a plan whose weight is that of another layer too: to split it would part the two.
+    """Removes layers with tied weights (one parameter in several modules) from a plan: splitting would untie them.
 
     Raises:
-        SettingsError: there is one, and `refuse` is set.
+        SettingsError: the plan contains such a layer, and `refuse` is True.
     """
     owners: dict[int, list[str]] = {}
     for name, module in model.named_modules(remove_duplicate=False):
@@ -199,7 +207,7 @@ def _leave_tied(styles: dict[str, str], model: nn.Module, *, refuse: bool) -> No
 
 
 def _check_size(name: str, layer: nn.Module | None, style: str, ranks: int) -> None:
-    """Makes sure that the ranks can share the split side of a layer evenly."""
+    """Raises a SettingsError if the split dimension of a layer's weight is not a multiple of the number of ranks."""
     if layer is None:
         return
     weight: Any = layer.weight
@@ -214,7 +222,10 @@ def _check_size(name: str, layer: nn.Module | None, style: str, ranks: int) -> N
 
 
 def _check_heads(model: nn.Module, ranks: int) -> None:
-    """Makes sure that attention is split between heads, of which the config of a transformers model has the number."""
+    """Raises a SettingsError if the ranks would have to divide attention heads.
+
+    The number of heads comes from the config of a transformers model; models without this config are not checked.
+    """
     for module in model.modules():
         for name in _HEAD_COUNTS:
             count = getattr(getattr(module, "config", None), name, None)

@@ -1,4 +1,4 @@
-"""How a layer of a plan of tensor parallelism is split, as styles of ``torch.distributed.tensor.parallel``."""
+"""Converts the styles of tensor-parallel plans to the style objects of ``torch.distributed.tensor.parallel``."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from .tensor_plans import is_transposed
 
 
 def parallel_style(style: str, module: nn.Module) -> Any:
-    """The style of torch that splits `module` as a plan says.
+    """Returns the style object of torch that splits `module` as its style in a tensor-parallel plan says.
 
     Args:
-        style: one that :func:`~.tensor_plans.read_plan` gives.
-        module: the layer.
+        style: name of the style, as :func:`~.tensor_plans.read_plan` returns it.
+        module: the layer to split.
     """
     from torch.distributed.tensor import Replicate
     from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, SequenceParallel
 
     if is_transposed(module):
         return _transposed_style(style)
-    if style == "heads":  # (batch, position, head, features of a head): each rank has the heads of its columns
+    if style == "heads":  # The shape is (batch, position, head, features), and each rank holds some of the heads.
         return SequenceParallel(sequence_dim=2, use_local_output=True)
     if style == "colwise_gathered":
         return ColwiseParallel(output_layouts=Replicate())
@@ -34,7 +34,11 @@ def parallel_style(style: str, module: nn.Module) -> Any:
 
 
 def _transposed_style(style: str) -> Any:
-    """A style for layers whose weight is (inputs, outputs), where torch's are for (outputs, inputs)."""
+    """Returns a style object for layers whose weight has the shape (inputs, outputs).
+
+    The styles of torch are made for weights of the shape (outputs, inputs). ``split`` shards the parameters, ``before``
+    distributes the inputs, and ``after`` converts the outputs back to plain tensors.
+    """
     from torch.distributed.tensor import DTensor, Placement, Replicate, Shard, distribute_module, distribute_tensor
     from torch.distributed.tensor.parallel.style import ParallelStyle
 

@@ -18,13 +18,15 @@ _KINDS = ("classes", "min_params", "names")
 
 
 def read_wrap_policy(policy: object, model: nn.Module) -> Any:
-    """Converts ``wrap_policy`` to a function for ``auto_wrap_policy``; None, functions and their names are returned as is.
+    """Converts the argument ``wrap_policy`` of a strategy to a function for the ``auto_wrap_policy`` of FSDP.
+
+    None, functions, names of functions and dicts with a key ``type`` are returned unchanged.
 
     Args:
-        policy: ``dict(classes=["Block", nn.Linear])`` (class names or classes), ``dict(min_params=1_000_000)`` (modules with
-            at least this number of parameters, without those of wrapped modules inside them) or
+        policy: ``dict(classes=["Block", nn.Linear])`` (class names or classes), ``dict(min_params=1_000_000)`` (modules
+            with at least this number of parameters, not counting the parameters of wrapped modules inside them) or
             ``dict(names=["layers.*"])`` (dotted names with wildcards).
-        model: the model.
+        model: the model whose modules are wrapped.
 
     Raises:
         SettingsError: the policy is unknown or matches no module of the model.
@@ -46,6 +48,7 @@ def read_wrap_policy(policy: object, model: nn.Module) -> Any:
 
 
 def _only_item(policy: Mapping[str, Any]) -> tuple[str, Any]:
+    """Returns the single rule of a policy and its value; raises a SettingsError for other keys or several keys."""
     if len(policy) != 1 or next(iter(policy)) not in _KINDS:
         raise SettingsError(f"wrap_policy is a dict with one of {', '.join(_KINDS)}, got {dict(policy)}")
     return next(iter(policy.items()))
@@ -81,6 +84,7 @@ def _by_class(values: list[Any], model: nn.Module) -> list[nn.Module]:
 
 
 def _by_name(patterns: list[str], model: nn.Module) -> list[nn.Module]:
+    """Returns the modules whose dotted name matches one of the patterns; a pattern without match raises an error."""
     modules = {name: module for name, module in model.named_modules() if name}
     chosen: list[nn.Module] = []
     for pattern in patterns:
@@ -90,11 +94,13 @@ def _by_name(patterns: list[str], model: nn.Module) -> list[nn.Module]:
 
 
 def _nothing(rule: str, value: str, known: set[str], model: nn.Module) -> list[nn.Module]:
+    """Raises a SettingsError because a class name or pattern matches no module; the message suggests similar names."""
     hint = suggest(value, known, otherwise=f"; there are {', '.join(sorted(known)[:12]) or 'none'}")
     raise SettingsError(f"wrap_policy {rule}={value!r} fits no module of {model_name(model)}{hint}")
 
 
 def _members(chosen: list[nn.Module]) -> Callable[..., bool]:
+    """Returns a policy that wraps exactly these modules, and lets FSDP search inside all modules (``recurse``)."""
     ids = {id(module) for module in chosen}
 
     def wants(module: nn.Module, recurse: bool, nonwrapped_numel: int) -> bool:
