@@ -1,4 +1,4 @@
-"""The passport of a run: a record of config, code, data and software, by which runs are compared and repeated."""
+"""The passport of a run: a JSON record of config, code, data and software, to compare runs and to reproduce a run."""
 
 from .facts import run_facts
 from .masking import masked

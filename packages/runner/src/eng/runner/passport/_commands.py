@@ -1,4 +1,4 @@
-"""``eng runs``, ``eng diff`` and ``eng reproduce``."""
+"""The commands ``eng runs``, ``eng diff`` and ``eng reproduce``."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 def _run(name: str) -> Start:
-    """Finds the run that the user names.
+    """Finds the run that the user named on the command line.
 
     Raises:
-        click.ClickException: there is no such run.
+        click.ClickException: no run, or more than one, has this name.
     """
     from .runs import NoPassportError, find_run
 
@@ -109,12 +109,24 @@ def reproduce(ctx: click.Context, run: str, work_dir: Path | None, trust: bool) 
 
 
 def _tell_lost(lines: list[str]) -> None:
+    """Prints what the new run cannot restore of the recorded run, one line each, to stderr."""
     for line in lines:
         click.echo(f"not restored: {printable(line, one_line=True)}", err=True)
 
 
 def _start(ctx: click.Context, start: Start, plan: Plan, config: Path, target: Path) -> int:
-    """Starts a run again with its config, from the folder in which it was started."""
+    """Starts a recorded run again with its config and seed, in the working directory of the recorded run.
+
+    Args:
+        ctx: context of the click command, whose ``obj`` loads configs.
+        start: the recorded run.
+        plan: seed, checkpoint and folders to restore.
+        config: absolute path of the recorded config.
+        target: work dir of the new run.
+
+    Returns:
+        The exit status.
+    """
     from eng.runner._commands import _run as start_run
 
     from .plan import TellDataHook
@@ -133,7 +145,10 @@ def _start(ctx: click.Context, start: Start, plan: Plan, config: Path, target: P
 
 
 def _go_on_from(cfg: Any, checkpoint: Path | None) -> None:
-    """Makes the config resume from the checkpoint from which the recorded run was resumed."""
+    """Makes the config resume from the checkpoint from which the recorded run was resumed.
+
+    Without such a checkpoint, resuming is switched off.
+    """
     resume = cfg.get("resume")
     if checkpoint is not None:
         options = {"checkpoint": str(checkpoint)}
@@ -146,7 +161,7 @@ def _go_on_from(cfg: Any, checkpoint: Path | None) -> None:
 
 @contextmanager
 def _working_in(plan: Plan) -> Iterator[None]:
-    """Changes to the working directory and the import path of the recorded run inside the ``with`` block, if they exist."""
+    """Uses the recorded run's working directory and import path inside the ``with`` block, if these folders exist."""
     here, paths = Path.cwd(), list(sys.path)
     try:
         if plan.import_folder is not None:

@@ -13,13 +13,13 @@ from typing import IO, Any
 
 from eng.logging.starts import PASSPORT, read_record
 
-# These options keep settings of a repository, which may be a stranger's, from starting other programs.
+# These options stop git from starting programs that the settings of a repository name: the repository may be untrusted.
 _GIT = ("git", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "--no-optional-locks")
 _PATIENCE_S = 20.0
 _MOST_FILES = 500
 INSTALLED = re.compile(r"[/\\](?:site|dist)-packages[/\\]")
 """Matches paths of installed packages."""
-# Pattern for the folder of a start, such as 20260131_120000.
+# Glob pattern of the timestamped subfolder of one launch of a run, such as 20260131_120000.
 _START = "[0-9]" * 8 + "_" + "[0-9]" * 6
 # Untracked files with these suffixes count as code; others are logs, checkpoints and compiled files of runs.
 _CODE = frozenset(
@@ -45,11 +45,14 @@ _CODE = frozenset(
 
 
 class CodeVersion:
-    """Runs git in the background when it is created; the first access to an attribute waits for the answer.
+    """The git revision and the uncommitted changes of a project.
+
+    The constructor starts git in the background; the first access to ``revision`` or ``diff`` waits until git has
+    ended.
 
     Args:
-        folder: folder of the project, in which the config lies; None, or a folder outside of any repository, has no
-            revision.
+        folder: folder of the project, which contains the config file. If the folder is None or in no git repository,
+            the revision is None and the diff is empty.
 
     Attributes:
         folder: folder of the project.
@@ -68,26 +71,26 @@ class CodeVersion:
 
     @property
     def revision(self) -> str | None:
-        """The commit that is checked out; None outside of a repository."""
+        """Hash of the commit that is checked out; None outside of a git repository or if git failed."""
         return self._read()[0]
 
     @property
     def diff(self) -> str:
-        """The uncommitted changes as ``git diff`` prints them, after the names of untracked code files."""
+        """The names of untracked code files, followed by the uncommitted changes in the format of ``git diff``."""
         return self._read()[1]
 
     def as_facts(self) -> dict[str, Any]:
-        """Returns the revision, and a digest of the diff, which is None without changes."""
+        """Returns a dict of the revision and a digest of the diff; the digest is None if there are no changes."""
         facts: dict[str, Any] = {"revision": self.revision, "diff": None}
         if self.diff:
             facts["diff"] = digest(self.diff.encode())
         return facts
 
     def _call(self, folder: Path, arguments: Iterable[str]) -> None:
-        """Starts git in a folder; does nothing if git is not installed."""
-        output = tempfile.TemporaryFile()  # noqa: SIM115  # read and closed in _read; a pipe would block a long diff
+        """Starts a git command in a folder without waiting for its end; does nothing if git is not installed."""
+        output = tempfile.TemporaryFile()  # noqa: SIM115  # read and closed in _answer; a pipe would block a long diff
         try:
-            process = subprocess.Popen(  # noqa: S603  # git, with words of this file
+            process = subprocess.Popen(  # noqa: S603  # git, with constant arguments from this file
                 [*_GIT, *arguments], cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL
             )
         except OSError:  # git is not installed
@@ -96,9 +99,13 @@ class CodeVersion:
         self._calls.append((process, output))
 
     def _is_of_a_run(self, name: str) -> bool:
-        """Whether a file, by its path in the project, lies in a work dir, which has subfolders named by times.
+        """Whether a file is an output of a run: one of its parent folders has subfolders named by timestamps.
 
-        A passport cannot be used to recognise the work dir, because git is called before this run writes its passport.
+        A work dir has such subfolders, one for each launch. The file ``passport.json`` cannot serve to recognise a work
+        dir, because git is called before this run writes its passport.
+
+        Args:
+            name: path of the file relative to the project's folder.
         """
         parents = []
         if self.folder:
@@ -106,7 +113,7 @@ class CodeVersion:
         return any(next(parent.glob(_START), None) is not None for parent in parents)
 
     def _read(self) -> tuple[str | None, str]:
-        """Returns the revision, and the uncommitted changes with the names of untracked files; git's answer is cached."""
+        """Waits for the git commands, and returns the revision and the uncommitted changes; caches both values."""
         if self._answers is None:
             calls, self._calls = self._calls, []
             answers = [_answer(process, output) for process, output in calls]
@@ -121,7 +128,7 @@ class CodeVersion:
 
 
 def _answer(process: subprocess.Popen[bytes], output: IO[bytes]) -> str:
-    """Returns what git printed; empty if git failed or took longer than 20 seconds."""
+    """Returns the output of a git command; an empty text if git failed or took longer than 20 seconds."""
     with output:
         try:
             status = process.wait(_PATIENCE_S)
@@ -136,9 +143,10 @@ def _answer(process: subprocess.Popen[bytes], output: IO[bytes]) -> str:
 
 
 def project_folder(config_file: str | None) -> Path | None:
-    """Returns the folder of the config file or, without one, of the running script; None without either.
+    """Returns the folder of the config file or, without config file, of the running script; None if there is neither.
 
-    For a config that a run wrote beside its passport, it is the project folder of that run.
+    If the config file is the ``run_config.py`` that an earlier run wrote beside its passport, the folder of the config
+    file from which that earlier run was launched is returned.
     """
     file = config_file or file_of_module("__main__")
     if not file:
@@ -153,16 +161,17 @@ def project_folder(config_file: str | None) -> Path | None:
 
 
 def file_of_module(name: str) -> str | None:
-    """Returns the source file of an imported module; None if it is not imported or, as a built-in module, has no file."""
+    """Returns the source file of an imported module; None if the module is not imported or has no file (built-in)."""
     return getattr(sys.modules.get(name), "__file__", None)
 
 
 def source_files(parts: Iterable[Any], folder: Path | None) -> dict[str, Path]:
-    """Returns the source files of a run by the names of their modules, without installed packages.
+    """Returns the source files of a run's own code by the names of their modules, without installed packages.
 
     Args:
-        parts: objects, such as model and dataset; the imported modules of their classes' packages are included.
-        folder: folder of the project; the imported modules in it are included.
+        parts: objects of the run, such as model and dataset. The result includes the modules that define their classes,
+            and other imported modules of the same packages.
+        folder: folder of the project; the result includes all imported modules in this folder.
 
     Returns:
         At most 500 files, sorted by module name.
@@ -182,7 +191,7 @@ def source_files(parts: Iterable[Any], folder: Path | None) -> dict[str, Path]:
 
 
 def file_digest(path: Path) -> str | None:
-    """Returns a digest of a file; None if the file cannot be read, such as a module inside an archive."""
+    """Returns a digest of a file's content; None if the file cannot be read, such as a module inside a zip archive."""
     try:
         return digest(path.read_bytes())
     except OSError:
@@ -190,5 +199,5 @@ def file_digest(path: Path) -> str | None:
 
 
 def digest(data: bytes) -> str:
-    """Returns a digest of data with twelve characters."""
+    """Returns a BLAKE2 digest of the data as twelve hexadecimal characters."""
     return hashlib.blake2b(data, digest_size=6).hexdigest()

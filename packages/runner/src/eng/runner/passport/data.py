@@ -1,4 +1,4 @@
-"""Computes a fingerprint of a dataset from its attributes, without reading samples."""
+"""Computes a fingerprint (a digest) of a dataset from the dataset's attributes, without reading samples."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ from .library_data import TEMPORARY, attributes_of, is_of_library, length_or_non
 SCHEME = 2
 """Version of the fingerprint's algorithm; fingerprints of different versions cannot be compared."""
 
-# Largest number of characters of a text, and of elements of an array or list; of a longer list evenly spread elements are used.
+# Only so many characters of a text, and about so many evenly spread elements of an array or list, enter a fingerprint.
 _LIMIT = 4096
 _DEPTH = 4
 _PLAIN = (str, int, float, bool, type(None))
-# Objects of these classes are left out, because their attributes differ in each run, such as names of log files.
+# Attributes of objects of these classes do not enter a fingerprint, because they differ in each run (names of log
+# files).
 _OF_THE_RUN = (ManagerMixin, logging.Logger, logging.Handler, ModuleType, io.IOBase, threading.Thread, random.Random)
-# Classes of the standard library whose attributes are settings of the user.
+# Classes of the standard library whose attributes enter a fingerprint, because users store settings in them.
 _SETTINGS = (argparse.Namespace, SimpleNamespace)
 _ADDRESS = " at 0x"
 _ADDRESSES = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -46,31 +47,37 @@ _DAY_S = 86400.0
 
 @dataclass
 class _Walk:
-    """State of the walk through a dataset: visited objects by id, and classes whose content cannot be compared."""
+    """State of the recursive walk through a dataset's attributes.
+
+    Attributes:
+        seen: objects that the walk has already visited, by id.
+        unknown: names of classes whose content cannot be compared, such as generators.
+    """
 
     seen: dict[int, Any] = field(default_factory=dict)
     unknown: set[str] = field(default_factory=set)
 
     def branch(self) -> _Walk:
-        """Copies the visited objects for an independent walk, which adds unknown classes to the same set."""
+        """Returns a walk with its own copy of the visited objects; both walks add unknown classes to the same set."""
         return _Walk(dict(self.seen), self.unknown)
 
 
 def data_facts(dataloader: object) -> dict[str, Any]:
     """Returns class, length and fingerprint of the dataset that a dataloader reads.
 
-    A method ``fingerprint()`` of the dataset is called if there is one. Otherwise the fingerprint covers the settings, arrays
-    and lists in the dataset's attributes (evenly spread elements of those with more than 4096), and name and size of the
-    files that they name. Left out is what may differ between two processes that read the same data: the order of sets,
-    memory addresses, names of temporary folders, times, and private attributes of libraries. Of a library's object only
-    tables, arrays and files are covered.
+    If the dataset has a method ``fingerprint()``, its result is used. Otherwise the fingerprint covers the settings,
+    arrays and lists in the dataset's attributes, and the name and size of each file whose path is among these
+    attributes. Of an array or list with more than 4096 elements, evenly spread elements are covered. The fingerprint
+    omits everything that may differ between two processes that read the same data: the order of sets, memory addresses,
+    names of temporary folders and times. Of an object whose class comes from a library, only tables, arrays and files
+    are covered.
 
     Args:
         dataloader: dataloader of a run; None returns an empty dict.
 
     Returns:
-        ``type``, ``length``, ``fingerprint``, ``scheme`` (see :data:`SCHEME`) and ``unknown``: classes whose samples the
-        fingerprint does not cover, such as a generator.
+        A dict with ``type``, ``length``, ``fingerprint``, ``scheme`` (see :data:`SCHEME`) and ``unknown``, a list of
+        the classes whose samples the fingerprint does not cover, such as generators.
     """
     dataset = dataset_of(dataloader)
     if dataset is None:
@@ -82,11 +89,12 @@ def data_facts(dataloader: object) -> dict[str, Any]:
 
 
 def fingerprint(dataset: object) -> str:
-    """Returns the fingerprint of a dataset, twelve characters that are the same in each process; see :func:`data_facts`."""
+    """Returns the fingerprint of a dataset: twelve characters, the same in each process; see :func:`data_facts`."""
     return str(_fingerprint_and_unknown(dataset)["fingerprint"])
 
 
 def _fingerprint_and_unknown(dataset: object) -> dict[str, Any]:
+    """Returns the fingerprint of a dataset, and the names of classes whose content the fingerprint does not cover."""
     answer = getattr(dataset, "fingerprint", None)
     if callable(answer):
         return {"fingerprint": str(answer()), "unknown": []}
@@ -97,7 +105,13 @@ def _fingerprint_and_unknown(dataset: object) -> dict[str, Any]:
 
 
 def _parts(value: object, depth: int, walk: _Walk) -> Iterator[bytes]:
-    """Yields the bytes that a value adds to a fingerprint; objects inside it are visited once, and up to a depth."""
+    """Yields the bytes that a value adds to a fingerprint.
+
+    Args:
+        value: an attribute of a dataset, or a value nested inside such an attribute.
+        depth: number of nesting levels to descend; at depth 0 only the class name of a container is used.
+        walk: the objects visited so far; an object that was visited before adds only its class name.
+    """
     if isinstance(value, float) and _is_time_of_now(value):
         yield b"time"
     elif isinstance(value, (str, bytes, Number, type(None))):
@@ -119,7 +133,11 @@ def _is_time_of_now(value: float) -> bool:
 
 
 def _container(value: object, depth: int, walk: _Walk) -> Iterator[bytes]:
-    """Yields the bytes that a container or an object adds to a fingerprint."""
+    """Yields the bytes that a container, or an object with attributes, adds to a fingerprint.
+
+    An iterator cannot be read without consuming its items, so that its class is recorded as unknown. A function adds
+    its name, and an object of a library only its tables, arrays and files.
+    """
     yield type(value).__qualname__.encode()
     if isinstance(value, Mapping):
         yield from sorted(_entry(key, value[key], depth, walk) for key in value)
@@ -143,8 +161,8 @@ def _container(value: object, depth: int, walk: _Walk) -> Iterator[bytes]:
 def _attributes(value: object, depth: int, walk: _Walk) -> Iterator[bytes]:
     """Yields the bytes that the attributes of an object, such as a dataset, add to a fingerprint.
 
-    A list of texts is sorted, because ``tuple(set(...))`` has another order in each process. A list with one text per sample
-    is not sorted: its order is that of the samples.
+    A list of texts is sorted, because ``tuple(set(...))`` has another order in each process. A list whose length is
+    that of the dataset is not sorted, because its order is the order of the samples.
     """
     length = length_or_none(value)
     for name, item in attributes_of(value).items():
@@ -159,16 +177,18 @@ def _attributes(value: object, depth: int, walk: _Walk) -> Iterator[bytes]:
 
 
 def _is_names(items: Sequence[Any]) -> bool:
+    """Whether a list contains only texts and paths, and at most 4096 of them."""
     return len(items) <= _LIMIT and all(isinstance(item, (str, bytes, Path)) for item in items)
 
 
 def _members(items: Iterable[Any], depth: int, walk: _Walk) -> list[bytes]:
-    """Returns the bytes of each item, sorted, so that the order of the items does not matter."""
+    """Returns the number of items and the sorted bytes of the items: their order does not change a fingerprint."""
     members = sorted(b"".join(_parts(item, depth - 1, walk.branch())) for item in items)
     return [str(len(members)).encode(), *members[:: max(len(members) // _LIMIT, 1)]]
 
 
 def _entry(key: object, value: object, depth: int, walk: _Walk) -> bytes:
+    """Returns the bytes that one key and its value in a mapping add to a fingerprint."""
     if isinstance(key, _PLAIN):
         name = _text(str(key))
     else:
@@ -177,6 +197,7 @@ def _entry(key: object, value: object, depth: int, walk: _Walk) -> bytes:
 
 
 def _scalar(value: object) -> bytes:
+    """Returns the bytes of a text or number; if the text is the path of an existing file, also the size of the file."""
     if isinstance(value, bytes):
         text = value
     else:
@@ -188,7 +209,7 @@ def _scalar(value: object) -> bytes:
 
 
 def _text(value: str) -> bytes:
-    """Encodes a text without memory addresses and names of temporary folders, which differ in each process."""
+    """Encodes a text as bytes, without memory addresses and names of temporary folders: both differ in each process."""
     if _ADDRESS in value:
         value = _ADDRESSES.sub(_ADDRESS, value)
     if TEMPORARY in value:
@@ -197,6 +218,7 @@ def _text(value: str) -> bytes:
 
 
 def _file_size(name: str) -> bytes:
+    """Returns the size in bytes of the file with this path, as text; empty if there is no such file."""
     try:
         path = Path(name)
         if path.is_file():

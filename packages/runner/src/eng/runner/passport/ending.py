@@ -1,4 +1,4 @@
-"""Collects how a training ended: its status, counters and metrics."""
+"""Collects facts about the end of a training run: its status, counters and metrics."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from .masking import masked
 
 
 def ending(runner: Run, error: BaseException | None) -> tuple[str, dict[str, Any]]:
-    """Returns the status of a training that has ended, and its counters, metrics and last checkpoint.
+    """Returns the status of a training run that has ended, and a dict of its counters, metrics and last checkpoint.
+
+    The status is ``"done"``, ``"interrupted"`` (by a signal, Ctrl-C or the time budget) or ``"failed"``.
 
     Args:
-        runner: the run.
-        error: the exception that ended the training; None after a complete training.
+        runner: the runner that trained.
+        error: the exception that ended the training; None if the training is complete.
     """
     hub = runner.message_hub
     iterations = runner.iter
@@ -53,10 +55,10 @@ def ending(runner: Run, error: BaseException | None) -> tuple[str, dict[str, Any
 
 
 def best_scores(runner: Run) -> dict[str, float]:
-    """Returns the best values of the metrics for which a CheckpointHook saves the best checkpoint (``save_best``).
+    """Returns the best value of each metric by which a CheckpointHook selects the best checkpoint (``save_best``).
 
     Args:
-        runner: the run.
+        runner: the runner that trained.
     """
     hub, scores = runner.message_hub, {}
     for hook in runner.hooks:
@@ -70,7 +72,10 @@ def best_scores(runner: Run) -> dict[str, float]:
 
 
 def _best_values(histories: Mapping[str, HistoryBuffer]) -> dict[str, float]:
-    """Returns the best value of each metric whose name tells whether greater values are better, such as ``accuracy``."""
+    """Returns the best value of each validation metric.
+
+    A metric is left out if its name does not tell whether greater or smaller values are better.
+    """
     best = {}
     for name, buffer in histories.items():
         values = np.asarray(buffer.data[0], dtype=float)

@@ -1,4 +1,4 @@
-"""Collects and compares the facts of runs: config, code, data, world size and versions."""
+"""Collects and compares the recorded facts of runs: config, code, data, world size and versions of libraries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .code import CodeVersion, file_digest, source_files
 from .data import data_facts
 from .masking import masked_settings
 
-# Settings that always differ between a run and its resume, and so are not compared.
+# Settings that always differ between a run and the run that resumes it, so that they are not compared.
 _OF_THE_START = frozenset({"resume", "load_from", "cfg", "experiment_name"})
 _LIBRARIES = ("numpy", "torchvision", "timm", "transformers", "mmcv", "mmcv-lite", "eng-runner")
 FILE = "file "
@@ -22,18 +22,19 @@ FILE = "file "
 
 
 def run_facts(cfg: Any, settings: Mapping[str, Any], parts: Sequence[Any], dataloader: object, code: CodeVersion, world_size: int) -> dict[str, Any]:  # fmt: skip
-    """Returns the facts of a run that checkpoints and passports record.
+    """Returns the facts of a run that are recorded in its checkpoints and its passport.
 
     Args:
-        cfg: the complete config; if it is empty, ``settings`` are recorded.
-        settings: the Runner's arguments.
-        parts: objects, such as model and dataset, whose source files are part of the run's code.
-        dataloader: the training dataloader.
-        code: version of the project's code.
+        cfg: the complete config of the run; if it is empty, ``settings`` are recorded instead.
+        settings: the Runner's arguments by name.
+        parts: objects of the run, such as model and dataset; digests of their source files are recorded.
+        dataloader: the training dataloader, whose dataset is fingerprinted.
+        code: git revision and uncommitted changes of the project.
         world_size: number of processes.
 
     Returns:
-        ``config`` (texts by dotted key), ``code``, ``data``, ``world_size`` and ``versions``.
+        A dict with the keys ``config`` (values as texts by dotted key, secrets masked), ``code``, ``data``,
+        ``world_size`` and ``versions``.
     """
     if len(cfg):
         source = cfg
@@ -50,12 +51,20 @@ def run_facts(cfg: Any, settings: Mapping[str, Any], parts: Sequence[Any], datal
 
 
 def _file_facts(files: Mapping[str, Path]) -> dict[str, str]:
+    """Maps ``"file <module>"`` to the digest of each module's source file; files that cannot be read are left out."""
     digests = {name: file_digest(path) for name, path in files.items()}
     return {f"{FILE}{name}": text for name, text in digests.items() if text is not None}
 
 
 def flat(value: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """Yields the leaves of a nested setting as pairs of dotted key and text; the text of an object is its class."""
+    """Yields the leaves of nested settings as pairs of a dotted key and the value as text.
+
+    The text of an object is the name of its class, because ``repr`` of an object may contain a memory address.
+
+    Args:
+        value: dict, list or other value of a config.
+        path: dotted key of the value; empty for the complete config.
+    """
     if isinstance(value, dict) and value:  # Not every Mapping: os.environ is one too, and must not be recorded.
         for key in value:
             yield from flat(value[key], f"{path}.{key}" if path else str(key))
@@ -67,6 +76,7 @@ def flat(value: object, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _text(value: object) -> str:
+    """Returns a setting as text that is equal in each process: a plain value as Python code, an object as its class."""
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_text(item) for item in value)}]"
     if isinstance(value, (str, bytes, int, float, complex, type(None))) or value == {}:
@@ -90,10 +100,11 @@ def versions() -> dict[str, str]:
 
 
 def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Returns the facts that differ as ``(section, key, before, now)``; ``"absent"`` if a run lacks the fact.
+    """Returns the facts that differ between two runs as ``(section, key, value before, value now)``.
 
-    Not compared are a section that one of the runs did not record, a source file that one of them did not import, and
-    fingerprints of data by different algorithms.
+    If a run lacks a fact, its value is ``"absent"``. Three kinds of facts are not compared: a section that one of the
+    runs did not record, a source file that one of the runs did not import, and fingerprints of data that different
+    versions of the algorithm computed.
     """
     rows: list[tuple[str, str, str, str]] = []
     for section in ("config", "code", "data", "versions"):
@@ -114,13 +125,14 @@ def changed_rows(section: str, old: Mapping[str, Any], new: Mapping[str, Any]) -
 
 
 def as_mapping(value: object) -> Mapping[str, Any]:
-    """Returns a value from a file if it is a mapping, else an empty mapping: the file may be damaged."""
+    """Returns a value if it is a mapping, otherwise an empty mapping: the file it was read from may be damaged."""
     if isinstance(value, Mapping):
         return value
     return {}
 
 
 def _is_comparable(section: str, key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether a difference in this key tells something: both runs recorded the fact, and by the same algorithm."""
     if section == "code" and key.startswith(FILE):
         return key in old and key in new
     if section == "data":
@@ -129,11 +141,13 @@ def _is_comparable(section: str, key: str, old: Mapping[str, Any], new: Mapping[
 
 
 def unknown_lines(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Returns lines about the data of two runs that cannot be compared.
+    """Returns a line of text for each reason why the datasets of two runs cannot be compared.
+
+    The list is empty if the fingerprints cover the complete data of both runs.
 
     Args:
-        before: facts of one run.
-        now: facts of another run.
+        before: facts of the earlier run, see :func:`run_facts`.
+        now: facts of the later run.
     """
     old, new = (as_mapping(facts.get("data")) for facts in (before, now))
     lines = []

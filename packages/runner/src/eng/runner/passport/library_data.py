@@ -1,4 +1,4 @@
-"""Collects what can be compared of a library's object: its tables, its arrays and the files that it names."""
+"""Collects the data of a library's object that can be compared: tables, arrays, and files whose paths it stores."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ _DEPTH = 6
 _MOST_OBJECTS = 2000
 _MOST_ITEMS = 256
 _MOST_BYTES = 2**22
-# Attributes of these packages' datasets and transforms are settings, so their objects count as a user's objects.
+# Datasets and transforms of these packages store settings in their attributes, so that their objects are treated like a
+# user's objects: all attributes enter a fingerprint.
 _OF_SETTINGS = frozenset({"eng", "torch", "torchvision", "numpy", "builtins", "__main__"})
-# Digests in the names of cached files, which may differ in each process.
+# Digests in the names of cached files. They are removed from the names, because they may differ in each process.
 _DIGEST = re.compile(r"[0-9a-f]{12,}")
 
 
 def is_of_library(cls: type) -> bool:
     """Whether a class, or a base class of it, comes from an installed package or from the standard library.
 
-    The attributes of such an object are not only settings of the user. A dataset that derives from eng's BaseDataset is no
-    such object: its attributes are settings.
+    Attributes of objects of such classes are not only settings of the user, but also counters and caches. A class that
+    derives from eng's BaseDataset does not count as a library's class, because its attributes are settings.
     """
     if issubclass(cls, BaseDataset):
         return False
@@ -44,6 +45,7 @@ def is_of_library(cls: type) -> bool:
 
 
 def _top(cls: type) -> str:
+    """Returns the top-level package of a class; empty for packages whose objects are treated like a user's objects."""
     name = cls.__module__.partition(".")[0]
     if name in _OF_SETTINGS:
         return ""
@@ -51,6 +53,7 @@ def _top(cls: type) -> str:
 
 
 def _is_installed(cls: type) -> bool:
+    """Whether the source file of a class is in site-packages, and the class not in a package of ``_OF_SETTINGS``."""
     if not _top(cls):
         return False
     file = file_of_module(cls.__module__) or ""
@@ -58,14 +61,15 @@ def _is_installed(cls: type) -> bool:
 
 
 def library_content(value: object, unknown: set[str]) -> list[bytes]:
-    """Returns the bytes that a library's object adds to a fingerprint, the same in each process that reads the same data.
+    """Returns the bytes that a library's object adds to a fingerprint.
 
-    Attributes of such an object include counters, caches and random numbers. So only tables, existing files and, for an
-    object with a length, arrays are used.
+    The bytes are the same in each process that reads the same data. Attributes of the object may be counters, caches
+    and random numbers; therefore only tables, existing files and, for an object with a length, arrays are used.
 
     Args:
         value: the object.
-        unknown: set to which the class name is added if the object gives samples and has no content to compare.
+        unknown: set of class names. The name of the object's class is added if the object yields samples, but has no
+            table, file or array that could be compared.
     """
     length = length_or_none(value)
     parts = sorted(set(_contents(value, _DEPTH, {}, has_length=length is not None)))
@@ -75,7 +79,14 @@ def library_content(value: object, unknown: set[str]) -> list[bytes]:
 
 
 def _contents(value: object, depth: int, seen: dict[int, Any], *, has_length: bool) -> Iterator[bytes]:
-    """Yields files, tables and, if the dataset has a length, arrays inside a library's object."""
+    """Yields bytes for the files, the tables and, if `has_length` is set, the arrays inside a library's object.
+
+    Args:
+        value: the object, or a value nested inside the object.
+        depth: number of nesting levels to descend.
+        seen: objects visited so far, by id; at most 2000 objects are visited.
+        has_length: whether the object has a length, as a dataset has; its arrays then hold data.
+    """
     if isinstance(value, (str, Path)):
         yield from _file(str(value))
     elif isinstance(value, (torch.Tensor, np.ndarray)):
@@ -90,6 +101,7 @@ def _contents(value: object, depth: int, seen: dict[int, Any], *, has_length: bo
 
 
 def _items(value: object) -> list[Any]:
+    """Returns at most 256 values of a mapping or list, nothing for a function, and the attributes of another object."""
     if isinstance(value, Mapping):
         return list(value.values())[:_MOST_ITEMS]
     if isinstance(value, (list, tuple)):
@@ -105,6 +117,7 @@ def attributes_of(value: object) -> dict[str, Any]:
 
 
 def _file(name: str) -> Iterator[bytes]:
+    """Yields name and size of the file with this path; nothing if there is no such file or the file is temporary."""
     if len(name) > 4096 or not ("/" in name or "." in name) or name.startswith(TEMPORARY):
         return
     with suppress(OSError, ValueError):
@@ -114,16 +127,17 @@ def _file(name: str) -> Iterator[bytes]:
 
 
 def length_or_none(value: object) -> int | None:
-    """Returns the length of an object of any library; None if it has none or ``len`` raises an exception."""
+    """Returns the length of an object of any library; None if the object has no length or ``len`` fails."""
     with suppress(Exception):  # A library's object may not be initialised completely.
         return length_of(value)
     return None
 
 
 def spread_bytes(value: torch.Tensor | np.ndarray[Any, Any], count: int) -> Iterator[bytes]:
-    """Yields type, shape and elements of a tensor or array: all elements, or ``count`` to twice ``count`` of a longer one.
+    """Yields data type, shape and evenly spread elements of a tensor or array as bytes.
 
-    Elements are left out if they are Python objects, or if the tensor is not in CPU memory.
+    All elements are used if there are less than twice ``count``; otherwise ``count`` to twice ``count`` of them. The
+    elements are left out if they are Python objects, or if the tensor is not a dense tensor in CPU memory.
     """
     yield f"{value.dtype}{tuple(value.shape)}".encode()
     if isinstance(value, torch.Tensor):
@@ -138,12 +152,16 @@ def spread_bytes(value: torch.Tensor | np.ndarray[Any, Any], count: int) -> Iter
 
 
 def _is_table(value: object) -> bool:
+    """Whether a value is a pyarrow table, in which Hugging Face's datasets store samples; does not import pyarrow."""
     arrow = sys.modules.get("pyarrow")
     return arrow is not None and isinstance(value, getattr(arrow, "Table", ()))
 
 
 def _table(table: Any) -> bytes:
-    """Returns schema, number of rows and evenly spread rows of a pyarrow table as bytes."""
+    """Returns schema, number of rows and evenly spread rows of a pyarrow table as bytes.
+
+    At most 256 rows of together about 4 MiB are used, but at least one row of a table that is not empty.
+    """
     count = table.num_rows
     chosen = {}
     if count:

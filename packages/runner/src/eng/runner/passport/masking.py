@@ -1,4 +1,4 @@
-"""Masks secrets in the files that a run writes."""
+"""Masks secrets, such as passwords and API keys, in the texts that a run writes to files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _SECRET = re.compile(
     r"(TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|APIKEY|AUTH|COOKIE|PRIVATE)|(^|_)(KEY|PWD|PASS|PAT)($|_)", re.IGNORECASE
 )
 _HARMLESS_NAMES = frozenset({"PWD", "OLDPWD", "SSH_AUTH_SOCK", "XAUTHORITY"})
-# Names of settings are matched more strictly than variables, because `pad_token`, `max_tokens` and `sort_key` are harmless.
+# Names of settings are matched more strictly than names of environment variables, because the settings `pad_token`,
+# `max_tokens` and `sort_key` are harmless.
 _SETTING = (
     r"(?:[\w.-]*?(?:(?:api|access|auth|secret|private|account|encryption|signing)[_-]?key(?:[_-]id)?|passw(?:or)?d"
     r"|passphrase|credentials?|secret|signature|authorization"
@@ -43,8 +44,8 @@ _SHORTEST = 4
 def masked(text: str) -> str:
     """Returns a text with its secrets replaced.
 
-    Values of secret environment variables are replaced by ``${NAME}``. Users and passwords in addresses, values of settings
-    and query parameters such as ``api_key=...``, and tokens of a known form are replaced by ``***``.
+    Values of secret environment variables are replaced by ``${NAME}``. Users and passwords in addresses, values of
+    settings and query parameters such as ``api_key=...``, and tokens of a known form are replaced by ``***``.
 
     Example:
         >>> masked("git clone https://me:pw@host/x; --tracker.api_key=abc")
@@ -76,7 +77,10 @@ def masked_words(arguments: Sequence[str]) -> list[str]:
 
 
 def masked_settings(settings: Mapping[str, str]) -> dict[str, str]:
-    """Masks settings by dotted key; a value is a secret by the name of its key or by its form."""
+    """Masks the secrets in a mapping from dotted keys to values as text.
+
+    A value is masked completely if its key names a secret; in other values, texts with the form of a secret are masked.
+    """
     harmless = {}
     for key, value in settings.items():
         harmless[key] = masked(value)
@@ -86,12 +90,12 @@ def masked_settings(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def is_secret(name: str) -> bool:
-    """Whether the name of an environment variable says that its value is a secret."""
+    """Whether the name of an environment variable, such as ``HF_TOKEN``, shows that its value is a secret."""
     return name not in _HARMLESS_NAMES and _SECRET.search(name) is not None
 
 
 def is_secret_setting(name: str) -> bool:
-    """Whether the dotted name of a setting says that its value is a secret.
+    """Whether the dotted name of a setting shows that its value is a secret.
 
     Example:
         >>> is_secret_setting("tracker.init_kwargs.api_key"), is_secret_setting("model.pad_token_id")
@@ -103,7 +107,8 @@ def is_secret_setting(name: str) -> bool:
 def _secret_values() -> Iterator[tuple[str, str]]:
     """Yields names and values of secret environment variables, longest values first.
 
-    A value is yielded in each form in which it may appear in a file: plain, in JSON, in Python and in an address.
+    Each value is yielded in all forms in which it may appear in a file: plain, and escaped as in JSON, Python and URLs.
+    Values of fewer than four characters are left out.
     """
     secrets = [(name, value) for name, value in os.environ.items() if len(value) >= _SHORTEST and is_secret(name)]
     for name, value in sorted(secrets, key=lambda pair: -len(pair[1])):
@@ -113,6 +118,7 @@ def _secret_values() -> Iterator[tuple[str, str]]:
 
 
 def _without_value(match: re.Match[str]) -> str:
+    """Returns an assignment such as ``api_key=abc`` with ``***`` as value; unchanged if the value can be no secret."""
     if match["quote"]:
         value = match["text"]
     else:
@@ -124,5 +130,5 @@ def _without_value(match: re.Match[str]) -> str:
 
 
 def _is_text(value: str) -> bool:
-    """Whether the Python text of a value is a string that is not empty."""
+    """Whether a value, given as Python code, is a string literal that is not empty."""
     return value[:1] in ("'", '"') and len(value) > 2

@@ -1,4 +1,4 @@
-"""Writes the passport of a training run: at its beginning and at its end, on rank 0 alone."""
+"""Writes the passport of a training run at the beginning of the run and at its end; only rank 0 writes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ from .record import Passport
 
 
 class RecordedState(Protocol):
-    """What a passport records of a run's state; :class:`eng.runner.state.run_state.RunState` has these attributes."""
+    """The attributes of a run's state that a passport records.
+
+    :class:`eng.runner.state.run_state.RunState` has these attributes.
+
+    Attributes:
+        has_begun_training: whether the run trains, and does not only validate or test.
+        parent: checkpoint and name of the run from which this run was resumed; None for a new run.
+        kept: settings that the resumed checkpoint overrides, by dotted key.
+    """
 
     has_begun_training: bool
     parent: dict[str, Any] | None
@@ -25,14 +33,14 @@ class RecordedRun(Run, Protocol):
 
     @property
     def state(self) -> RecordedState:
-        """Whether the run trains, and the checkpoint from which it was resumed."""
+        """State of the run: whether it has begun to train, and the checkpoint from which it was resumed."""
 
 
 def write_passport(runner: RecordedRun) -> None:
-    """Writes the passport of this start: config, code, data, software and seeds.
+    """Writes the passport of this launch of a run: config, code, data, software and seeds. Only rank 0 writes.
 
     Args:
-        runner: the run, whose parts are built.
+        runner: the runner, whose model and training dataloader must be built.
     """
     if runner.rank == 0:
         seeds = {**runner.settings.randomness, "seed": runner.seed}
@@ -41,11 +49,11 @@ def write_passport(runner: RecordedRun) -> None:
 
 
 def end_passport(runner: RecordedRun, error: BaseException | None) -> None:
-    """Records how this start ended, if it was a training.
+    """Records beside the passport how the run ended, if training had begun. Only rank 0 writes.
 
     Args:
-        runner: the run.
-        error: the exception that ended the training; None after a complete training.
+        runner: the runner that trained.
+        error: the exception that ended the training; None if the training is complete.
     """
     if runner.rank == 0 and runner.state.has_begun_training:
         runner.passport.end(*ending(runner, error))

@@ -1,4 +1,4 @@
-"""Plans how ``eng reproduce`` starts a run again, and lists what cannot be restored."""
+"""Plans how ``eng reproduce`` repeats a recorded run, and lists the inputs of the run that cannot be restored."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ __all__ = ["Plan", "TellDataHook", "data_lines", "plan_of"]
 
 @dataclass(frozen=True)
 class Plan:
-    """The inputs with which a recorded run is started again.
+    """The inputs with which ``eng reproduce`` starts a recorded run again.
 
     Args:
         config: path of the recorded config; None if the config could not be written as text.
         seed: the recorded seed; None if none is recorded.
-        folder: working directory of the recorded run; None if it does not exist any more.
-        import_folder: folder of its config file, whose modules the config imports; None if it does not exist any more.
-        checkpoint: checkpoint from which it was resumed; None for a new run, or if the file does not exist any more.
-        lost: a line for each thing that cannot be restored.
+        folder: working directory of the recorded run; None if the directory does not exist any more.
+        import_folder: folder of the recorded run's config file, from which the config imports modules; None if the
+            folder does not exist any more.
+        checkpoint: checkpoint from which the recorded run was resumed; None if that run was not resumed, or if the file
+            does not exist any more.
+        lost: a line of text for each input that cannot be restored or has changed.
     """
 
     config: Path | None
@@ -41,10 +43,10 @@ class Plan:
 
 
 def plan_of(start: Start) -> Plan:
-    """Plans the repetition of a start, and compares code and libraries of then and now.
+    """Plans how a recorded run is repeated, and compares the recorded code and libraries with the present ones.
 
     Args:
-        start: the recorded start.
+        start: one launch of a run, read from its folder.
     """
     passport, lost = start.passport, []
     config: Path | None = start.folder / CONFIG
@@ -75,7 +77,7 @@ def plan_of(start: Start) -> Plan:
 
 
 def _folder_of(passport: Mapping[str, Any]) -> Path | None:
-    """Returns the working directory of a recorded run; None if it is not recorded."""
+    """Returns the working directory of a recorded run; None if the passport does not contain the directory."""
     folder = passport.get("folder")
     if folder:
         return Path(str(folder))
@@ -83,7 +85,7 @@ def _folder_of(passport: Mapping[str, Any]) -> Path | None:
 
 
 def _project_of(passport: Mapping[str, Any]) -> Path | None:
-    """Returns the folder of a recorded run's config file or script; None if it is not recorded."""
+    """Returns the folder of a recorded run's config file or script; None if the passport contains neither."""
     config_file, code_folder = passport.get("config_file"), passport.get("code_folder")
     if config_file:
         return project_folder(str(Path(_folder_of(passport) or "", str(config_file))))
@@ -93,7 +95,7 @@ def _project_of(passport: Mapping[str, Any]) -> Path | None:
 
 
 def _checkpoint_of(passport: Mapping[str, Any]) -> Path | None:
-    """Returns the checkpoint from which a recorded run was resumed; None for a new run."""
+    """Returns the checkpoint from which a recorded run was resumed; None if the run was not resumed."""
     checkpoint = as_mapping(passport.get("parent")).get("checkpoint")
     if checkpoint:
         return Path(_folder_of(passport) or "", str(checkpoint))
@@ -101,12 +103,14 @@ def _checkpoint_of(passport: Mapping[str, Any]) -> Path | None:
 
 
 def _existing_folder(folder: Path | None) -> Path | None:
+    """Returns a folder if it exists, otherwise None."""
     if folder is not None and folder.is_dir():
         return folder
     return None
 
 
 def _checkpoint_lines(checkpoint: Path, start: Start) -> Iterator[str]:
+    """Yields a line if the checkpoint does not exist any more, or was written after the recorded run had begun."""
     if not checkpoint.exists():
         yield f"the checkpoint {checkpoint}, from which the run went on, is gone: it starts anew"
     elif checkpoint.stat().st_mtime > (start.folder / PASSPORT).stat().st_mtime:
@@ -114,7 +118,9 @@ def _checkpoint_lines(checkpoint: Path, start: Start) -> Iterator[str]:
 
 
 def data_lines(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Returns a line for each difference between the training data of then and now, and for data that cannot be compared.
+    """Returns a line of text for each difference between the training data of a recorded run and of a new run.
+
+    Data that cannot be compared also get a line.
 
     Args:
         recorded: passport of the recorded run.
@@ -125,7 +131,7 @@ def data_lines(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 
 
 class TellDataHook(Hook):
-    """Reports, before training, how the training data differ from those of the recorded run.
+    """Reports before training how the training data differ from the training data of the recorded run.
 
     Args:
         recorded: passport of the recorded run.
@@ -162,6 +168,7 @@ def _code_lines(passport: Mapping[str, Any], project: Path | None) -> Iterator[s
 
 
 def _library_lines(passport: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a line for each library or installed package whose version differs from the recorded version."""
     rows = differing({"versions": passport.get("versions")}, {"versions": versions()})
     yield from (_line(*row) for row in rows)
     named = {_plain(key) for _, key, _, _ in rows}
@@ -171,6 +178,7 @@ def _library_lines(passport: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _plain(name: str) -> str:
+    """Returns a package name in lower case and with hyphens, so that two spellings of one package are equal."""
     return name.lower().replace("_", "-")
 
 

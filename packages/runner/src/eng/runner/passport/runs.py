@@ -1,4 +1,4 @@
-"""Reads the passports of runs: lists starts, finds the start that a user names, and compares two starts."""
+"""Reads the passports of runs: lists the launches of runs, finds the run that a user names, and compares two runs."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ WORK_DIRS = "work_dirs"
 
 
 class NoPassportError(ValueError):
-    """A folder, or a name, has no passport of a run."""
+    """A folder contains no passport of a run, or a name belongs to no run or to several runs."""
 
 
 @dataclass(frozen=True)
 class Start:
-    """One start of a run, read from its folder; nothing in the folder is executed.
+    """One launch of a run, read from the timestamped subfolder of this launch; no code in the folder is executed.
 
     Args:
-        folder: folder of the start.
+        folder: timestamped subfolder of the launch.
         passport: content of ``passport.json``.
-        end: content of ``end.json``; empty while the start runs, or if it was killed.
+        end: content of ``end.json``; empty while the process runs, or if the process was killed.
     """
 
     folder: Path
@@ -40,7 +40,10 @@ class Start:
 
     @property
     def status(self) -> str:
-        """``"done"``, ``"failed"``, ``"interrupted"``, ``"running"`` or, without an end and a live process, ``"killed"``."""
+        """``"done"``, ``"failed"``, ``"interrupted"``, ``"running"`` or ``"killed"``.
+
+        ``"killed"`` means that the process does not run any more, but did not record its end.
+        """
         if self.end:
             return str(self.end.get("status", "?"))
         if _is_running(self.passport.get("host")):
@@ -49,7 +52,10 @@ class Start:
 
     @property
     def best(self) -> str:
-        """Each metric with its best value; with its last value if it is unknown whether greater values are better."""
+        """A line of text with the best value of each metric.
+
+        If it is unknown whether greater or smaller values of a metric are better, its last value is shown.
+        """
         last, best = as_mapping(self.end.get("metrics")), as_mapping(self.end.get("best_metrics"))
         followed = as_mapping(self.end.get("best"))  # Passports before version 2 recorded one metric here.
         if "metric" in followed:
@@ -60,6 +66,7 @@ class Start:
 
 
 def _metric_text(name: str, last: object, best: object) -> str:
+    """Returns a metric with its best value or, if there is no best value, its last value; empty without a number."""
     if isinstance(best, (int, float)):
         return f"{name}: {best:.4g} (best)"
     if isinstance(last, (int, float)):
@@ -68,7 +75,7 @@ def _metric_text(name: str, last: object, best: object) -> str:
 
 
 def find_starts(folder: str | Path) -> list[Start]:
-    """Finds all starts below a folder, the oldest first; unreadable passports are left out."""
+    """Finds all launches of runs below a folder, the oldest first; unreadable passports are left out."""
     return _oldest_first(_read_starts(Path(folder).rglob(PASSPORT)))
 
 
@@ -77,10 +84,12 @@ def _oldest_first(starts: Iterable[Start]) -> list[Start]:
 
 
 def find_start(run: str | Path) -> Start:
-    """Returns the start in a folder, or the newest start in a work dir; deeper folders are not searched.
+    """Returns the launch recorded in a folder or, if the folder is a work dir, the newest launch in its subfolders.
+
+    Deeper folders are not searched.
 
     Raises:
-        NoPassportError: the folder has no start.
+        NoPassportError: neither the folder nor a direct subfolder contains a passport.
     """
     folder = Path(run)
     paths = [folder / PASSPORT]
@@ -96,11 +105,11 @@ def find_start(run: str | Path) -> Start:
 
 
 def find_run(name: str | Path) -> Start:
-    """Finds the run that a user names by its folder, by the folder's path below ``work_dirs``, or by its experiment name.
+    """Finds the run that a user names by a folder, by a folder's path below ``work_dirs``, or by an experiment name.
 
     Args:
         name: such as ``work_dirs/config/20260101_120000``, ``config/20260101_120000``, ``20260101_120000`` or
-            ``config_20260101_120000``. The name of a work dir means its newest start.
+            ``config_20260101_120000``. The name of a work dir means the newest launch in this work dir.
 
     Raises:
         NoPassportError: no run, or more than one, has this name.
@@ -132,13 +141,14 @@ def _read_starts(paths: Iterable[Path]) -> Iterator[Start]:
 
 
 def lineage(start: Start) -> dict[str, float]:
-    """Returns the names of a start and of the starts that it was resumed from, in the same work dir.
+    """Returns the chain of resumed launches that led to a launch, within the same work dir.
 
     Args:
-        start: the start.
+        start: the launch at the end of the chain.
 
     Returns:
-        By name, the last iteration of that start which ``start`` builds on; infinite for ``start`` itself.
+        A mapping with the experiment name of each launch in the chain. Its value is the last iteration of that launch
+        which the chain uses: the iteration at which the next launch resumed. For ``start`` itself it is infinite.
     """
     siblings = {_name_of(sibling): sibling for sibling in _read_starts(start.folder.parent.glob(f"*/{PASSPORT}"))}
     limits, limit = {_name_of(start): math.inf}, math.inf
@@ -155,7 +165,7 @@ def lineage(start: Start) -> dict[str, float]:
 
 
 def _name_of(start: Start) -> str:
-    """Returns the experiment name of a start; composes it for a passport of version 1, which does not record it."""
+    """Returns the experiment name of a launch; composes the name if the passport (of version 1) does not contain it."""
     from eng.runner.environment import experiment_name_for
 
     recorded = start.passport.get("experiment_name")
@@ -163,12 +173,19 @@ def _name_of(start: Start) -> str:
 
 
 def _is_running(host: object) -> bool:
-    """Whether the process that wrote a passport is alive; a process of another machine is assumed to be alive."""
+    """Whether the process that wrote a passport still runs; assumed to be true for a process on another machine.
+
+    Args:
+        host: the entry ``host`` of a passport, with machine name, process id and start time of the process.
+    """
     return isinstance(host, Mapping) and is_alive({**host, "host": host.get("name")})
 
 
 def compare(first: Start, second: Start) -> list[tuple[str, str, str, str]]:
-    """Returns the differences between two starts as ``(section, key, value of the first, value of the second)``."""
+    """Returns the differences between two runs as ``(section, key, value of the first, value of the second)``.
+
+    The facts of :func:`eng.runner.passport.run_facts`, seeds, installed packages and last metrics are compared.
+    """
     rows = differing(*(_with_kept_values(start.passport) for start in (first, second)))
     rows += changed_rows("seeds", *(as_mapping(start.passport.get("seeds")) for start in (first, second)))
     rows += package_rows(first.passport.get("packages"), second.passport.get("packages"))
@@ -176,7 +193,10 @@ def compare(first: Start, second: Start) -> list[tuple[str, str, str, str]]:
 
 
 def _with_kept_values(passport: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a passport whose config has the values in use: a resumed run uses some values of its checkpoint."""
+    """Returns a passport whose config contains the values that the run really used.
+
+    A resumed run uses some values of its checkpoint, such as learning rates, instead of those in its config.
+    """
     config, from_checkpoint = passport.get("config"), passport.get("kept")
     if not from_checkpoint or not isinstance(config, Mapping) or not isinstance(from_checkpoint, Mapping):
         return passport
@@ -188,11 +208,11 @@ def _with_kept_values(passport: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def package_rows(first: object, second: object) -> list[tuple[str, str, str, str]]:
-    """Returns the installed packages whose versions differ, in the form of :func:`compare`.
+    """Returns the installed packages whose versions differ between two runs, as rows like those of :func:`compare`.
 
     Args:
-        first: ``name==version`` of each package of one run.
-        second: the same of another run.
+        first: list with ``name==version`` of each package that was installed for the first run.
+        second: the same list of the second run.
     """
     return list(changed_rows("packages", _packages(first), _packages(second)))
 
