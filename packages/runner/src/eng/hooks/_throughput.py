@@ -23,14 +23,15 @@ from .view import CastsForward, MeasuresGradNorm
 __all__ = ["RunNumbers", "throughput"]
 
 _TOKENS = "input_ids"
-# The clock's parts up to and including HOOKS are training: data, forward, backward, step, hooks. Validation comes after.
+# Number of the clock's parts that belong to training: data, forward, backward, step and hooks. Later parts, such as
+# validation, do not count for the throughput.
 _TRAINING_PARTS = HOOKS + 1
 # FLOPs per parameter and token for forward and backward of a dense model (Kaplan et al. 2020, arXiv:2001.08361, section 2.1).
 _FLOPS_PER_PARAMETER = 6
 
 
 def throughput(times: Mapping[str, Any], batch_size: int | None, world_size: int) -> dict[str, float]:
-    """Computes samples per second and the share of time that is spent waiting for data.
+    """Computes samples per second, and the share of the iteration time that is spent waiting for data.
 
     Args:
         times: mean ``time`` and ``data_time`` of the iterations, in seconds.
@@ -38,7 +39,8 @@ def throughput(times: Mapping[str, Any], batch_size: int | None, world_size: int
         world_size: number of ranks.
 
     Returns:
-        ``samples_per_s`` over all ranks (absent without a batch size) and ``data_share`` from 0 to 1.
+        ``samples_per_s`` over all ranks (absent without a batch size) and ``data_share`` from 0 to 1; an empty dict if
+        the times are unknown.
 
     Example:
         >>> throughput({"time": 0.5, "data_time": 0.1}, 8, 2)
@@ -54,14 +56,15 @@ def throughput(times: Mapping[str, Any], batch_size: int | None, world_size: int
 
 
 class RunNumbers:
-    """Scalars of a training run besides its losses: throughput, memory, FLOPs utilization and gradient norm.
+    """Measures scalars of a training run besides its losses: throughput, memory, FLOPs utilization and gradient norm.
 
-    Between two log points the object only counts tokens and iterations, so that no step waits for the accelerator.
+    The scalars are computed at a log point, which is an iteration that prints a log line. In all other iterations the
+    object only counts tokens and iterations, so that the program does not wait for the accelerator.
 
     Args:
-        flops_per_iter: floating-point operations of one iteration over all ranks; None assumes 6 per trained parameter
-            and token if a batch has ``input_ids``.
-        peak_flops: peak operations per second of one device; None looks the device up in a table.
+        flops_per_iter: floating-point operations of one iteration over all ranks. None assumes 6 operations per trained
+            parameter and token if a batch has ``input_ids``; without ``input_ids`` there is no FLOPs utilization.
+        peak_flops: peak floating-point operations per second of one device; None looks the device up in a table.
     """
 
     def __init__(self, flops_per_iter: float | None = None, peak_flops: float | None = None) -> None:
@@ -78,7 +81,7 @@ class RunNumbers:
         self._since: list[float] = []
 
     def begin(self, runner: Any) -> None:
-        """Starts to measure a training run."""
+        """Starts to measure a training run: attaches a clock to its hooks, and sets all counts to zero."""
         self.times = follow_parts(runner)
         self.recompiles.begin()
         wrappers = wrappers_by_name(runner.optim_wrapper).values()
@@ -89,14 +92,14 @@ class RunNumbers:
         self.want_grad_norm()
 
     def _begin_interval(self) -> None:
-        """Sets the counts to zero and stores the clock's seconds, from which the next log point measures."""
+        """Starts the interval until the next log point: resets its counts, and stores the present clock seconds."""
         self._tokens = self._iterations = 0
         self._since = []
         if self.times is not None:
             self._since = list(self.times.seconds)
 
     def count(self, data_batch: Any) -> None:
-        """Counts an iteration and the tokens of its batch, padding included."""
+        """Counts an iteration, and the tokens in ``input_ids`` of its batch, padding included."""
         self._iterations += 1
         if type(data_batch) is dict or isinstance(data_batch, Mapping):
             tokens = data_batch.get(_TOKENS)
@@ -107,7 +110,7 @@ class RunNumbers:
                 self._tokens += sum(item.numel() for item in tokens if type(item) is torch.Tensor)
 
     def want_grad_norm(self) -> None:
-        """Lets the optimizer wrappers measure the gradient norm in the next update."""
+        """Asks the optimizer wrappers to measure the gradient norm in their next update, for the next log line."""
         for wrapper in self._wrappers:
             wrapper.wants_grad_norm = True
 
@@ -116,14 +119,15 @@ class RunNumbers:
 
         Args:
             runner: the run.
-            tag: the other values of the log point, with ``time`` and ``data_time``.
-            is_shared: whether all ranks reach this log point, so that they can be compared with a collective call.
+            tag: the other scalars of the log line, among them the mean ``time`` and ``data_time`` in seconds.
+            is_shared: whether all ranks reach this log point. Only then the speed of the ranks is compared, because the
+                comparison is a collective call.
         """
         size: Any = batch_size_of(runner.train_dataloader)
         if not isinstance(size, int):
             size = None
         world_size = getattr(runner, "world_size", 1)
-        # The ranks of a tensor-parallel group read the same samples, so they count once.
+        # The ranks of a tensor-parallel group read the same samples, so each group counts as one rank.
         shares = world_size // get_ranks_per_share()
         numbers = throughput(tag, size, shares)
         numbers.update(self._by_clock(runner, world_size))
@@ -144,9 +148,9 @@ class RunNumbers:
         return numbers
 
     def news(self) -> list[str]:
-        """Returns the warnings since the last log point: recompilations, and a rank that was the slowest twice in a row.
+        """Returns the warnings of the last log point, about recompilations and about a slow rank.
 
-        A slow rank is reported once per training.
+        A rank is slow if it was 20 % slower than the median rank at two log points in a row. It is reported only once.
         """
         warnings = []
         if self._recompiled:
@@ -159,7 +163,7 @@ class RunNumbers:
         return warnings
 
     def _by_clock(self, runner: Any, world_size: int) -> dict[str, float]:
-        """Computes tokens per second and FLOPs utilization from the time spent on training, without validation."""
+        """Computes tokens per second and FLOPs utilization since the last log point, excluding validation time."""
         if self.times is None or not self._iterations:
             return {}
         self.times.switch(self.times.part)
@@ -192,13 +196,16 @@ class RunNumbers:
 
 
 def _peak_of(runner: Any) -> float | None:
-    """Returns the peak FLOPS of the model's device for the dtype of the forward pass; None on the CPU."""
+    """Returns the peak FLOPS of the model's device for the dtype of the forward pass.
+
+    None on the CPU, and for a device that the table of peaks does not contain.
+    """
     parameter = next(iter(runner.model.parameters()), None)
     if parameter is None or parameter.device.type == "cpu":
         return None
     dtype = parameter.dtype
     if isinstance(runner.optim_wrapper, CastsForward):
-        # Without a dtype of its own, autocast uses float16 on accelerators.
+        # If the optimizer wrapper sets no dtype for autocast, autocast uses float16 on accelerators.
         dtype = runner.optim_wrapper.cast_dtype or torch.float16
     allows = torch.backends.cuda.matmul.allow_tf32
     return peak_flops(device_name(parameter.device), dtype, allows_tf32=allows)

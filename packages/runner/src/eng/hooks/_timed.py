@@ -15,12 +15,13 @@ __all__ = ["TimedInterval", "as_timed_interval"]
 class TimedInterval:
     """A time interval of training, for example between two checkpoints.
 
-    Rank 0 reads the clock and tells the other ranks. After each exchange the next one happens when about half of the
-    remaining time has passed, estimated from the speed so far, so that an interval of minutes needs only a few exchanges.
+    Only rank 0 reads the clock. It broadcasts whether the interval is over, so that all ranks end the interval at the
+    same iteration. After each broadcast the next one follows when about half of the remaining time has passed,
+    estimated from the iterations per second so far, so that an interval of minutes needs only a few broadcasts.
 
     Args:
-        seconds: length of the interval.
-        clock: a monotonic clock, in seconds.
+        seconds: length of the interval in seconds.
+        clock: function that returns the time of a monotonic clock in seconds.
     """
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -29,11 +30,11 @@ class TimedInterval:
         self.begin(0)
 
     def begin(self, iteration: int, elapsed: float = 0.0) -> None:
-        """Starts the interval.
+        """Starts the interval now.
 
         Args:
-            iteration: number of completed iterations.
-            elapsed: seconds of the interval that passed before, in an interrupted run.
+            iteration: number of completed training iterations.
+            elapsed: seconds of the interval that passed before the run was interrupted; 0 (default) for a new interval.
         """
         self._first = self._next_look = iteration
         self._since = self._clock() - elapsed
@@ -42,13 +43,14 @@ class TimedInterval:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the interval began."""
+        """Seconds since the interval began, including those before an interruption of the run."""
         return self._clock() - self._since
 
     def is_over(self, iteration: int) -> bool:
-        """Whether the interval is over after ``iteration`` iterations; repeated calls for an iteration agree.
+        """Whether the interval is over after ``iteration`` completed iterations.
 
-        All ranks must call the method for the same iterations.
+        Repeated calls for the same iteration return the same answer. All ranks must call the method for the same
+        iterations, because a call may broadcast.
         """
         if iteration == self._decided[0]:
             return self._decided[1]
@@ -65,14 +67,14 @@ class TimedInterval:
 
 
 def as_timed_interval(name: str, value: Any) -> TimedInterval | None:
-    """Converts a setting such as ``dict(minutes=20)`` to an interval; None if ``value`` is not a mapping.
+    """Converts a setting such as ``dict(minutes=20)`` to an interval; None if ``value`` is not a mapping, but a count.
 
     Args:
-        name: name of the setting, for messages.
+        name: name of the setting, for error messages.
         value: value of the setting.
 
     Raises:
-        ValueError: the mapping is not a positive number of minutes.
+        ValueError: ``value`` is a mapping other than ``dict(minutes=N)`` with a finite N above 0.
     """
     if not isinstance(value, Mapping):
         return None

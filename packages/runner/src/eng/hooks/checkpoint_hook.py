@@ -31,18 +31,20 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _TEMPLATES: dict[bool | None, str] = {True: "epoch_{}.pth", False: "iter_{}.pth"}
-# MMEngine and eng 1.0 stored these parts of the hook's state in the message hub. They are in the hook's `state_dict` now,
-# so the entries of an old checkpoint are removed from the hub after a resume.
+# MMEngine and eng 1.0 stored parts of CheckpointHook's state under these keys of the message hub. The hook's
+# `state_dict` contains these parts now, so the keys are removed from the hub after a resume from an old checkpoint.
 _OLD_FACTS = ("stale_ckpts", "interrupted_ckpt", "best_to_save")
 
 
 @HOOKS.register_module()
 class CheckpointHook(Hook):
-    """Saves checkpoints. A run that resumes from one ends with the same weights as a run that never stopped.
+    """Saves checkpoints at regular intervals, at the end of training, and when a validation metric improves.
+
+    A run that resumes from a checkpoint ends with the same weights as a run that never stopped.
 
     Args:
-        interval: epochs or iterations between two checkpoints; -1 saves only the last and the best one. 1 by default.
-            ``dict(minutes=20)`` sets the interval in minutes; the file names then contain the iteration.
+        interval: epochs or iterations between two checkpoints; -1 saves only the last and the best checkpoints. 1 by
+            default. ``dict(minutes=20)`` sets the interval in minutes; the file names then contain the iteration.
         by_epoch: whether ``interval`` counts epochs (True) or iterations (False). None (default) uses the unit that the
             training loop counts.
         save_optimizer: whether to save the optimizer state, which a resume needs. True by default.
@@ -50,21 +52,25 @@ class CheckpointHook(Hook):
         out_dir: folder on any storage that :mod:`eng.fileio` reaches. The checkpoints go into a subfolder with the name of
             ``work_dir``. None (default) writes them into ``work_dir`` itself.
         max_keep_ckpts: how many of the latest checkpoints to keep; -1 (default) keeps all.
-        save_last: whether to save a checkpoint at the end of training even if ``interval`` asks for none. True by default.
-        save_best: metrics whose best value is saved as ``best_<metric>_<epoch or iter>.pth``; ``"auto"`` uses the
-            first metric that a validation returns. None by default.
-        rule: ``"greater"`` or ``"less"`` for each metric of ``save_best``; None (default) infers it from the names.
-        greater_keys: names of metrics that are better when greater; None uses the built-in names.
-        less_keys: names of metrics that are better when less; None uses the built-in names.
+        save_last: whether to save a checkpoint at the end of training even if no interval ends there. True by default.
+        save_best: names of validation metrics. When a metric reaches its best value, the checkpoint
+            ``best_<metric>_<epoch or iter>.pth`` is saved. ``"auto"`` uses the first metric that a validation returns.
+            None (default) saves no best checkpoints.
+        rule: ``"greater"`` or ``"less"``, the values that are better, for each metric of ``save_best``; None (default)
+            infers the rule of a metric from its name.
+        greater_keys: names of metrics for which a greater value is better; None uses the built-in names.
+        less_keys: names of metrics for which a smaller value is better; None uses the built-in names.
         file_client_args: the old name of ``backend_args``.
         filename_tmpl: template of the file names. ``"epoch_{}.pth"`` or ``"iter_{}.pth"`` by default.
         backend_args: options of the storage behind ``out_dir``.
-        published_keys: entries to copy into a small file for publishing. At the end of training one such file is made of
-            the last checkpoint and of each best one; its name ends with a part of its SHA-256. None (default) makes none.
-        save_begin: epochs or iterations before the first checkpoint. 0 by default.
-        async_save: whether training continues while a checkpoint is written. True writes in a thread. ``"process"`` writes
-            in one process per rank, for sharded checkpoints only, so that writing does not hold Python's global
-            interpreter lock of the training process. False by default.
+        published_keys: entries of a checkpoint, such as ``"state_dict"``, to copy into a small file for users of the
+            model. At the end of training the last checkpoint and each best checkpoint are copied; the name of a copy
+            ends with a part of its SHA-256. None (default) writes no copies.
+        save_begin: epoch or iteration from which the intervals are counted; no regular checkpoint is saved earlier. 0
+            by default.
+        async_save: whether training continues while a checkpoint is written. True writes in a thread of the training
+            process. ``"process"`` writes in a separate process per rank, so that writing does not hold the global
+            interpreter lock of the training process; for sharded checkpoints only. False by default.
         **kwargs: further options of :func:`eng.checkpoint.save_checkpoint`.
 
     Raises:
@@ -139,7 +145,7 @@ class CheckpointHook(Hook):
         self._writer: CheckpointWriter | None = None
 
     def before_train(self, runner: RunnerView) -> None:
-        """Opens the checkpoint folder. In a resumed run, restores which checkpoints are kept and which are the best."""
+        """Determines the checkpoint folder. In a resumed run, also restores the lists of kept and best checkpoints."""
         check_options(self, self.args, runner.save_checkpoint)
         if runner.is_resuming:
             state = self._state_to_resume(runner)
@@ -149,14 +155,15 @@ class CheckpointHook(Hook):
         if self._timer is not None:
             self._timer.begin(runner.iter)
         if self.async_save == "process":
-            # The strategy's writer is created here, so that an unsupported strategy raises before the first step.
+            # A strategy that cannot write checkpoints in a process raises an error when its writer is created. Creating
+            # the writer here reports the error before the first training step.
             self._writer_beside(runner)
         files = self._files = self._open_folder(runner)
         runner.logger.info("Checkpoints will be saved to %s.", files.folder, extra=DETAIL)
         self._retention.load_state_dict(state.get("retention", {}), files)
         self._best.load_state_dict(state.get("best", {}), files)
         self._publish_facts(runner)
-        # The saved run may have stopped after a validation and before its best checkpoints were written.
+        # If the saved run stopped after a validation and before its best checkpoints were written, write them now.
         waiting = list(self._best.waiting)
         for metric in waiting:
             self._save_best(runner, metric)
@@ -174,7 +181,7 @@ class CheckpointHook(Hook):
 
     @property
     def newest_whole(self) -> str | None:
-        """Path of the newest checkpoint that this process has written and that is intact."""
+        """Path of the newest checkpoint that this process has completely written; None before the first one."""
         return self._retention.newest_intact
 
     @property
@@ -217,10 +224,11 @@ class CheckpointHook(Hook):
         return FileClient.infer_client(self.backend_args, str(self.out_dir or "."))
 
     def after_train_epoch(self, runner: RunnerView) -> None:
-        """Saves a checkpoint when an interval of epochs ends, and at the last epoch with ``save_last``."""
+        """Saves a checkpoint when an interval of epochs ends, and after the last epoch if ``save_last`` is set."""
         last = self.save_last and self.is_last_train_epoch(runner)
         if not self.by_epoch:
-            # A dataset without a length has no known last iteration: `after_train_iter` cannot save the last checkpoint.
+            # For a dataset without a length the last iteration is unknown in advance, so `after_train_iter` cannot save
+            # the last checkpoint.
             if last and runner.max_iters == math.inf:
                 self._save(runner, runner.iter)
             return
@@ -235,7 +243,7 @@ class CheckpointHook(Hook):
         data_batch: DataBatch = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Saves a checkpoint when an interval of iterations or minutes ends, and at the last iteration with ``save_last``."""
+        """Saves a checkpoint when an interval of iterations or minutes ends, and, with ``save_last``, at the end."""
         if self.async_save and self._writer is None:
             self._prepare_writer(runner)
         if self.by_epoch:
@@ -249,7 +257,7 @@ class CheckpointHook(Hook):
             self._save(runner, runner.iter + 1)
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
-        """Saves a best checkpoint for each metric that improved, after all other hooks have seen the metrics."""
+        """Saves a best checkpoint for each metric that improved, after all hooks have been called with the metrics."""
         self._lacks_validation = self._training
         if not self.save_best or not self._training:
             return
@@ -267,7 +275,8 @@ class CheckpointHook(Hook):
     def after_train(self, runner: RunnerView) -> None:
         """Saves the last checkpoint again if a validation ran after it, and publishes the last and the best checkpoints.
 
-        The checkpoint then contains the validation's metrics, so a longer run that resumes from it does not repeat it.
+        The last checkpoint then contains the metrics of the validation. A run that resumes from this checkpoint to
+        train longer does not repeat the validation.
         """
         if self._training and self._lacks_validation:
             self._save_again(runner)
@@ -282,15 +291,16 @@ class CheckpointHook(Hook):
         publisher.publish([*last, *self._best.paths.values()], self._run_files(runner).folder, runner.logger)
 
     def after_run(self, runner: RunnerView) -> None:
-        """Waits until the checkpoint that is still being written is complete."""
+        """Waits until an asynchronous write of a checkpoint is complete."""
         self._training = False
         self._finish_writing()
 
     def save_now(self, runner: RunnerView, name: str) -> str:
-        """Saves the run's current state under ``name`` and returns the path; the next regular checkpoint replaces the file.
+        """Saves the run's current state as a checkpoint with the file name ``name``, and returns the path.
 
-        The checkpoint contains optimizer and scheduler state even with ``save_optimizer=False``, and the call returns when
-        the file is written. If an earlier asynchronous write failed, its error is logged, so that this one is still made.
+        The checkpoint contains optimizer and scheduler state even with ``save_optimizer=False``, and the call returns
+        when the file is written. After the next regular checkpoint the file is deleted. If an earlier asynchronous
+        write failed, its error is only logged, so that this checkpoint is still written.
         """
         files = self._run_files(runner)
         path = files.path(name)
@@ -310,7 +320,8 @@ class CheckpointHook(Hook):
     def _save_again(self, runner: RunnerView) -> None:
         """Saves the latest regular checkpoint again after a validation, so that it contains the validation's results."""
         if self.by_epoch and batches_into_epoch(runner):
-            # The latest regular checkpoint belongs to the end of an earlier epoch, not to this iteration.
+            # The validation ran inside an epoch. The latest regular checkpoint is from the end of an earlier epoch, so
+            # it must not be replaced by the present state.
             return
         if self.by_epoch:
             number = runner.epoch
@@ -323,12 +334,12 @@ class CheckpointHook(Hook):
             self._save_checkpoint_with_step(runner, number, None)
 
     def _save_checkpoint_with_step(self, runner: RunnerView, step: int, meta: dict[str, Any] | None) -> None:
-        """Saves the regular checkpoint of an epoch or iteration. Libraries call and override this method by its name.
+        """Saves the regular checkpoint of an epoch or iteration. Libraries for MMEngine call and override this method.
 
         Args:
             runner: the run.
             step: number of the epoch or iteration.
-            meta: further facts for the checkpoint's ``meta``.
+            meta: further entries for the ``meta`` dict of the checkpoint.
         """
         files = self._run_files(runner)
         name = self._retention.add_regular(step, files, self._best.names(files))
@@ -338,7 +349,10 @@ class CheckpointHook(Hook):
         self._write(runner, name, self._action_when_intact(runner, path), meta=meta)
 
     def _action_when_intact(self, runner: RunnerView, path: str) -> Callable[[], None]:
-        """Returns the action for the time when the file at ``path`` is intact: move the pointer, remove older files."""
+        """Returns a function to call when the checkpoint at ``path`` is completely written.
+
+        The function writes the path into the pointer file ``last_checkpoint`` and deletes stale checkpoints.
+        """
         return partial(
             self._retention.replace, list(self._retention.stale), self._run_files(runner), path, runner.work_dir
         )
@@ -351,7 +365,11 @@ class CheckpointHook(Hook):
         in_full: bool = False,
         meta: dict[str, Any] | None = None,
     ) -> None:
-        """Lets the runner write a checkpoint, asynchronously with ``async_save`` unless the run is about to end (`in_full`)."""
+        """Lets the runner write a checkpoint, asynchronously if ``async_save`` is set.
+
+        With ``in_full``, for a run that may end afterwards, the write is synchronous, and optimizer and scheduler state
+        are always saved.
+        """
         writer = None
         if self.async_save and not in_full:
             writer = self._writer_beside(runner)
@@ -369,14 +387,17 @@ class CheckpointHook(Hook):
         )
 
     def _prepare_writer(self, runner: RunnerView) -> None:
-        """Allocates the host memory for copies of the state, once the first step has created the optimizer state."""
+        """Allocates host memory for the copy of the state from which an asynchronous write reads.
+
+        The first training step must have created the optimizer state, which determines the size of the copy.
+        """
         writer = self._writer_beside(runner)
         if not runner.strategy.sharded:
-            # For sharded checkpoints `torch.distributed.checkpoint` allocates and copies on its own.
+            # For sharded checkpoints `torch.distributed.checkpoint` allocates the memory itself.
             writer.prepare(runner.collect_checkpoint(self.save_optimizer, self.save_param_scheduler))
 
     def _writer_beside(self, runner: RunnerView) -> CheckpointWriter:
-        """Returns the asynchronous writer, which is created at the first call."""
+        """Returns the writer of asynchronous checkpoints; the first call creates it."""
         if self._writer is None:
             self._writer = runner.strategy.checkpoint_writer(self.backend_args, beside=self.async_save)
         return self._writer
@@ -387,7 +408,7 @@ class CheckpointHook(Hook):
             writer.close()
 
     def _save_best(self, runner: RunnerView, metric: str) -> None:
-        """Saves the current state as the best checkpoint by ``metric``, and removes the previous best one."""
+        """Saves the current state as the best checkpoint by ``metric``, and then deletes the previous best one."""
         files = self._run_files(runner)
         within_epoch = bool(self.by_epoch and batches_into_epoch(runner))
         unit, number = "iteration", runner.iter
@@ -406,21 +427,31 @@ class CheckpointHook(Hook):
         )
 
     def _state_to_resume(self, runner: RunnerView) -> Mapping[str, Any]:
-        """Returns the hook's state of the saved run; checkpoints of MMEngine and eng 1.0 have it in the message hub."""
+        """Returns the hook's state from the checkpoint that the run resumes from.
+
+        A checkpoint of MMEngine or eng 1.0 contains this state in the message hub.
+        """
         if self._resumed_state is not None:
             return self._resumed_state
         if self._has_trained:
-            # `train()` is called a second time in this process: this hook object has the newest state.
+            # `train()` is called a second time in this process, so this hook object has a newer state than the message
+            # hub.
             return self.state_dict()
         info = runner.message_hub.runtime_info
         return {"retention": retention_of_message_hub(info), "best": self._best.state_of_message_hub(info)}
 
     def _state_of_a_new_run(self) -> Mapping[str, Any]:
-        """Returns an empty state, except for the initial checkpoint that ``nan_policy="rollback"`` has already saved."""
+        """Returns the hook's state for a run that does not resume.
+
+        The state is empty, except for the initial checkpoint that ``nan_policy="rollback"`` may have saved already.
+        """
         return {"retention": {"interrupted": self._retention.interrupted}}
 
     def _publish_facts(self, runner: RunnerView) -> None:
-        """Writes the paths of the best checkpoints into the message hub: a moved run has its files in another folder."""
+        """Writes the paths of the best checkpoints into the message hub, and removes keys of older versions from it.
+
+        The paths that the hub restored are outdated if the run was moved to another folder before its resume.
+        """
         hub = runner.message_hub
         for metric, path in self._best.paths.items():
             hub.update_info(f"best_ckpt{self._best.suffix(metric)}", path)
@@ -429,7 +460,10 @@ class CheckpointHook(Hook):
                 hub.pop_info(name)
 
     def _run_files(self, runner: RunnerView) -> RunFiles:
-        """Returns the run's checkpoint files. The first call may come before ``before_train``, from ``save_now``."""
+        """Returns the object that builds the names of the run's checkpoint files and deletes them.
+
+        The first call creates the object. ``save_now`` may make this call before ``before_train``.
+        """
         if self._files is None:
             self._files = self._open_folder(runner)
         return self._files
@@ -443,7 +477,7 @@ class CheckpointHook(Hook):
         return RunFiles(self.out_dir, self.filename_tmpl, self.backend_args)
 
     def _choose_folder(self, runner: RunnerView) -> str:
-        """Returns the folder of the checkpoints: ``work_dir``, or a subfolder of ``out_dir`` with the same name."""
+        """Returns the checkpoint folder: ``work_dir``, or the subfolder of ``out_dir`` with the same name."""
         folder = str(self._given_out_dir or runner.work_dir)
         if folder == runner.work_dir:
             return runner.work_dir

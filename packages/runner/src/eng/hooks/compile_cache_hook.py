@@ -22,7 +22,8 @@ from .view import RunnerView
 
 logger = logging.getLogger(__name__)
 _FILE = "compile_cache.bin"
-# After the second iteration, forward and backward are compiled: the backward pass is compiled at its first execution.
+# Number of iterations before the artifacts are first saved: forward and backward pass are then compiled, because each
+# is compiled when it first runs.
 _FIRST_SAVE = 2
 
 
@@ -30,9 +31,10 @@ _FIRST_SAVE = 2
 class CompileCacheHook(Hook):
     """Saves the cache artifacts of ``torch.compile`` in ``work_dir/compile_cache.bin``, and loads them before training.
 
-    Artifacts contain executable code. The file is therefore signed with a key of the user
-    (``~/.config/eng/compile_cache.key``). A file that was written by another user or with another version of torch is not
-    loaded, with a warning. ``compile=dict(cache=True)`` adds the hook. Rank 0 writes the file, all ranks read it.
+    Artifacts contain executable code. The file is therefore signed with a secret key of the user
+    (``~/.config/eng/compile_cache.key``). If another user or another version of torch wrote the file, a warning is
+    logged and the file is not loaded. ``compile=dict(cache=True)`` adds the hook. Rank 0 writes the file, all ranks
+    read it.
 
     Raises:
         UsageError: this version of torch cannot save artifacts, which needs torch 2.7.
@@ -48,7 +50,7 @@ class CompileCacheHook(Hook):
         self._since = time.time()
 
     def before_train(self, runner: RunnerView) -> None:
-        """Loads the artifacts that an earlier start of the run saved."""
+        """Loads the artifacts that an earlier launch of the run saved; without a file, everything is compiled anew."""
         path = _path(runner)
         try:
             content = read_signed(path, _purpose())
@@ -102,8 +104,9 @@ def _path(runner: RunnerView) -> Path:
 
 
 def _purpose() -> bytes:
-    """Returns the purpose for the signature: torch's version, the machine type and the CPU's vector instructions.
+    """Returns the text on which the file's signature depends: torch's version, machine type, CPU instruction set.
 
-    Code that was compiled for AVX512 computes wrong numbers on a CPU with AVX2 only, so such a file must not be loaded.
+    A file from another environment then has a wrong signature and is not loaded. Code that was compiled for AVX512, for
+    example, computes wrong numbers on a CPU with AVX2 only.
     """
     return f"torch.compile {torch.__version__} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}".encode()

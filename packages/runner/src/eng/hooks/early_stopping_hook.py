@@ -20,7 +20,8 @@ class EarlyStoppingHook(Hook):
 
     Args:
         monitor: name of the metric, such as ``"coco/bbox_mAP"``.
-        rule: ``"greater"`` or ``"less"``; None (default) infers it from the name.
+        rule: ``"greater"`` or ``"less"``, the values of the metric that are better; None (default) infers the rule from
+            the metric's name.
         min_delta: smallest change that counts as an improvement, in units of the metric. 0.1 by default.
         strict: whether to raise if the metric is missing (True) or to warn once (False, the default).
         check_finite: whether to stop at once when the metric is NaN or infinite. True by default.
@@ -28,8 +29,8 @@ class EarlyStoppingHook(Hook):
         stopping_threshold: training stops as soon as the metric is better than this value. None (default) sets no limit.
 
     Attributes:
-        settings_changed: whether a resumed run has other settings than the saved run. If the saved run was stopped by this
-            hook, the resumed run then trains on.
+        settings_changed: whether the settings of this hook differ between a resumed run and its checkpoint. If this
+            hook stopped the saved run and its settings differ now, the resumed run continues training.
 
     Raises:
         ValueError: ``rule`` is unknown, or cannot be inferred from ``monitor``.
@@ -74,11 +75,11 @@ class EarlyStoppingHook(Hook):
         self._reader = MetricReader(type(self).__name__)
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
-        """Compares the metric with the best value so far, and asks the training loop to stop if the criteria are met.
+        """Compares the metric with its best value so far, and stops the training loop if the metric no longer improves.
 
         Raises:
             RuntimeError: the metric is missing or None and ``strict`` is set.
-            TypeError: the metric is not one number.
+            TypeError: the metric is not a single number.
         """
         if self.strict and (metrics or {}).get(self.monitor) is None:
             raise RuntimeError(self._reader.describe_missing(metrics, self.monitor))
@@ -95,9 +96,10 @@ class EarlyStoppingHook(Hook):
         return {"wait_count": self.wait_count, "best_score": self.best_score, "settings": self._settings()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores the state of a saved run. With other settings the count restarts at 0.
+        """Restores the best value of the metric and the count of validations without improvement.
 
-        The best value is restored only if the hook monitors the same metric as in the saved run.
+        If the settings of the hook differ from those in the saved run, the count restarts at 0. The best value is
+        restored only if the hook monitors the same metric as in the saved run.
         """
         self.settings_changed = state.get("settings", self._settings()) != self._settings()
         if state.get("settings", {}).get("monitor", self.monitor) == self.monitor:
@@ -112,12 +114,15 @@ class EarlyStoppingHook(Hook):
         return {name: getattr(self, name) for name in names}
 
     def _check_stop_condition(self, current_score: float) -> tuple[bool, str]:
-        """Returns whether to stop, and the reason. Subclasses in other libraries override this method."""
+        """Returns whether to stop training, and the reason. Subclasses in other libraries override this method."""
         reason = self._reason_to_stop(current_score)
         return reason is not None, reason or ""
 
     def _reason_to_stop(self, score: float) -> str | None:
-        """Updates the best value and the count with a validation's score; returns the reason to stop, or None."""
+        """Updates the best value and the count of validations without improvement with the score of a validation.
+
+        Returns the reason to stop training, or None to continue.
+        """
         if self.check_finite and not math.isfinite(score):
             return f"{self.monitor} is {score}"
         if self.stopping_threshold is not None and is_better(score, self.stopping_threshold, self.rule):

@@ -24,16 +24,17 @@ logger = logging.getLogger(__name__)
 
 @HOOKS.register_module()
 class EMAHook(Hook):
-    """Averages the weights over training; validation and test run with the averaged weights.
+    """Maintains a running average of the weights during training; validation and test use the averaged weights.
 
     In a checkpoint, ``state_dict`` contains the averaged weights, because inference should use them, and
-    ``ema_state_dict`` contains the trained weights and the number of averaging steps. A resume exchanges them back.
+    ``ema_state_dict`` contains the trained weights and the number of averaging steps. A resume exchanges the two again.
 
     Args:
         ema_type: name of the averaging model: ``"ExponentialMovingAverage"`` (default), ``"StochasticWeightAverage"``,
             ``"MomentumAnnealingEMA"`` or another class that is registered in ``MODELS``.
-        strict_load: whether the averaged weights of a checkpoint must match exactly. False by default.
-        begin_iter: iteration, counted from 1, at which averaging begins. 0 (default) begins with the first one.
+        strict_load: whether the keys of the averaged weights in a checkpoint must be exactly those of the model. False
+            by default.
+        begin_iter: iteration, counted from 1, at which averaging begins. 0 (default) begins with the first iteration.
         begin_epoch: epoch, counted from 1, at which averaging begins. Cannot be combined with ``begin_iter``.
         bn_batches: number of training batches, evenly spread over the dataset, from which the BatchNorm statistics of the
             averaged model are recomputed before it is validated or saved, as ``torch.optim.swa_utils.update_bn`` does.
@@ -70,7 +71,10 @@ class EMAHook(Hook):
         self._statistics_at = -1
 
     def before_run(self, runner: RunnerView) -> None:
-        """Builds the averaged copy of the model, once per model: ``test()`` after ``train()`` needs the same average."""
+        """Builds the averaged copy of the model, unless an earlier run of this model has built the copy.
+
+        A ``test()`` after ``train()`` uses the average from the training.
+        """
         model = runner.model
         source: nn.Module = unwrap(model)
         if getattr(self, "src_model", None) is source:
@@ -129,9 +133,9 @@ class EMAHook(Hook):
             self._swap_ema_parameters()
 
     def before_save_checkpoint(self, runner: RunnerView, checkpoint: dict[str, Any]) -> None:
-        """Adds ``ema_state_dict`` to the checkpoint, and exchanges it with ``state_dict``.
+        """Puts averaged weights into the checkpoint's ``state_dict``, and trained weights into ``ema_state_dict``.
 
-        During a validation the model has the averaged weights already, so that nothing is exchanged.
+        During a validation the model contains the averaged weights already, so nothing is exchanged.
         """
         self._catch_up()
         self._update_statistics(runner)
@@ -140,7 +144,11 @@ class EMAHook(Hook):
             self._swap_ema_state_dict(checkpoint)
 
     def after_load_checkpoint(self, runner: RunnerView, checkpoint: dict[str, Any]) -> None:
-        """Restores the average of a resumed run; a run that only loads weights starts its average with these weights."""
+        """Restores the average of a resumed run.
+
+        If the run only loads weights, or if the checkpoint contains no average, the average starts with the loaded
+        weights.
+        """
         if runner.is_resuming and "ema_state_dict" in checkpoint:
             self._swap_ema_state_dict(checkpoint)
             self.ema_model.load_state_dict(checkpoint["ema_state_dict"], strict=self.strict_load)
@@ -152,11 +160,12 @@ class EMAHook(Hook):
         load_state_dict(self.ema_model.module, copy.copy(checkpoint["state_dict"]), strict=self.strict_load)
 
     def _update_statistics(self, runner: RunnerView) -> None:
-        """Recomputes the BatchNorm statistics of the averaged model, unless it has not changed since the last time."""
+        """Recomputes the BatchNorm statistics of the averaged model, if the average has changed since the last call."""
         steps = int(self.ema_model.steps)
         if not self.bn_batches or self._swapped or steps in (0, self._statistics_at):
             return
-        # The averaged weights are swapped into the trained model: under FSDP only that one can gather its shards.
+        # The averaged weights are swapped into the trained model, because under FSDP only the trained model can gather
+        # its shards for a forward pass.
         self._swap_ema_parameters()
         update_bn(self.src_model, spread_batches(runner.train_dataloader, self.bn_batches))
         self._swap_ema_parameters()

@@ -14,7 +14,9 @@ from .view import RunnerView
 
 @HOOKS.register_module()
 class EmptyCacheHook(Hook):
-    """Releases cached memory with :func:`eng.device.empty_cache`, which does nothing if no accelerator was used.
+    """Releases the unused accelerator memory that torch's allocator caches, with :func:`eng.device.empty_cache`.
+
+    The hook does nothing if no accelerator was used. A validation and a test count as epochs.
 
     Args:
         before_epoch: whether to release memory before each epoch. False by default.

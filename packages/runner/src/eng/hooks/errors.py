@@ -10,11 +10,12 @@ from typing import Any
 
 
 class NonFiniteLossError(ArithmeticError):
-    """A loss became NaN or infinite and ``nan_policy`` is ``"stop"``.
+    """A loss is NaN or infinite and ``nan_policy`` is ``"stop"``, or ``"rollback"`` without a checkpoint to return to.
 
     Attributes:
-        iteration: the first iteration (counted from 0) with such a loss; -1 if the error was rebuilt from its message.
-        losses: the names of the losses.
+        iteration: the first iteration (counted from 0) with a non-finite loss; -1 if the error was created from its
+            message.
+        losses: the names of the losses that are not finite.
     """
 
     def __init__(self, iteration: int | str, losses: Sequence[str] = ()) -> None:
@@ -30,9 +31,9 @@ class LossSpikeError(NonFiniteLossError):
     """A loss jumped and ``loss_spike``'s action is ``"stop"``, or ``"rollback"`` without a checkpoint to return to.
 
     Attributes:
-        iteration: the first iteration (counted from 0) with such a loss; -1 if the error was rebuilt from its message.
-        loss: value of the loss.
-        median: median of the losses before.
+        iteration: the first iteration (counted from 0) with a jump; -1 if the error was created from its message.
+        loss: value of the loss in this iteration.
+        median: median of the losses in the iterations before.
     """
 
     def __init__(self, iteration: int | str, loss: float = 0.0, median: float = 0.0) -> None:
@@ -54,7 +55,7 @@ class RunInterrupted(SystemExit):
         reason: cause of the stop, such as ``"SIGTERM"`` or ``"time budget"``.
         checkpoint: file from which the run can resume; None outside training.
         position: epoch and iteration at which the run stopped, or the validation in which it stopped, as text.
-        iterations: number of completed iterations; None if the error was created with its reason alone.
+        iterations: number of completed training iterations; None if the error was created from its reason alone.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class RunInterrupted(SystemExit):
 
     @property
     def location(self) -> str:
-        """The position with its preposition: ``at epoch 3, iteration 40`` or ``in the validation after ...``."""
+        """The position with a preposition: ``at epoch 3, iteration 40`` or ``in the validation after ...``."""
         preposition = "at"
         if str(self.position).startswith("the "):
             preposition = "in"
@@ -89,7 +90,7 @@ class RunInterrupted(SystemExit):
 
 
 def _number(iteration: int | str) -> int:
-    """Returns the number of an iteration; -1 for a text, from which an error is rebuilt."""
+    """Returns ``iteration`` if it is a number; -1 if it is a message, from which pickle creates an error again."""
     if isinstance(iteration, str):
         return -1
     return iteration
