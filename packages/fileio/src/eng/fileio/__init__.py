@@ -99,7 +99,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Modules of remote backends are imported at the first use, because some of them are slow to import.
+    # The modules of remote storage backends are imported at their first use, because some of them are slow to import.
     if name in __all__:
         return getattr(backends, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -24,12 +24,13 @@ def atomic_write(
     """Opens a file object whose content replaces `path` when the ``with`` block ends without an exception.
 
     The bytes are written to a hidden temporary file in the same directory, flushed to disk, and renamed to the target.
-    A reader sees the old or the new file, never a part; an exception, a full disk or a killed process leaves the old
-    file intact. Missing parent directories are created. A symbolic link is followed; a device or pipe is written
-    directly.
+    Another process that reads `path` sees the complete old or the complete new content. An exception, a full disk or a
+    killed process leaves the old file intact. Missing parent directories are created. If `path` is a symbolic link, the
+    file that it points to is replaced. A device or pipe is written directly, without a temporary file.
 
     Args:
-        path: the target file. Permissions of an existing file are kept; a new file gets those of the umask.
+        path: the target file. An existing file keeps its permissions; a new file gets the permissions that the umask
+            of the process allows.
         mode: ``"wb"`` or ``"w"``.
         encoding: text encoding; UTF-8 by default.
         sync: whether to wait until the bytes are on disk before renaming. False is faster and safe if the process is
@@ -60,8 +61,8 @@ def atomic_write(
     os.makedirs(os.path.dirname(target), exist_ok=True)
     temporary = os.path.join(os.path.dirname(target), f".eng-{os.urandom(8).hex()}.tmp")
     try:
-        # The kernel applies the umask to mode 0666. Reading the umask in Python means setting it, which affects other
-        # threads.
+        # With mode 0666 the kernel applies the umask to the new file. Python cannot read the umask without setting it,
+        # which would affect files that other threads create at that moment.
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         with open(descriptor, mode, encoding=encoding) as file:
             yield file
@@ -80,7 +81,10 @@ def atomic_write(
 
 
 def _permissions(target: str) -> int | None:
-    """Returns the permission bits of an existing file, 0 for a new file, None for a device or pipe."""
+    """Returns the permission bits of an existing file; 0 if there is no such file, None for a device or pipe.
+
+    Raises IsADirectoryError for a directory.
+    """
     try:
         mode = os.stat(target).st_mode
     except FileNotFoundError:
@@ -93,7 +97,7 @@ def _permissions(target: str) -> int | None:
 
 
 def _sync_directory(directory: str) -> None:
-    # Some file systems cannot sync a directory. The content of the file has been synced before, so the error is ignored.
+    # Some file systems cannot sync a directory. The error is ignored, because the content of the file is on disk already.
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:

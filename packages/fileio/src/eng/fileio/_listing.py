@@ -22,14 +22,15 @@ def check_listing(list_dir: bool, suffix: Suffix) -> None:
 def select(
     entries: Iterable[tuple[str, bool]], list_dir: bool, list_file: bool, suffix: Suffix, recursive: bool
 ) -> Iterator[str]:
-    """Yields the relative paths of those entries of a directory listing that the options select.
+    """Selects entries of a directory listing by type and suffix, and yields their relative paths.
 
     Args:
-        entries: pairs of a relative path and whether it is a directory, for all levels or for the first one.
+        entries: the listing: for each entry, its path relative to the listed directory, and whether it is a directory.
+            May contain entries of subdirectories.
         list_dir: whether to yield directories.
         list_file: whether to yield files. Hidden files, whose name starts with a dot, are never yielded.
         suffix: ending or endings of the files to yield; None for all files.
-        recursive: whether to yield entries of subdirectories too.
+        recursive: whether to yield entries of subdirectories too; if False, these are skipped.
     """
     for path, is_dir in entries:
         if not recursive and "/" in path:
@@ -47,9 +48,10 @@ def _is_selected(path: str, suffix: Suffix) -> bool:
 
 
 def entries_of_keys(keys: Iterable[str], directory: str) -> Iterator[tuple[str, bool]]:
-    """Yields the files and directories below `directory` that flat keys such as ``a/b/c.txt`` imply.
+    """Lists a directory of a key-value storage, which has no real directories.
 
-    Each entry is a pair of the relative path and whether it is a directory.
+    A key such as ``a/b/c.txt`` is treated as a file ``c.txt`` in the directories ``a`` and ``a/b``. Yields, for each
+    file and directory below `directory`, its path relative to `directory`, and whether it is a directory.
     """
     root = ""
     if directory.strip("/."):

@@ -26,7 +26,7 @@ BackendArgs = Mapping[str, Any] | None
 
 
 def merged_args(file_client_args: BackendArgs, backend_args: BackendArgs) -> BackendArgs:
-    """Returns `backend_args`, or the deprecated `file_client_args` with a warning.
+    """Returns `backend_args`; if only the deprecated `file_client_args` is set, warns and returns that.
 
     Raises:
         ValueError: both arguments are set.
@@ -84,7 +84,7 @@ def load(
     else:
         content = bytes(backend.get(file))
     with _named_stream(content, text_of(file)) as stream:
-        del content  # The stream has its own copy; a large file should not stay in memory twice.
+        del content  # The stream holds a copy. A large file must not stay in memory twice.
         return handler.load_from_fileobj(stream, **kwargs)
 
 

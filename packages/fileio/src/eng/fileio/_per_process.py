@@ -15,9 +15,9 @@ T = TypeVar("T")
 class PerProcess(Generic[T]):
     """Holds a value that each process creates for itself at its first use.
 
-    After a fork the child process creates its own value. The value inherited from the parent is neither used nor
-    closed, because closing it could end the parent's connection; `get` takes `discard` for clients that need another
-    treatment. A pickled instance contains no value.
+    After a fork, the child process creates its own value. The value inherited from the parent process is neither used
+    nor closed, because closing a client in the child could end the connection of the parent. Where the inherited value
+    must be closed nevertheless, `get` takes a function `discard`. A pickled instance contains no value.
     """
 
     def __init__(self) -> None:
@@ -25,11 +25,14 @@ class PerProcess(Generic[T]):
         self._locks: dict[int, threading.Lock] = {}
 
     def get(self, make: Callable[[], T], discard: Callable[[T], None] | None = None) -> T:
-        """Returns the value of this process, created at the first call, by only one of several threads.
+        """Returns the value of this process; the first call creates it.
+
+        If several threads call at the same time, only one of them creates the value.
 
         Args:
             make: creates the value.
-            discard: called in a forked child process with each value inherited from the parent.
+            discard: called in a forked child process, before the new value is created, with each value inherited from
+                the parent. None leaves inherited values open.
         """
         pid = os.getpid()
         try:

@@ -46,7 +46,7 @@ def prefix_of(uri: PathLike) -> str:
 
 
 def safe_key(key: PathLike, store: str) -> str:
-    """Returns a key of a storage with ``..`` resolved.
+    """Returns a key of a storage with its parts ``..`` resolved, so that ``"a/../b"`` becomes ``"b"``.
 
     Raises:
         UnsafeKeyError: the key leads above the root of the storage.
@@ -79,5 +79,8 @@ def join_keys(first: PathLike, *keys: PathLike) -> str:
 
 
 def base_name(uri: PathLike) -> str:
-    """Returns the last part of a path or URI, without a query (``?a=1``) or a chained archive (``::x.zip``)."""
+    """Returns the file name at the end of a path or URI.
+
+    The query of a URL (``?a=1``), or the archive that contains the file in an fsspec URL (``::x.zip``), is left out.
+    """
     return text_of(uri).partition("::")[0].partition("?")[0].rstrip("/").rpartition("/")[2]

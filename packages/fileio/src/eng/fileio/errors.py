@@ -59,7 +59,7 @@ class UnsupportedOperationError(io.UnsupportedOperation):
 
 
 class UnsafeKeyError(ValueError):
-    """A key leads above the root of its storage by ``..``."""
+    """A key contains more parts ``..`` than directories, so that it leads above the root of its storage."""
 
 
 class UntrustedFileError(ValueError):
@@ -67,7 +67,7 @@ class UntrustedFileError(ValueError):
 
 
 class MissingClientError(ImportError):
-    """The client library of a backend is not installed; the message names the extra to install."""
+    """The client library of a storage backend is not installed; the message says how to install it."""
 
 
 class MissingKeyError(FileNotFoundError, KeyError):
@@ -97,7 +97,10 @@ class ParseError(ValueError):
 
     @classmethod
     def not_utf8(cls, path: str, cause: UnicodeDecodeError, subject: str, advice: str = "") -> ParseError:
-        """Creates the error for a text that has the wrong encoding; it names the line of the first invalid byte."""
+        """Creates the error for a file with bytes that are invalid in the expected encoding, such as UTF-8.
+
+        The message names the line and column of the first invalid byte.
+        """
         before = cause.object[: cause.start]
         line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
         problem = f"{subject} must be {cause.encoding.upper()}, but holds the byte {cause.object[cause.start]:#04x}"

@@ -37,7 +37,7 @@ class FileClient:
     client: Any
 
     def __new__(cls, backend: str | None = None, prefix: str | None = None, **kwargs: Any) -> FileClient:
-        """Returns the client for these arguments; equal arguments return the same object."""
+        """Returns the client for a backend and its arguments; calls with equal arguments return the same object."""
         if backend is None:
             if not prefix:
                 backend = "disk"
@@ -45,7 +45,7 @@ class FileClient:
                 backend = BACKENDS.name_for_prefix(prefix)
         storage = BACKENDS.choose("", {"backend": backend, **kwargs})
         client: FileClient = BACKENDS.clients.setdefault((cls, id(storage)), super().__new__(cls))
-        client.client = storage  # This reference keeps the storage alive, so its id in the key above stays unique.
+        client.client = storage  # Keeps the storage alive, so that no other object gets its id.
         return client
 
     @property

@@ -45,7 +45,9 @@ C = TypeVar("C")
 
 @dataclass(frozen=True)
 class _Ability(Generic[C]):
-    """A backend method that a function of this module needs; the type parameter is the protocol with the method.
+    """The name of a backend method that a function of this module needs.
+
+    The type parameter is the protocol class that declares the method, for type checkers.
 
     Attributes:
         method: name of the method.
@@ -54,7 +56,7 @@ class _Ability(Generic[C]):
     method: str
 
     def of(self, uri: PathLike, backend_args: BackendArgs) -> C:
-        """Returns the storage backend for a path.
+        """Returns the storage backend for a path, after checking that the backend has the method.
 
         Raises:
             UnsupportedOperationError: the backend does not have the method.
@@ -95,7 +97,8 @@ def get_file_backend(
     Args:
         uri: a path or URI; its scheme selects the backend.
         backend_args: arguments for the backend. The key ``backend`` names the backend and overrides the scheme.
-        enable_singleton: whether to return the instance that the functions of this module share, not a new one.
+        enable_singleton: whether to return the instance that the functions of this module share for the same
+            arguments; False returns a new instance.
 
     Raises:
         ValueError: neither `uri` nor ``backend_args['backend']`` is set.
@@ -221,7 +224,10 @@ def rmtree(dir_path: PathLike, backend_args: BackendArgs = None) -> None:
 
 
 def copy_if_symlink_fails(src: PathLike, dst: PathLike, backend_args: BackendArgs = None) -> bool:
-    """Creates a symbolic link `dst` to `src`; copies if the storage has no links. Returns True if a link was created."""
+    """Creates a symbolic link `dst` to `src`; copies `src` to `dst` if the storage does not support links.
+
+    Returns True if a link was created, False if `src` was copied.
+    """
     return _LINK_OR_COPY.of(src, backend_args).copy_if_symlink_fails(src, dst)
 
 

@@ -69,8 +69,8 @@ def dict_from_file(
         backend_args: arguments for the storage backend.
 
     Raises:
-        ParseError: a line has no value, `key_type` rejects its key, or the file has another encoding; the message
-            names file and line.
+        ParseError: a line has no value, `key_type` raises ValueError for the key of a line, or the file has another
+            encoding; the message names file and line.
 
     Example:
         >>> from eng.fileio import put_text

@@ -23,7 +23,11 @@ __all__ = ["RemoteReader", "RemoteStore"]
 
 
 class RemoteReader(BaseStorageBackend):
-    """Base class of readable remote storages. A subclass defines :meth:`get`; text and local copies follow from it."""
+    """Base class of readable remote storages.
+
+    A subclass defines :meth:`get`, which returns the bytes of a file. The methods of this class that return text or
+    create local copies call :meth:`get`.
+    """
 
     def get(self, filepath: PathLike) -> bytes:
         """Returns the content of a file as bytes."""
@@ -35,19 +39,22 @@ class RemoteReader(BaseStorageBackend):
         return without_mark(str(self.get(filepath), encoding), encoding)
 
     def _download(self, filepath: PathLike, target: Path) -> None:
-        """Downloads a file to a local path; overridden by backends whose client can stream."""
+        """Downloads a file to a local path. Backends whose client can write a file piece by piece override it."""
         target.write_bytes(self.get(filepath))
 
     @contextmanager
     def get_local_path(self, filepath: PathLike) -> Iterator[str]:
-        """Yields the path of a temporary local copy with the same suffix, which is removed at the end of the block."""
+        """Yields the path of a temporary local copy of a file, which is removed at the end of the ``with`` block.
+
+        The local copy has the same suffix as the file.
+        """
         with tempfile.TemporaryDirectory(prefix="eng-fileio-") as folder:
             target = Path(folder) / f"file{os.path.splitext(base_name(filepath))[1]}"
             self._download(filepath, target)
             yield str(target)
 
     def copyfile_to_local(self, src: PathLike, dst: PathLike) -> PathLike:
-        """Copies a file to the local path `dst`, or into it if it is a directory; returns the path of the copy."""
+        """Copies a file to the local path `dst`, or into the directory `dst` if it exists; returns the copy's path."""
         target = dst
         if os.path.isdir(dst):
             target = os.path.join(dst, base_name(src))

@@ -17,19 +17,19 @@ __all__ = ["PARALLEL_PARTS", "PART_BYTES", "Patience", "has_parts", "put_parts"]
 
 _Result = TypeVar("_Result")
 _LOGGER = logging.getLogger(__name__)
-PART_BYTES = 50 << 20  # S3 accepts parts of 5 MiB to 5 GiB.
+PART_BYTES = 50 << 20  # 50 MiB. S3 accepts parts of 5 MiB to 5 GiB.
 PARALLEL_PARTS = 8
 _MOST_PARTS = 10_000
 _LONGEST_PAUSE_S = 30.0
-# Names of the exceptions by which botocore, aiohttp, requests and fsspec report a broken connection. They do not derive
-# from ConnectionError or TimeoutError. TimeoutError is listed for Python 3.10, in which asyncio and concurrent.futures
-# have their own classes of this name.
+# Names of the exceptions by which botocore, aiohttp, requests and fsspec report a broken connection. These exceptions
+# do not derive from Python's ConnectionError or TimeoutError. The name TimeoutError stands for the classes of asyncio
+# and concurrent.futures, which in Python 3.10 are not the builtin TimeoutError.
 _BREAKS = frozenset({
     "HTTPClientError", "ClientConnectionError", "ClientPayloadError", "ResponseParserError", "IncompleteRead", "FSTimeoutError",
     "EndpointConnectionError", "RequestException", "TransportError", "TimeoutError",
 })  # fmt: skip
-# Error numbers of temporary failures: s3fs converts a server's SlowDown to EBUSY and its InternalError to EREMOTEIO; the
-# other numbers mean that the network is down.
+# The `errno` of temporary failures. s3fs raises EBUSY if the S3 server answers SlowDown, and EREMOTEIO if it answers
+# InternalError. The other numbers mean that the network or the host is down.
 _PASSING = frozenset(
     getattr(errno, name)
     for name in ("EBUSY", "EREMOTEIO", "ENETDOWN", "ENETUNREACH", "EHOSTUNREACH", "EHOSTDOWN")
@@ -40,24 +40,26 @@ _PASSING = frozenset(
 class Patience:
     """Retries requests that fail because of a broken connection, with growing pauses between the attempts.
 
-    Several threads may share one instance; the time limit starts anew when a request of any thread succeeds.
+    Several threads may share one instance. The time limit counts from the first failure after the last successful
+    request of any of these threads.
 
     Args:
-        patience_s: time limit in seconds: the error is raised if no request succeeded for so long after a failure.
+        patience_s: time limit in seconds. If requests have failed for longer, the exception of the request is raised.
         target: path of the file that is written, for log messages.
     """
 
     def __init__(self, patience_s: float, target: str) -> None:
         self.patience_s = patience_s
         self.target = target
-        self._first_break: float | None = None  # Time of the first failure since the last success.
+        self._first_break: float | None = None  # Time of the first failed request since the last successful one.
         self._is_ended = threading.Event()
 
     def repeat(self, request: Callable[[], _Result]) -> _Result:
-        """Calls `request`, repeatedly if the connection breaks, and returns its result.
+        """Calls `request` until it succeeds or fails for a reason other than a broken connection; returns its result.
 
         Raises:
-            Exception: the exception of the request: at once if the connection is intact, else after the time limit.
+            Exception: the exception of the request. After a broken connection it is raised only when the time limit
+                is over or `end` was called; every other exception is raised at once.
         """
         pause = 1.0
         while True:
@@ -83,7 +85,7 @@ class Patience:
                 return answer
 
     def end(self) -> None:
-        """Stops all retries: every thread that waits for its next attempt raises the exception of its last one."""
+        """Stops all retries: each thread that waits to send its request again raises the exception of that request."""
         self._is_ended.set()
 
     def _remaining_s(self) -> float:
@@ -110,13 +112,16 @@ def is_break(error: Exception) -> bool:
         return True
     if isinstance(error, OSError) and error.errno in _PASSING:
         return True
-    # s3fs raises an OSError whose cause is the botocore exception with the HTTP response.
+    # For an HTTP error, s3fs raises an OSError; its cause is the exception of botocore, which holds the HTTP response.
     response = getattr(error.__cause__, "response", None)
     return isinstance(response, dict) and response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500
 
 
 def has_parts(fs: Any) -> bool:
-    """Whether a file system supports uploads in parts, which survive a broken connection; only S3 does."""
+    """Whether a file of this fsspec file system can be uploaded in parts, as only S3 supports.
+
+    After a broken connection, only the parts that are missing need to be sent again.
+    """
     return "s3" in fs.protocol and callable(getattr(fs, "call_s3", None))
 
 
@@ -127,7 +132,7 @@ def put_parts(fs: Any, path: str, data: bytes, patience: Patience, part_bytes: i
         fs: file system object of s3fs.
         path: bucket and key.
         data: content of the file.
-        patience: retries the requests.
+        patience: retries requests after a broken connection, up to its time limit.
         part_bytes: size of a part; increased if the file would have more than 10,000 parts.
         parallel: number of parts that are sent at the same time.
 
@@ -164,17 +169,19 @@ def _send_parts(
         try:
             return list(senders.map(send, range(math.ceil(len(data) / size))))
         except BaseException:
-            # Leaving the block waits for all threads; without `end` they would retry until their time limit.
+            # The end of the `with` block waits for all threads. Without `end`, threads whose requests fail would retry
+            # until the time limit.
             patience.end()
             senders.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 def _complete(fs: Any, target: dict[str, str], parts: list[dict[str, Any]], size: int, patience: Patience) -> None:
-    """Completes an upload: S3 joins the parts to a file.
+    """Completes an upload in parts: asks S3 to join the parts to one file.
 
-    If the answer to the first attempt is lost, a second attempt fails with FileNotFoundError, because a completed upload
-    no longer exists. The file itself then shows whether the first attempt succeeded.
+    If the connection breaks after S3 joined the parts and before its answer arrives, the request is sent again. S3 then
+    answers that the upload does not exist, because it is completed. The upload counts as successful if the file has the
+    expected size and ETag (checksum).
     """
     try:
         patience.repeat(lambda: fs.call_s3("complete_multipart_upload", **target, MultipartUpload={"Parts": parts}))
@@ -189,11 +196,15 @@ def _complete(fs: Any, target: dict[str, str], parts: list[dict[str, Any]], size
 
 
 def _etag_of(parts: list[dict[str, Any]]) -> str:
-    """Computes the ETag of a file uploaded in parts: the MD5 of the MD5 digests of the parts, and their number."""
+    """Computes the ETag, a checksum, that S3 assigns to a file uploaded in parts.
+
+    It consists of the MD5 digest over the MD5 digests of all parts, a dash, and the number of parts. Returns
+    ``"unknown"`` if the storage does not use MD5 digests.
+    """
     digests = "".join(_hex_of(part["ETag"]) for part in parts)
     try:
         return f"{hashlib.md5(bytes.fromhex(digests), usedforsecurity=False).hexdigest()}-{len(parts)}"
-    except ValueError:  # Some S3-compatible storages use ETags that are not MD5 digests.
+    except ValueError:  # The ETags of some S3-compatible storages are not MD5 digests.
         return "unknown"
 
 

@@ -11,9 +11,10 @@ __all__ = ["BaseStorageBackend"]
 class BaseStorageBackend(metaclass=ABCMeta):
     """Base class of all storage backends, which can at least read bytes and text.
 
-    A backend defines further methods of :mod:`eng.fileio.backends.protocols` as far as its storage supports them; the
-    functions of :mod:`eng.fileio` raise an error that names a missing method. One instance is shared by all calls with
-    the same arguments in a process. It must be picklable and open its client at the first use.
+    A backend defines further methods of :mod:`eng.fileio.backends.protocols` as far as its storage supports them. If a
+    function of :mod:`eng.fileio` needs a method that the backend lacks, it raises an error that names the method. All
+    calls in a process with the same backend arguments share one instance. The instance must be picklable, so it should
+    connect to the storage at the first use, not in the constructor.
 
     Example:
         >>> class Constant(BaseStorageBackend):
@@ -37,7 +38,7 @@ class BaseStorageBackend(metaclass=ABCMeta):
         """Name of the backend class."""
         return type(self).__name__
 
-    # The types are Any because existing subclasses of users declare these two methods in many ways.
+    # `get` and `get_text` are annotated with Any, because existing subclasses of users annotate them in many ways.
     @abstractmethod
     def get(self, filepath: Any) -> Any:
         """Returns the content of a file as bytes."""

@@ -105,7 +105,11 @@ class FsspecBackend(RemoteStore):
         fs.rm(path, recursive=True)
 
     def join_path(self, filepath: PathLike, *filepaths: PathLike) -> str:
-        """Joins the parts of a path with slashes; for a chained URL such as ``zip://a::x.zip`` before the ``::``."""
+        """Joins the parts of a path with slashes.
+
+        In a chained URL such as ``zip://a::x.zip`` (the file ``a`` in the archive ``x.zip``), the parts are inserted
+        before the ``::``.
+        """
         first, mark, chain = text_of(filepath).partition("::")
         return super().join_path(first, *filepaths) + mark + chain
 
@@ -117,7 +121,7 @@ class FsspecBackend(RemoteStore):
         suffix: Suffix = None,
         recursive: bool = False,
     ) -> Iterator[str]:
-        """Yields the paths of files and directories below a directory, relative to it, without hidden files."""
+        """Yields the paths of files and directories below a directory, relative to `dir_path`, without hidden files."""
         check_listing(list_dir, suffix)
         fs, path = self._locate(dir_path)
         return select(_entries(fs, path, recursive), list_dir, list_file, suffix, recursive)
@@ -165,21 +169,25 @@ class FsspecBackend(RemoteStore):
         except ImportError as error:
             needed = f"{scheme}:// needs a package that is not installed: {error}{_how_to_install(scheme)}"
             raise MissingClientError(needed) from error
-        # The file system of a chained URL keeps an archive open, which several threads must not read at the same time.
+        # The file system object for a chained URL such as `zip://a::x.zip` holds an open archive. Several threads must
+        # not read the same open archive, so that object is not shared between threads.
         return (fs if "::" in url else self._shared(fs)), str(path)
 
     def _shared(self, fs: Any) -> Any:
-        """Returns the file system with the type and options of `fs` that this process uses in all threads.
+        """Returns one file system object for all threads of this process, which has the type and options of `fs`.
 
-        fsspec caches file systems per thread. They are thread-safe, so one per process is enough and shares its
-        connections.
+        fsspec itself creates one object per thread. The objects are thread-safe, so that all threads can use the same
+        one, and its connections to the storage.
         """
         options = sorted((name, str(value)) for name, value in fs.storage_options.items())
         return self._made.get(dict).setdefault((type(fs), *options), fs)
 
 
 def _how_to_install(scheme: str) -> str:
-    """Returns ``": pip install PACKAGE"`` for a protocol; empty for protocols whose error already names the package."""
+    """Returns ``": pip install PACKAGE"`` with the package that fsspec needs for a protocol such as ``s3``.
+
+    Returns an empty string for protocols that fsspec itself implements; the error of fsspec then names the package.
+    """
     registry = client_module("fsspec.registry", "FsspecBackend", _INSTALL)
     package = str(registry.known_implementations.get(scheme, {}).get("class", "fsspec")).split(".")[0]
     if package == "fsspec":
@@ -188,7 +196,10 @@ def _how_to_install(scheme: str) -> str:
 
 
 def _write(fs: Any, path: str, action: Callable[[], object]) -> None:
-    """Calls `action`, which writes `path`; if the parent directory is missing, creates it and calls again."""
+    """Calls `action`, which writes the file `path`; if the parent directory is missing, creates it and calls again.
+
+    Raises UnsupportedOperationError if the file system cannot be written.
+    """
     try:
         try:
             action()
@@ -197,7 +208,7 @@ def _write(fs: Any, path: str, action: Callable[[], object]) -> None:
                 raise
             fs.makedirs(path.rpartition("/")[0], exist_ok=True)
             action()
-    except (NotImplementedError, ValueError) as error:  # fsspec opens archives for reading only.
+    except (NotImplementedError, ValueError) as error:  # For example an archive, which fsspec only reads.
         raise UnsupportedOperationError(f"{type(fs).__name__} cannot put {path!r}: {error}") from error
 
 
@@ -209,5 +220,5 @@ def _entries(fs: Any, root: str, recursive: bool) -> Iterator[tuple[str, bool]]:
     start = root.strip("/")
     for info in infos:
         relative = info["name"].strip("/").removeprefix(start).strip("/")
-        if relative:  # Some storages list the directory itself as an entry.
+        if relative:  # Some storages list a directory as an entry of itself.
             yield relative, info["type"] == "directory"

@@ -31,15 +31,16 @@ _RETRY_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 class HTTPBackend(RemoteReader):
     """Reads files at ``http://`` and ``https://`` addresses.
 
-    A request is retried after a refused connection, a timeout, an interrupted transfer, and the statuses 408, 425, 429,
-    500, 502, 503 and 504. An interrupted transfer is continued if the server supports ranges and identifies the version
-    of the file by an ETag or Last-Modified header. Otherwise, or if the file has changed, it starts from the beginning.
+    A request is retried after a refused connection, a timeout, an interrupted transfer, and the HTTP statuses 408, 425,
+    429, 500, 502, 503 and 504. After an interruption only the remaining bytes are requested, if the server supports
+    ranges and identifies the version of the file by an ETag or Last-Modified header. Otherwise, or if the file has
+    changed on the server, the transfer starts from the beginning.
 
     Args:
         connect_timeout_s: seconds to wait for a connection.
         read_timeout_s: seconds to wait for the next piece of an answer.
-        retries: number of attempts after the first one.
-        backoff_s: seconds before the first retry; the pause doubles with every retry.
+        retries: number of attempts after the first attempt has failed.
+        backoff_s: seconds to wait before the first retry; the waiting time doubles with every retry.
         headers: HTTP headers for every request, such as ``{"Authorization": "Bearer ..."}``.
 
     Raises:
@@ -60,7 +61,8 @@ class HTTPBackend(RemoteReader):
         self.timeout = (connect_timeout_s, read_timeout_s)
         self.retries = retries
         self.backoff_s = backoff_s
-        # "identity" asks for an uncompressed answer, because only its length can be compared with Content-Length.
+        # "identity" asks for an uncompressed answer. Content-Length is then the number of bytes of the file, so that an
+        # interrupted transfer can be detected.
         self.headers = {"Accept-Encoding": "identity", **(headers or {})}
         self._session: PerProcess[Any] = PerProcess()
 
@@ -90,7 +92,7 @@ class HTTPBackend(RemoteReader):
         return True
 
     def isfile(self, filepath: PathLike) -> bool:
-        """Whether the server has the file; an address that ends with a slash is no file."""
+        """Whether the server has the file; returns False for an address that ends with a slash."""
         return not text_of(filepath).endswith("/") and self.exists(filepath)
 
     def isdir(self, filepath: PathLike) -> bool:
@@ -113,7 +115,10 @@ class HTTPBackend(RemoteReader):
 
 
 class _Transfer:
-    """The transfer of one file into the file object `sink`, with as many requests as necessary."""
+    """The download of one file, or of its bytes from `start` to `stop`, into the file object `sink`.
+
+    After an interruption, further requests are sent for the remaining bytes.
+    """
 
     def __init__(self, backend: HTTPBackend, url: str, sink: IO[bytes], start: int, stop: int | None) -> None:
         self.backend, self.url, self.sink, self.start, self.stop = backend, url, sink, start, stop
@@ -134,9 +139,9 @@ class _Transfer:
         raise error if error is not None else AssertionError("retries is below zero")
 
     def _attempt(self) -> OSError | None:
-        """Makes one request; returns None if the file is complete, or an error after which a retry is useful.
+        """Sends one request and writes the received bytes to `sink`.
 
-        Errors that a retry cannot cure are raised.
+        Returns None if the file is complete. Returns an error if a retry may succeed, and raises all other errors.
         """
         errors = self.backend.requests.exceptions
         try:
@@ -175,7 +180,10 @@ class _Transfer:
         return {**self.backend.headers, "Range": f"bytes={first}-{last}", **resume}
 
     def _begin(self, answer: Any) -> OSError | None:
-        """Prepares `sink` for the answer of the server; returns an error if the answer does not continue the transfer."""
+        """Prepares the transfer for the body of an answer: reads its headers, and empties `sink` if it must start again.
+
+        Returns an error if the server sends other bytes than those that follow the bytes received so far.
+        """
         length, version = _length_of(answer.headers), _version_of(answer.headers)
         total_bytes: int | None = None
         if answer.status_code != 206:
@@ -198,7 +206,8 @@ class _Transfer:
         else:
             self.expected_bytes = self.received_bytes + length
         if total_bytes is not None and self.stop is None:
-            # A server may send fewer bytes than requested, so the size of the file counts, not that of the response.
+            # A server may send fewer bytes than requested. So the transfer is complete when the size of the file is
+            # reached, not the size of this answer.
             self.expected_bytes = total_bytes - self.start
         self.version = version
         if answer.status_code != 206:
@@ -230,13 +239,17 @@ class _Transfer:
         error = TruncatedTransferError(f"{self.url}: the transfer stopped after {self.received_bytes} of {of} bytes")
         error.received_bytes, error.expected_bytes, error.__cause__ = self.received_bytes, self.expected_bytes, cause
         if self.version is None:
-            # Without a version, the remaining bytes might belong to a changed file, so the transfer starts anew.
+            # Without an ETag or Last-Modified header nobody can tell whether the file has changed meanwhile, so all
+            # bytes are requested again.
             self._discard_received()
         return error
 
 
 def _version_of(headers: Mapping[str, str]) -> str | None:
-    """Returns the version of a file for the ``If-Range`` header: a strong ETag, else the Last-Modified time, or None."""
+    """Returns what identifies the version of a file on the server, as text for the ``If-Range`` header.
+
+    This is the ETag, unless the server marks it as weak (``W/``), or else the Last-Modified time; None without both.
+    """
     etag = headers.get("ETag")
     if etag and not etag.startswith("W/"):
         return etag
@@ -252,7 +265,10 @@ def _length_of(headers: Mapping[str, str]) -> int | None:
 
 
 def _range_of(text: str) -> tuple[int | None, int | None]:
-    """Parses a ``Content-Range`` header into the first byte and the size of the complete file; None for missing values.
+    """Parses a ``Content-Range`` header.
+
+    Returns the position of the first byte that the answer contains, and the size of the complete file in bytes. Both
+    are None if the header is missing or malformed; the size is None if the server does not know it.
 
     Example:
         >>> _range_of("bytes 5-9/20")

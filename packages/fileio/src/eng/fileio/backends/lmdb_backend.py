@@ -25,14 +25,15 @@ class LmdbBackend(RemoteStore):
     """Reads and writes an LMDB database; the paths are its keys, encoded in UTF-8.
 
     Every process opens the database itself at the first use; a pickled backend contains only its arguments. LMDB allows
-    one open environment per database and process, so all backends of a database share the environment and the options
-    of the first one. If a later backend writes, the environment is reopened for all of them.
+    one open environment (database handle) per database and process. So all backends of a database share the environment
+    that the first backend opened, with the options of the first backend. If a later backend writes and the environment
+    is read-only, it is reopened with the options of that backend for all backends.
 
     Args:
         db_path: path of the database, a directory or a file.
         readonly: whether to refuse writes. With False, pass ``map_size`` (bytes) in `kwargs` for more than 10 MiB.
         lock: whether to use LMDB's file lock. Reading a database that no process writes needs no lock.
-        readahead: whether the operating system may read ahead. False is better for data read in random order.
+        readahead: whether the operating system may read ahead. False is faster for data that is read in random order.
         kwargs: further options of ``lmdb.open``.
 
     Raises:
@@ -100,7 +101,10 @@ class LmdbBackend(RemoteStore):
         suffix: Suffix = None,
         recursive: bool = False,
     ) -> Iterator[str]:
-        """Yields the paths below a directory, relative to it, in the order of the keys; ``""`` is the root."""
+        """Yields the paths of files and directories below a directory, relative to `dir_path`, in the order of the keys.
+
+        For the root of the database, `dir_path` is ``""``.
+        """
         check_listing(list_dir, suffix)
         folder = self._key(dir_path)
         return select(entries_of_keys(self._keys_below(folder), folder), list_dir, list_file, suffix, recursive)
@@ -147,7 +151,7 @@ class LmdbBackend(RemoteStore):
         if self.readonly and not os.path.exists(self.db_path):
             raise FileNotFoundError(f"no LMDB database at {self.db_path}")
         is_file = os.path.isfile(self.db_path)
-        path = os.fsencode(self.db_path)  # lmdb refuses a str with bytes that the locale does not know
+        path = os.fsencode(self.db_path)  # lmdb cannot encode every str; bytes always work.
         return lmdb.open(path, readonly=self.readonly, **{"subdir": not is_file, **self.options})
 
 
@@ -162,7 +166,7 @@ class _Shared:
 
 
 class _Opened:
-    """The databases that are open in this process, by their real paths (symbolic links resolved)."""
+    """The LMDB databases that are open in this process; the key is the real path, with symbolic links resolved."""
 
     def __init__(self) -> None:
         self.databases: WeakValueDictionary[str, _Shared] = WeakValueDictionary()

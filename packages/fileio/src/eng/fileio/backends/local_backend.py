@@ -128,7 +128,7 @@ class LocalBackend(BaseStorageBackend):
         shutil.rmtree(dir_path)
 
     def copy_if_symlink_fails(self, src: PathLike, dst: PathLike) -> bool:
-        """Creates a symbolic link `dst` to `src`; copies if the file system has no links.
+        """Creates a symbolic link `dst` to `src`; copies `src` to `dst` if the file system does not support links.
 
         Returns:
             True if a link was created, False if `src` was copied.
@@ -151,7 +151,9 @@ class LocalBackend(BaseStorageBackend):
         suffix: Suffix = None,
         recursive: bool = False,
     ) -> Iterator[str]:
-        """Yields the paths below a directory, relative to it, in arbitrary order, without hidden files.
+        """Yields the paths of files and directories below a directory, in arbitrary order, without hidden files.
+
+        The paths are relative to `dir_path`.
 
         Raises:
             TypeError: `suffix` is neither a str nor a tuple, or is combined with ``list_dir=True``.
@@ -165,7 +167,13 @@ def _walk(
 ) -> Iterator[tuple[str, bool]]:
     """Yields the relative path of every entry below a directory, and whether the entry is a directory.
 
-    A symbolic link to a parent directory is listed but not followed, because the walk would never end.
+    A symbolic link to a directory that contains the link is listed but not followed; following it would never end.
+
+    Args:
+        root: the listed directory.
+        folder: path of the current subdirectory relative to `root`; empty for `root` itself.
+        recursive: whether to list subdirectories too.
+        above: device and inode numbers of the directories that contain `folder`.
     """
     status = (root / folder).stat()
     identity = (status.st_dev, status.st_ino)
@@ -184,4 +192,4 @@ def _walk(
 
 
 class HardDiskBackend(LocalBackend):
-    """The local backend under the name that :class:`~eng.fileio.FileClient` of MMEngine uses."""
+    """The local backend under the name that MMEngine's ``FileClient`` uses for it."""

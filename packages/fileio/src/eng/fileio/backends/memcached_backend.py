@@ -25,8 +25,8 @@ class MemcachedBackend(RemoteReader):
     """Reads and writes values of a Memcached cluster; the paths are keys of at most 250 bytes without white space.
 
     Args:
-        server_list_cfg: ``"host:port"``, a list of those, or the path of a text file with one server per line (blank
-            lines and lines that start with ``#`` are skipped).
+        server_list_cfg: ``"host:port"``, a list of such strings, or the path of a text file with one ``host:port`` per
+            line (blank lines and lines that start with ``#`` are skipped).
         client_cfg: options for ``pymemcache.HashClient``, such as ``{"connect_timeout": 1.0}``; None for its defaults.
         sys_path: ignored; accepted for configs of MMEngine, which imported its client from this folder.
 
@@ -98,7 +98,7 @@ class MemcachedBackend(RemoteReader):
     def _ask(self, command: str, *args: Any, **options: Any) -> Any:
         try:
             return getattr(self._client.get(self._connect), command)(*args, **options)
-        except OSError as error:  # Errors of the connection do not name the server, so the message adds it.
+        except OSError as error:  # A connection error does not name the servers; the new message does.
             message = f"memcached {', '.join(self.servers)}: {error.strerror or error}"
             arguments = (message,) if error.errno is None else (error.errno, message)
             raise type(error)(*arguments) from error

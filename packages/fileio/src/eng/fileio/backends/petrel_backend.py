@@ -95,7 +95,7 @@ class PetrelBackend(RemoteStore):
         return str(self._ability("generate_presigned_url")(self._address(url), client_method, expires_in))
 
     def _walk(self, root: str, folder: str, recursive: bool) -> Iterator[tuple[str, bool]]:
-        # The client marks a directory by a slash at the end of its name.
+        # In the listing of the petrel client, the name of a directory ends with a slash.
         for name in self._ability("list")(root + folder):
             if name.strip("/"):
                 is_dir = name.endswith("/")
@@ -113,7 +113,7 @@ class PetrelBackend(RemoteStore):
         if not mark:
             return text
         client_scheme = scheme
-        if scheme.endswith("petrel"):  # The client only knows the scheme s3.
+        if scheme.endswith("petrel"):  # The petrel client accepts only the scheme s3.
             client_scheme = scheme.removesuffix("petrel") + "s3"
         return f"{client_scheme}://{safe_key(key, scheme)}"
 

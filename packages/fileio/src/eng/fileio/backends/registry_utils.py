@@ -18,8 +18,8 @@ __all__ = ["BACKENDS", "BackendTable", "register_backend"]
 B = TypeVar("B", bound=type[BaseStorageBackend])
 
 _HERE = "eng.fileio.backends."
-# Common schemes that fsspec supports. They are listed here because asking fsspec means importing it, which is slow;
-# it is asked only about other schemes.
+# Common URI schemes that fsspec supports. They are listed here because importing fsspec to ask for its schemes is slow;
+# fsspec is imported only for schemes that are not listed.
 _FSSPEC_PREFIXES = (
     "s3",
     "s3a",
@@ -43,7 +43,7 @@ _FSSPEC_PREFIXES = (
     "file",
     "github",
 )
-# Name of a backend -> (module and class, URI schemes that select it).
+# Maps the name of each backend to its module and class, and to the URI schemes that select the backend.
 _BUILT_IN: dict[str, tuple[str, tuple[str, ...]]] = {
     "local": (_HERE + "local_backend:LocalBackend", ("",)),
     "disk": (_HERE + "local_backend:HardDiskBackend", ()),
@@ -56,17 +56,17 @@ _BUILT_IN: dict[str, tuple[str, tuple[str, ...]]] = {
 
 
 class BackendTable:
-    """The storage backends by name and by URI scheme, and the instances that the public functions share.
+    """The storage backends by name and by URI scheme, and the backend instances that all calls in a process share.
 
-    No lock is used. If two threads create the same instance at once, one of the two is dropped; that costs nothing,
-    because a backend connects only at its first use.
+    No lock is used. If two threads create an instance for the same arguments at once, one of the two instances is
+    dropped. This costs little, because a backend connects to its storage only at its first use.
     """
 
     def __init__(self, built_in: Mapping[str, tuple[str, tuple[str, ...]]]) -> None:
         self._classes: dict[str, str | type[BaseStorageBackend]] = {name: entry[0] for name, entry in built_in.items()}
         self._prefixes = {prefix: name for name, entry in built_in.items() for prefix in entry[1]}
         self._instances: dict[Hashable, Any] = {}
-        self.clients: dict[Hashable, Any] = {}  # One FileClient per client class and backend instance.
+        self.clients: dict[Hashable, Any] = {}  # The FileClient of each client class and backend instance.
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._classes)
@@ -104,7 +104,9 @@ class BackendTable:
         return backend
 
     def name_for_prefix(self, prefix: str) -> str:
-        """Returns the name of the backend for a URI scheme; fsspec is asked about schemes that the table lacks.
+        """Returns the name of the backend for a URI scheme such as ``s3``; ``""`` is the scheme of local paths.
+
+        For a scheme that no backend has registered, ``"fsspec"`` is returned if fsspec supports the scheme.
 
         Raises:
             UnknownBackendError: no backend supports the scheme.
@@ -136,19 +138,22 @@ class BackendTable:
             raise
 
     def choose(self, uri: PathLike, backend_args: Mapping[str, Any] | None = None) -> Any:
-        """Returns the shared backend instance for a path and arguments."""
+        """Returns the backend instance that all calls with the same URI scheme and `backend_args` share."""
         prefix = prefix_of(uri)
         try:
             return self._instances[(prefix, *backend_args.items()) if backend_args else prefix]
-        except (KeyError, TypeError):  # A nested option, such as a dict of headers, is not hashable: TypeError.
+        except (KeyError, TypeError):  # TypeError: an option such as a dict is not hashable.
             return self._shared(prefix, backend_args or {})
 
     def _shared(self, prefix: str, backend_args: Mapping[str, Any]) -> Any:
-        """Returns the shared instance for these arguments, independent of their order."""
+        """Returns the shared instance for a URI scheme and arguments, whatever the order of the arguments.
+
+        If an argument is not hashable, even after its dicts, lists and sets are converted, a new instance is returned.
+        """
         try:
             key = (_FROZEN, prefix, _frozen(backend_args))
             hash(key)
-        except TypeError:  # An option is not hashable, so equal arguments cannot be recognized.
+        except TypeError:  # An option is not hashable, so the instance cannot be stored for reuse.
             return self.make(prefix, backend_args)
         if key not in self._instances:
             self._instances.setdefault(key, self.make(prefix, backend_args))
@@ -166,7 +171,7 @@ def _check_arguments(cls: type[BaseStorageBackend], arguments: Mapping[str, Any]
     """
     try:
         signature = inspect.signature(cls)
-    except ValueError:  # Some classes written in C have no signature.
+    except ValueError:  # Python knows no signature for some classes written in C.
         return
     try:
         signature.bind(**arguments)

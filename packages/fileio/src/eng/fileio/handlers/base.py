@@ -18,8 +18,9 @@ __all__ = ["BaseFileHandler"]
 class BaseFileHandler(metaclass=ABCMeta):
     r"""Reads and writes Python objects in one file format.
 
-    A subclass defines the three abstract methods and is registered for a suffix by
-    :func:`eng.fileio.register_handler`. `str_like` says whether its methods get text files (True) or binary files.
+    A subclass defines the three abstract methods and is registered for a file suffix by
+    :func:`eng.fileio.register_handler`. Its class attribute `str_like` says whether these methods get files that are
+    open in text mode (True) or in binary mode (False).
 
     Example:
         >>> class Lines(BaseFileHandler):

@@ -63,7 +63,7 @@ class JsonHandler(BaseFileHandler):
     def dump_to_fileobj(self, obj: Any, file: Any, **kwargs: Any) -> None:
         """Writes an object to an open text file; `kwargs` are passed to ``json.dumps``."""
         kwargs.setdefault("default", _plain)
-        # `json.dump` writes many small pieces and is several times slower than writing one string.
+        # `json.dump` would take several times as long, because it writes the text to the file in many small pieces.
         file.write(json.dumps(obj, **kwargs))
 
     def dump_to_str(self, obj: Any, **kwargs: Any) -> str:

@@ -16,7 +16,7 @@ __all__ = ["file_handlers", "handler_for", "register_handler"]
 
 H = TypeVar("H", bound=type[BaseFileHandler])
 
-# `register_handler` adds to this dict. It is public because users of MMEngine read it under this name.
+# The handlers by file format. `register_handler` adds entries. The name is public because MMEngine users read the dict.
 file_handlers: dict[str, BaseFileHandler] = {
     "json": JsonHandler(),
     "yaml": YamlHandler(),

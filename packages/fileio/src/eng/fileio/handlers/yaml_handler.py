@@ -15,7 +15,10 @@ __all__ = ["YamlHandler"]
 
 @cache
 def _dumper() -> Any:
-    """Returns PyYAML's safe dumper class, extended by subclasses of builtin types, such as ConfigDict, and numpy values."""
+    """Returns PyYAML's safe dumper class, extended to write numpy values and instances of subclasses of builtin types.
+
+    Such an instance, for example a `ConfigDict`, is written as the builtin type; tuples and ranges become lists.
+    """
     import yaml
 
     base: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
