@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-# Options that take a list of values -> whether the next argument belongs to the list.
+# Maps each option that takes a list of values to a function that tells whether an argument belongs to the list.
 LISTS: dict[str, Callable[[str], bool]] = {
     "--cfg-options": lambda argument: "=" in argument and not argument.startswith("-"),
     "--grid": lambda argument: "=" in argument and not argument.startswith("-"),
@@ -14,7 +14,9 @@ LISTS: dict[str, Callable[[str], bool]] = {
 
 
 def take_flag(arguments: Sequence[str], flag: str) -> tuple[list[str], bool]:
-    """Removes a flag from the arguments; returns the others, and whether the flag was present before any ``--``.
+    """Removes a flag from the arguments of a command line, wherever the flag stands before an argument ``--``.
+
+    Returns the arguments without the flag, and whether the flag was present.
 
     Examples:
         >>> take_flag(["train", "a.py", "--traceback"], "--traceback")
@@ -25,10 +27,12 @@ def take_flag(arguments: Sequence[str], flag: str) -> tuple[list[str], bool]:
 
 
 def spread_lists(arguments: Sequence[str]) -> list[str]:
-    """Repeats the option before each value of a list: ``--cfg-options a=1 b=2`` becomes one option per value.
+    """Repeats an option before each value of its list.
 
-    click only supports options with one value, so commands declare these options with ``multiple=True``. A list ends at
-    the next option, or at the first argument that is no valid value (KEY=VALUE, or a number for ``--shape``).
+    For example ``--cfg-options a=1 b=2`` becomes ``--cfg-options a=1 --cfg-options b=2``. click does not support options
+    with a variable number of values; commands declare these options with ``multiple=True``, so that click collects the
+    repeated options. A list ends at the next option, or at the first argument that is not a valid value (KEY=VALUE, or
+    a number for ``--shape``).
 
     Examples:
         >>> spread_lists(["train", "--cfg-options", "a=1", "b=2", "config.py"])

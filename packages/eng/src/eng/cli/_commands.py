@@ -14,7 +14,8 @@ from click.shell_completion import CompletionItem
 from ._summary import summary_of
 
 _LONGEST_SUMMARY = 80
-# The commands of optional packages. If one of them is called and missing, the error names the package to install.
+# Maps each optional package to its commands. If a user calls a command whose package is not installed, the error names
+# the package to install.
 ELSEWHERE = {
     "eng-analysis[cli]": ("flops",),
     "eng-runner[cli]": (
@@ -42,7 +43,7 @@ class CommandTree:
     """A command name with its entry point and its subcommands.
 
     Attributes:
-        entry_point: entry point of the command itself; None for a name that only has subcommands.
+        entry_point: package entry point that defines the command; None for a name that only groups subcommands.
         children: the subcommands by name.
     """
 
@@ -51,7 +52,10 @@ class CommandTree:
 
     @classmethod
     def of(cls, entries: Iterable[EntryPoint]) -> CommandTree:
-        """Builds the tree of all commands; an entry point ``config.check`` becomes a subcommand of ``config``."""
+        """Builds the tree of all commands from the entry points of the installed packages.
+
+        An entry point named ``config.check`` becomes the subcommand ``check`` of the command ``config``.
+        """
         root = cls()
         for entry in entries:
             node = root
@@ -61,7 +65,10 @@ class CommandTree:
         return root
 
     def command(self, name: str) -> click.Command:
-        """Imports and returns the command; if the import fails, returns a command that reports the error when run."""
+        """Imports and returns the click command, with its subcommands.
+
+        If the import fails, returns a command that reports the error when it is run.
+        """
         try:
             command = None
             if self.entry_point:
@@ -74,11 +81,11 @@ class CommandTree:
 
 
 class EntryPointGroup(click.Group):
-    """A click group whose commands come from entry points, together with the commands of an existing group.
+    """A click group whose commands come from entry points of installed packages, and optionally from another group.
 
     Args:
         tree: the commands from entry points.
-        base: a group with further commands, which another package provides for the same name; None for none.
+        base: a click group whose help text, options and commands this group also has; None if there is none.
         **settings: arguments of `click.Group`.
     """
 
@@ -98,7 +105,7 @@ class EntryPointGroup(click.Group):
         return sorted({*base_names, *self._tree.children})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports and returns the command `cmd_name`; None if there is none."""
+        """Imports and returns the command `cmd_name`; None if this group has no such command."""
         if cmd_name in self._tree.children:
             return self._tree.children[cmd_name].command(cmd_name)
         if self._base is not None:
@@ -106,7 +113,10 @@ class EntryPointGroup(click.Group):
         return None
 
     def summary(self, ctx: click.Context, cmd_name: str) -> str:
-        """Returns one line of help for a command, read from its source file; imports it only if that fails."""
+        """Returns one line of help for a command, read from the source file of the command.
+
+        The command is imported only if its source file contains no summary.
+        """
         node = self._tree.children.get(cmd_name)
         summary = None
         if node is not None and node.entry_point is not None:
@@ -134,9 +144,9 @@ class EntryPointGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Returns the command named by the first argument.
+        """Returns the command that the first of `args` names.
 
-        The error for an unknown command suggests similar names, or the package that contains the command.
+        For an unknown command, the error suggests similar names, or the package to install for the command.
         """
         name = args[0]
         if not name.startswith("-") and name not in (names := self.list_commands(ctx)):

@@ -28,7 +28,10 @@ def env(as_json: bool) -> None:
 
 
 def report() -> dict[str, str]:
-    """Returns versions of installed packages and the devices of the machine, as text by name; starts no process."""
+    """Returns the versions of installed packages and the devices of the machine, for a bug report.
+
+    Each name, such as ``"python"``, ``"torch"`` or ``"devices"``, maps to a text. No other process is started.
+    """
     return {
         "python": f"{platform.python_version()} ({sys.implementation.name})",
         "system": platform.platform(),

@@ -8,11 +8,11 @@ from types import TracebackType
 
 import click
 
-# Exceptions by which packages of eng report a mistake in a call, a config or a file.
+# Exceptions of these classes are the user's mistake if a package of eng raised them, and else probably a defect.
 _MISTAKES = (ValueError, TypeError, LookupError, RuntimeError, AttributeError)
 _ALWAYS = (OSError, ImportError, SyntaxError)
 _CLOSE = 0.75
-# Options that users know from other programs -> the config key with this meaning in eng.
+# Maps options that users know from other programs to the config key that has the same meaning in eng.
 _SETTINGS = {
     "--batch-size": "train_dataloader.batch_size",
     "--epochs": "train_cfg.max_epochs",
@@ -44,7 +44,7 @@ def one_message(error: BaseException) -> str | None:
 def _hint(error: BaseException) -> str:
     from ._help import explained_class
 
-    causes = (error, error.__cause__)  # A failed import in custom_imports is the cause of an error of the config.
+    causes = (error, error.__cause__)  # A failed import may be the cause of another error.
     missing = [cause.name or "" for cause in causes if isinstance(cause, ModuleNotFoundError)]
     if any(name.partition(".")[0] == "mmengine" for name in missing):
         return "ENG_COMPAT=1 in front of the command lets eng answer to this name; it needs eng-compat"
@@ -62,7 +62,11 @@ def _usage(error: click.UsageError) -> str:
 
 
 def _no_such_option(error: click.NoSuchOption) -> str:
-    """Returns the message for an unknown option; it suggests a similar option, or a config key with this meaning."""
+    """Returns the message for an unknown command-line option such as ``--lr``.
+
+    The message suggests an option of the command that is spelled like the unknown option, or else the config key to set
+    by ``--cfg-options``.
+    """
     similar_options = difflib.get_close_matches(error.option_name, error.possibilities or (), cutoff=_CLOSE)
     text = f"No such option {error.option_name!r}."
     if error.ctx is None:
@@ -84,13 +88,17 @@ def _message_of(error: BaseException) -> str:
         message = str(error.args[0])
     else:
         message = str(error) or type(error).__name__
-    notes: list[str] = getattr(error, "__notes__", [])  # A failed build adds a note with the config mappings around it.
-    # Notes with "eng help" are omitted, because `_hint` names the help page.
+    notes: list[str] = getattr(error, "__notes__", [])  # Notes say, for example, which config was being built.
+    # Notes that begin with "eng help" are omitted, because `_hint` adds the name of the help page to the message.
     return "\n".join([message, *(note for note in notes if not note.startswith("eng help "))])
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Whether a package of eng defines the class of the error, raised it, or was building a config at that time."""
+    """Whether an error comes from eng.
+
+    That is the case if a package of eng defines the class of the error or raised the error, or if the error occurred
+    while an object was built from a config.
+    """
     if any(cls.__module__.startswith("eng.") for cls in type(error).__mro__) or hasattr(error, "build_chain"):
         return True
     return _module_that_raised(error.__traceback__).startswith("eng.")

@@ -11,13 +11,14 @@ from pathlib import Path
 import click
 
 _HERE = Path(__file__).parent
-# A wheel contains the pages in a folder beside this file; an editable installation uses those of its checkout.
+# The folders in which the documentation pages may be: in an installed wheel beside this file, in an editable
+# installation in the folder `docs` of the checkout.
 FOLDERS = (_HERE / "pages", _HERE.parents[4] / "docs")
 TROUBLESHOOTING = "troubleshooting.md"
 _FILLERS = frozenset(
     ("a", "an", "and", "are", "do", "for", "how", "i", "in", "is", "my", "of", "on", "the", "to", "with", "why")
 )
-# These pages mention nearly every topic, so they get a lower weight in the search.
+# These pages mention nearly every topic. Their mentions count less, so that the search finds the page about the topic.
 _LISTS = frozenset(("coverage", "differences", "faq", "glossary", "reference"))
 _ERROR = re.compile(r"[A-Z]\w*(?:Error|Warning|Interrupted)")
 _ROW = re.compile(r"^\| (?P<names>`[^|]+`) \| (?P<cause>[^|]+) \| (?P<remedy>[^|]+) \|$", re.MULTILINE)
@@ -68,7 +69,7 @@ def topics(folder: Path) -> dict[str, Path]:
 
 
 def title_of(page: Path) -> str:
-    """Returns the first heading of a page; the file name if it has none."""
+    """Returns the first heading of a page; the file name without suffix if the page has no heading."""
     match = re.search(r"^# (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     if match is not None:
         return match[1]
@@ -78,8 +79,8 @@ def title_of(page: Path) -> str:
 def find_page(folder: Path, topic: str) -> Path:
     """Finds the page about a topic.
 
-    A page whose name or title equals the topic is preferred. Otherwise the page with the most mentions is returned;
-    mentions in name, title and headings count more.
+    A page whose name or title equals the topic is preferred. Otherwise the page that mentions the topic most often is
+    returned; mentions in the page's name, title and headings count more than others.
 
     Args:
         folder: folder with the pages.
@@ -95,7 +96,7 @@ def find_page(folder: Path, topic: str) -> Path:
             return page
     terms = [wanted]
     best = _best_page(pages, terms)
-    if best is None:  # No page contains the complete phrase, so search for its single words.
+    if best is None:  # No page contains the phrase; search for its words.
         terms = [term for term in wanted.split() if term not in _FILLERS]
         best = _best_page(pages, terms)
     if best is None:
@@ -109,7 +110,7 @@ def find_page(folder: Path, topic: str) -> Path:
 
 
 def translated(page: Path, lang: str) -> Path:
-    """Returns the Chinese version of a page if `lang` is ``"zh"`` and it exists, else the page itself."""
+    """Returns the Chinese version of a page if `lang` is ``"zh"`` and there is a Chinese version, else `page`."""
     chinese = page.with_suffix(".zh.md")
     if lang == "zh" and chinese.is_file():
         return chinese
@@ -117,7 +118,10 @@ def translated(page: Path, lang: str) -> Path:
 
 
 def explained_class(error: BaseException) -> str | None:
-    """Returns the name of the error's class, or of its nearest base class, that `eng help` explains, else None."""
+    """Returns the name of an error class that the command `eng help` explains.
+
+    This is the class of `error`, or the nearest of its base classes in eng. Returns None if none of them is explained.
+    """
     try:
         known = explanations(pages_folder())
     except click.ClickException:
@@ -150,7 +154,10 @@ def error_help(folder: Path, name: str) -> str:
 
 
 def explanations(folder: Path) -> dict[str, tuple[str, str]]:
-    """Returns the cause and the remedy of each error class, from the table of the troubleshooting page."""
+    """Returns the cause and the remedy for each error class, read from the table on the troubleshooting page.
+
+    The key is the name of the class; cause and remedy are Markdown text.
+    """
     rows = _ROW.finditer((folder / TROUBLESHOOTING).read_text(encoding="utf-8"))
     return {name: (row["cause"], row["remedy"]) for row in rows for name in re.findall(r"`(\w+)`", row["names"])}
 
@@ -196,7 +203,11 @@ def _list_of_topics(folder: Path) -> str:
 
 
 def _best_page(pages: dict[str, Path], terms: list[str]) -> Path | None:
-    """Returns the page that mentions most of the terms, and among several the one with the most mentions, or None."""
+    """Returns the page that mentions the largest number of the terms; None if no page mentions any of them.
+
+    Among several such pages, the page with the highest score is returned: mentions are counted, and weigh more in the
+    page's name, title and headings.
+    """
 
     def rank(name: str) -> tuple[int, int]:
         weight = 4
@@ -216,7 +227,7 @@ def _score(page: Path, name: str, wanted: str) -> int:
     mention = re.compile(rf"\b{re.escape(wanted)}s?\b")
     headings = _plain("\n".join(re.findall(r"^#+ .*$", text, re.MULTILINE)))
     in_name = bool(mention.search(_plain(f"{name} {title_of(page)}")))
-    opening = _plain(" ".join(text.split("\n\n")[:2]))  # Title and first paragraph summarize the page.
+    opening = _plain(" ".join(text.split("\n\n")[:2]))  # The title and first paragraph.
     return (
         1000 * in_name
         + 50 * bool(mention.search(opening))

@@ -18,7 +18,8 @@ from ._version import __version__
 
 OK, FINDINGS, USER_ERROR, INTERRUPTED = 0, 1, 2, 130
 GROUP = "eng.commands"
-# click 8.2 and later raise this exception for a group without a subcommand; earlier versions print the help instead.
+# click 8.2 and later raise this exception if the user calls a command group without a subcommand. Earlier versions of
+# click have no such exception: they print the help text and exit.
 _NO_WORDS: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 _ABOUT = """Train, check and inspect deep-learning models from the command line.
 
@@ -59,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         click.echo("eng: interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe has ended (`eng ... | head`). Without this, closing stdout would raise the error again.
+        # The program that reads the output has ended, as in `eng ... | head`. Python closes stdout at exit, which would
+        # raise the error again, so stdout is redirected to the null device.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINDINGS
     except Exception as error:

@@ -54,9 +54,10 @@ class Services:
         return cfg
 
     def build_model(self, cfg: Any) -> Any:
-        """Builds the model of a config as a run does: with the keys ``loss`` and ``data_preprocessor`` beside ``model``.
+        """Builds the model of a config as a run does.
 
-        Without eng-runner these two keys are ignored.
+        The top-level keys ``loss`` and ``data_preprocessor`` of the config are used too, if eng-runner is installed;
+        otherwise they are ignored.
 
         Args:
             cfg: a complete config with the key ``model``, or the config of a model.

@@ -9,7 +9,11 @@ from pathlib import Path
 
 
 def summary_of(entry_point: EntryPoint) -> str | None:
-    """Returns the first paragraph of the docstring of an entry point's function, without importing it, or None."""
+    """Returns the first paragraph of the docstring of the function that an entry point names.
+
+    The docstring is read from the source file without importing it. Returns None if the source file cannot be read, or
+    if it contains no such function or docstring.
+    """
     file = source_of(entry_point.module)
     if file is None:
         return None
@@ -24,7 +28,10 @@ def summary_of(entry_point: EntryPoint) -> str | None:
 
 
 def source_of(module: str) -> Path | None:
-    """Returns the source file of a module without importing its parent packages, as `importlib.util.find_spec` would."""
+    """Returns the source file of a module; None if the module is not found.
+
+    Unlike `importlib.util.find_spec`, the function does not import the parent packages of the module.
+    """
     spec, search_folders = None, None
     parts = module.split(".")
     for count in range(1, len(parts) + 1):
