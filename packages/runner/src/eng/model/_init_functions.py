@@ -13,7 +13,10 @@ from .errors import ModelValueError
 
 
 def _fill(module: nn.Module, fill: Callable[[torch.Tensor], Any], bias: float) -> None:
-    """Fills the module's ``weight`` by calling ``fill``, and its ``bias`` with a constant, if the module has them."""
+    """Calls ``fill`` with the module's ``weight``, and sets all elements of the module's ``bias`` to ``bias``.
+
+    A module without a ``weight`` or without a ``bias`` is accepted; the missing parameter is skipped.
+    """
     weight: Any = getattr(module, "weight", None)
     if weight is not None:
         fill(weight)
@@ -28,7 +31,7 @@ def _check_distribution(distribution: str) -> None:
 
 
 def constant_init(module: nn.Module, val: float, bias: float = 0) -> None:
-    """Sets all weights to ``val`` and all biases to ``bias``.
+    """Sets all elements of the module's ``weight`` to ``val`` and all elements of its ``bias`` to ``bias``.
 
     Examples:
         >>> layer = nn.Linear(1, 1)
@@ -40,7 +43,7 @@ def constant_init(module: nn.Module, val: float, bias: float = 0) -> None:
 
 
 def xavier_init(module: nn.Module, gain: float = 1, bias: float = 0, distribution: str = "normal") -> None:
-    """Initialises the weight with the variance ``gain² · 2 / (fan_in + fan_out)``, and the bias with a constant.
+    """Draws the module's weight with mean 0 and variance ``gain² · 2 / (fan_in + fan_out)``; sets its bias to ``bias``.
 
     Raises:
         ValueError: ``distribution`` is neither ``"uniform"`` nor ``"normal"``.
@@ -53,19 +56,19 @@ def xavier_init(module: nn.Module, gain: float = 1, bias: float = 0, distributio
 
 
 def normal_init(module: nn.Module, mean: float = 0, std: float = 1, bias: float = 0) -> None:
-    """Initialises the weight from a normal distribution, and the bias with a constant."""
+    """Draws the module's weight from a normal distribution, and sets all elements of its bias to ``bias``."""
     _fill(module, lambda weight: nn.init.normal_(weight, mean, std), bias)
 
 
 def trunc_normal_init(
     module: nn.Module, mean: float = 0, std: float = 1, a: float = -2, b: float = 2, bias: float = 0
 ) -> None:
-    """Initialises the weight from a normal distribution truncated to [``a``, ``b``], and the bias with a constant."""
+    """Draws the module's weight from a normal distribution truncated to [``a``, ``b``]; sets its bias to ``bias``."""
     _fill(module, lambda weight: trunc_normal_(weight, mean, std, a, b), bias)
 
 
 def uniform_init(module: nn.Module, a: float = 0, b: float = 1, bias: float = 0) -> None:
-    """Initialises the weight from a uniform distribution from ``a`` to ``b``, and the bias with a constant."""
+    """Draws the module's weight from a uniform distribution between ``a`` and ``b``; sets its bias to ``bias``."""
     _fill(module, lambda weight: nn.init.uniform_(weight, a, b), bias)
 
 
@@ -77,15 +80,19 @@ def kaiming_init(
     bias: float = 0,
     distribution: str = "normal",
 ) -> None:
-    """Initialises the weight so that layers followed by rectifiers preserve the variance, and the bias with a constant.
+    """Draws a layer's weight with Kaiming initialisation, and sets all elements of its bias to ``bias``.
+
+    The standard deviation of the weight is chosen so that a stack of such layers, each followed by a ReLU or leaky
+    ReLU, preserves the variance of the activations or of the gradients.
 
     Args:
         module: the layer.
-        a: negative slope of the rectifier that follows the layer.
-        mode: ``"fan_in"`` preserves the variance in the forward, ``"fan_out"`` in the backward.
-        nonlinearity: the rectifier, ``"relu"`` or ``"leaky_relu"``.
-        bias: value of the bias.
-        distribution: ``"normal"`` or ``"uniform"``.
+        a: negative slope of the leaky ReLU that follows the layer; ignored with ``nonlinearity="relu"``.
+        mode: ``"fan_in"`` preserves the variance of the activations in the forward pass, ``"fan_out"`` the variance of
+            the gradients in the backward pass.
+        nonlinearity: the activation function that follows the layer, ``"relu"`` or ``"leaky_relu"``.
+        bias: value of all elements of the bias.
+        distribution: distribution that the weight is drawn from, ``"normal"`` or ``"uniform"``.
 
     Raises:
         ValueError: ``distribution`` is neither ``"uniform"`` nor ``"normal"``.
@@ -98,12 +105,15 @@ def kaiming_init(
 
 
 def caffe2_xavier_init(module: nn.Module, bias: float = 0) -> None:
-    """Initialises the weight like Caffe2's ``XavierFill``, uniform in ``±sqrt(3 / fan_in)``; the bias is constant."""
+    """Draws the module's weight like Caffe2's ``XavierFill``, and sets all elements of its bias to ``bias``.
+
+    The weight is uniform between ``-sqrt(3 / fan_in)`` and ``sqrt(3 / fan_in)``.
+    """
     kaiming_init(module, a=1, mode="fan_in", nonlinearity="leaky_relu", bias=bias, distribution="uniform")
 
 
 def bias_init_with_prob(prior_prob: float) -> float:
-    """Returns the bias for which a sigmoid of the bias is ``prior_prob``.
+    """Returns the bias whose sigmoid is ``prior_prob``, so that a classifier predicts this probability at the start.
 
     Examples:
         >>> round(bias_init_with_prob(0.01), 3)
@@ -115,10 +125,11 @@ def bias_init_with_prob(prior_prob: float) -> float:
 def trunc_normal_(
     tensor: torch.Tensor, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
 ) -> torch.Tensor:
-    """Fills ``tensor`` from a normal distribution truncated to [``a``, ``b``], which are not multiples of ``std``.
+    """Fills ``tensor`` in place with samples of a normal distribution truncated to [``a``, ``b``].
 
-    The values are drawn with the inverse of the distribution function, as in MMEngine, so that a seed gives the same
-    weights with every version of torch. ``torch.nn.init.trunc_normal_`` of torch 2.13 draws other values.
+    ``a`` and ``b`` are absolute values, not multiples of ``std``. The samples are computed from uniform ones by the
+    inverse of the cumulative distribution function, as in MMEngine, so that a seed gives the same weights with every
+    version of torch. ``torch.nn.init.trunc_normal_`` of torch 2.13 draws other samples for the same seed.
     """
     lower, upper = (2 * _normal_cdf((limit - mean) / std) - 1 for limit in (a, b))
     with torch.no_grad():

@@ -13,31 +13,32 @@ from torch import nn
 logger = logging.getLogger(__name__)
 
 Record = dict[nn.Parameter, dict[str, Any]]
-# Code that was written for MMEngine reads the record under this name.
+# MMEngine stores the record in a module attribute of this name, and code written for MMEngine reads this attribute.
 _ATTRIBUTE = "_params_init_info"
 
 
 def start_record(module: nn.Module) -> None:
-    """Attaches an empty record to ``module`` and all its submodules.
+    """Attaches a new record of the initialisation to ``module`` and all its submodules.
 
-    A parameter counts as changed by an initialiser if its mean has changed. A change that keeps the mean is missed,
-    which is acceptable for a log.
+    The record holds, for each parameter, a text that says which initialiser set the parameter, and the parameter's
+    mean. :func:`update_init_info` takes a parameter as changed if its mean differs from the recorded mean. A change
+    that keeps the mean is missed, which is acceptable because the record only serves a log.
     """
     record: Record = defaultdict(dict)
     for parameter in module.parameters():
         record[parameter]["init_info"] = f"Left by init_weights() of {type(module).__name__} as it was"
         record[parameter]["tmp_mean_value"] = _fingerprint(parameter)
     for part in module.modules():
-        part.__dict__[_ATTRIBUTE] = record  # end_record() removes it at the end of the outermost init_weights.
+        part.__dict__[_ATTRIBUTE] = record  # end_record() removes this attribute when the outermost init_weights ends.
 
 
 def has_record(module: nn.Module) -> bool:
-    """Whether `module` is part of a model that is being initialised."""
+    """Whether `module` has a record of its initialisation, which it has only while its model runs ``init_weights``."""
     return _ATTRIBUTE in module.__dict__
 
 
 def update_init_info(module: nn.Module, init_info: str) -> None:
-    """Records ``init_info`` for the parameters of ``module`` that have changed since they were last recorded.
+    """Stores ``init_info`` in the record, for each parameter of ``module`` whose mean differs from the recorded mean.
 
     Args:
         module: a module that is being initialised by :meth:`eng.model.BaseModule.init_weights`.
@@ -60,7 +61,10 @@ def update_init_info(module: nn.Module, init_info: str) -> None:
 
 
 def write_record(module: nn.Module) -> None:
-    """Writes an entry per parameter to the log file of the run; without a log file, logs the entries at level DEBUG."""
+    """Writes to the log file of the run, for each parameter of ``module``, which initialiser set the parameter.
+
+    Without a log file, the entries are logged at level DEBUG.
+    """
     from eng.logging import MMLogger
 
     record: Any = module.__dict__[_ATTRIBUTE]
@@ -72,10 +76,10 @@ def write_record(module: nn.Module) -> None:
     for handler in files:
         handler.acquire()
         try:
-            # The entries are written to the file directly, because a handler would put a time stamp before each line.
+            # The file is written without the logging handler, which would put a time stamp before each line.
             with Path(handler.baseFilename).open("a", encoding=handler.encoding) as file:
                 file.write("".join(["What set each parameter\n", *lines]))
-        except OSError as error:  # A full disk for logs must not end the run.
+        except OSError as error:  # A full disk that holds only logs must not end the run.
             logger.warning("what set each parameter is not written to %s: %s", handler.baseFilename, error)
         finally:
             handler.release()
@@ -85,7 +89,7 @@ def write_record(module: nn.Module) -> None:
 
 
 def end_record(module: nn.Module) -> None:
-    """Removes the record from ``module`` and all its submodules."""
+    """Removes the record of the initialisation from ``module`` and all its submodules."""
     for part in module.modules():
         part.__dict__.pop(_ATTRIBUTE, None)
 

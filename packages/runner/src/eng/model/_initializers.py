@@ -16,13 +16,14 @@ from .errors import InitCfgError, OverrideTargetError
 
 
 class BaseInit:
-    """Base class of all initialisers except ``Pretrained``.
+    """Base class of all weight initialisers except :class:`PretrainedInit`.
 
     Args:
-        bias: value of the biases.
-        bias_prob: probability; sets the biases to the value whose sigmoid is this probability, instead of ``bias``.
-        layer: class names of the layers, or of their direct base classes, to initialise. None initialises no layer,
-            unless the initialiser is used in an ``override``.
+        bias: value of the biases of the initialised layers.
+        bias_prob: a probability that replaces ``bias``: the biases get the value whose sigmoid is this probability.
+            None (default) uses ``bias``.
+        layer: class name, or list of class names; a layer is initialised if its class or a direct base class has one
+            of these names. None initialises no layer, except in an ``override``, which initialises all layers.
 
     Raises:
         TypeError: an argument has the wrong type.
@@ -46,10 +47,10 @@ class BaseInit:
         self.layer = list(layer or [])
 
     def _fill(self, module: nn.Module) -> None:
-        """Initialises a single layer; subclasses override this method."""
+        """Initialises the weight and bias of a single layer; subclasses override this method, which does nothing."""
 
     def __call__(self, module: nn.Module) -> None:
-        """Initialises all layers of ``module`` whose classes are listed in ``layer``."""
+        """Initialises ``module`` and its submodules whose class, or a direct base class, is listed in ``layer``."""
         module.apply(self._fill_if_listed)
         if has_record(module):
             update_init_info(module, init_info=self._get_init_info())
@@ -71,10 +72,10 @@ class BaseInit:
 
 @WEIGHT_INITIALIZERS.register_module(name="Constant")
 class ConstantInit(BaseInit):
-    """Sets all weights to a constant; see :func:`constant_init`.
+    """Sets all weights of the listed layers to a constant; see :func:`constant_init`.
 
     Args:
-        val: value of the weights.
+        val: value of all elements of the weights.
         **kwargs: see :class:`BaseInit`.
     """
 
@@ -94,8 +95,8 @@ class XavierInit(BaseInit):
     """Xavier (Glorot) initialisation; see :func:`xavier_init`.
 
     Args:
-        gain: factor of the standard deviation.
-        distribution: ``"normal"`` or ``"uniform"``.
+        gain: factor that multiplies the standard deviation of the weights.
+        distribution: distribution that the weights are drawn from, ``"normal"`` or ``"uniform"``.
         **kwargs: see :class:`BaseInit`.
     """
 
@@ -136,10 +137,10 @@ class TruncNormalInit(BaseInit):
     """Initialises weights from a truncated normal distribution; see :func:`trunc_normal_init`.
 
     Args:
-        mean: mean of the weights.
-        std: standard deviation of the weights.
-        a: lowest value.
-        b: highest value.
+        mean: mean of the normal distribution before the truncation.
+        std: standard deviation of the normal distribution before the truncation.
+        a: lowest value of a weight.
+        b: highest value of a weight.
         **kwargs: see :class:`BaseInit`.
     """
 
@@ -159,8 +160,8 @@ class UniformInit(BaseInit):
     """Initialises weights from a uniform distribution; see :func:`uniform_init`.
 
     Args:
-        a: lowest value.
-        b: highest value.
+        a: lowest value of a weight.
+        b: highest value of a weight.
         **kwargs: see :class:`BaseInit`.
     """
 
@@ -180,10 +181,11 @@ class KaimingInit(BaseInit):
     """Kaiming (He) initialisation; see :func:`kaiming_init`.
 
     Args:
-        a: negative slope of the rectifier that follows the layer.
-        mode: ``"fan_in"`` or ``"fan_out"``.
-        nonlinearity: ``"relu"`` or ``"leaky_relu"``.
-        distribution: ``"normal"`` or ``"uniform"``.
+        a: negative slope of the leaky ReLU that follows the layer; ignored with ``nonlinearity="relu"``.
+        mode: ``"fan_in"`` preserves the variance of the activations in the forward pass, ``"fan_out"`` the variance of
+            the gradients in the backward pass.
+        nonlinearity: the activation function that follows the layer, ``"relu"`` or ``"leaky_relu"``.
+        distribution: distribution that the weights are drawn from, ``"normal"`` or ``"uniform"``.
         **kwargs: see :class:`BaseInit`.
     """
 
@@ -208,7 +210,7 @@ class KaimingInit(BaseInit):
 
 @WEIGHT_INITIALIZERS.register_module(name="Caffe2Xavier")
 class Caffe2XavierInit(KaimingInit):
-    """The initialisation of Caffe2's ``XavierFill``; see :func:`caffe2_xavier_init`.
+    """Initialises weights like ``XavierFill`` of the framework Caffe2; see :func:`caffe2_xavier_init`.
 
     Args:
         **kwargs: see :class:`BaseInit`.
@@ -220,23 +222,24 @@ class Caffe2XavierInit(KaimingInit):
 
 @WEIGHT_INITIALIZERS.register_module(name="Pretrained")
 class PretrainedInit:
-    """Loads weights from a checkpoint.
+    """Initialises a module with the weights of a checkpoint.
 
     Args:
-        checkpoint: path or URL of the file.
-        prefix: load only the weights whose names begin with this prefix, without it; such as ``"backbone."`` for a part
-            of a larger model. None (default) loads all weights.
-        map_location: device to load the file to.
+        checkpoint: path or URL of the checkpoint file.
+        prefix: loads only the weights whose names begin with this prefix, and removes the prefix from their names;
+            ``"backbone."`` takes the weights of the backbone from the checkpoint of a larger model. None (default)
+            loads all weights.
+        map_location: device that the checkpoint's tensors are loaded to.
     """
 
     def __init__(self, checkpoint: str, prefix: str | None = None, map_location: Any = "cpu") -> None:
         self.checkpoint, self.prefix, self.map_location = checkpoint, prefix, map_location
 
     def __call__(self, module: nn.Module) -> None:
-        """Loads the weights into ``module``; missing and unexpected names are logged.
+        """Loads the checkpoint's weights into ``module``; missing and unexpected names of weights are only logged.
 
         Raises:
-            InitCfgError: no weight in the file has a name that begins with ``prefix``.
+            InitCfgError: no weight in the checkpoint has a name that begins with ``prefix``.
         """
         from eng.checkpoint import CheckpointLoader, load_state_dict
 
@@ -263,17 +266,18 @@ class PretrainedInit:
 
 
 def initialize(module: nn.Module, init_cfg: Mapping[str, Any] | list[Any]) -> None:
-    """Initialises the layers of a module by config.
+    """Initialises the layers of a module with the initialisers that ``init_cfg`` describes.
 
     Args:
-        module: the module.
-        init_cfg: config of an initialiser, or a list of such configs, applied in order. An entry ``override`` (a config
-            or a list) initialises a submodule, ``name``, with an initialiser of its own. If the override has only a
-            ``name``, the surrounding initialiser is applied to all layers of the submodule.
+        module: the module whose weights are set in place.
+        init_cfg: config of an initialiser, or a list of such configs, which are applied in order. A config may have an
+            ``override`` (a dict or a list of dicts), which initialises the submodule ``name`` of the module by the
+            initialiser ``type``. If the override has only a ``name``, the initialiser of the surrounding config is
+            applied to all layers of the submodule.
 
     Raises:
         TypeError: ``init_cfg`` or an ``override`` has the wrong type.
-        InitCfgError: an ``override`` lacks ``name`` or ``type``.
+        InitCfgError: an ``override`` lacks ``name``, or has further keys but lacks ``type``.
         OverrideTargetError: the module has no submodule with the name of an ``override``.
         UnknownTypeError: no initialiser is registered under a ``type``.
 
@@ -288,12 +292,15 @@ def initialize(module: nn.Module, init_cfg: Mapping[str, Any] | list[Any]) -> No
         override = outer.pop("override", None)
         _apply(module, outer)
         if override is not None:
-            outer.pop("layer", None)  # An override initialises all layers of the submodule.
+            outer.pop("layer", None)  # `layer` does not limit an override: it sets all layers.
             _apply_overrides(module, override, outer)
 
 
 def _list_of(cfg: Any, name: str) -> list[Any]:
-    """Returns a config or a list of configs as a list, after checking the types."""
+    """Returns a list of configs from a single config or a list; raises TypeError for any other type of ``cfg``.
+
+    ``name`` is the name of the setting in error messages.
+    """
     if isinstance(cfg, Mapping):
         return [cfg]
     if not isinstance(cfg, (list, tuple)):
@@ -311,7 +318,10 @@ def _apply(module: nn.Module, cfg: dict[str, Any], wholemodule: bool = False) ->
 
 
 def _apply_overrides(module: nn.Module, override: Any, outer: dict[str, Any]) -> None:
-    """Initialises the submodules that ``override`` names."""
+    """Initialises the submodules of ``module`` that ``override`` names.
+
+    ``outer`` is the config that surrounds the override; it applies where the override has only a ``name``.
+    """
     for item in _list_of(override, "override"):
         cfg = copy.deepcopy(dict(item))
         name = cfg.pop("name", None)

@@ -13,7 +13,11 @@ WEIGHT_KEY = "loss_weight"
 
 
 def sum_losses(losses: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Returns the sum of the losses and the values to log; see :meth:`eng.model.BaseModel.parse_losses`."""
+    """Returns the sum of a model's losses, to call backward on, and the detached value of each loss, to log.
+
+    Entries without ``loss`` in their name are logged but not summed, and the entry ``loss_weight`` is neither; see
+    :meth:`eng.model.BaseModel.parse_losses`.
+    """
     if not isinstance(losses, Mapping):
         raise LossTypeError(None, losses)
     values = {name: _mean(name, value) for name, value in losses.items() if name != WEIGHT_KEY}
@@ -29,7 +33,10 @@ def sum_losses(losses: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
 
 
 def _mean(name: str, value: Any) -> torch.Tensor:
-    """Returns the mean of a tensor, or the sum of the means of a list of tensors."""
+    """Returns the mean of a loss tensor, or the sum of the means of a list of loss tensors.
+
+    ``name`` is the loss's name in the error for a value of another type.
+    """
     if isinstance(value, torch.Tensor):
         if value.dim() == 0 and value.is_floating_point():
             return value
@@ -48,7 +55,10 @@ def _float(value: torch.Tensor) -> torch.Tensor:
 
 
 def update_params(optim_wrapper: Any, loss: torch.Tensor, losses: Any) -> None:
-    """Passes the loss to the optimizer wrapper, with the ``loss_weight`` that the model returned, if any."""
+    """Passes the summed loss to ``OptimWrapper.update_params``, which runs the backward and the optimizer step.
+
+    If the model returned a ``loss_weight`` among its losses, ``update_params`` gets the weight too.
+    """
     weight = None
     if isinstance(losses, Mapping):
         weight = losses.get(WEIGHT_KEY)

@@ -17,10 +17,11 @@ from .errors import BatchTypeError
 
 
 def run_forward(model: nn.Module, data: Any, mode: str) -> Any:
-    """Calls ``model`` with a batch.
+    """Calls ``model`` with a batch and ``mode``, and returns the model's output.
 
-    A mapping is passed as keyword arguments, a list or tuple as positional arguments, and a batch of any other type,
-    such as a tensor, as the only positional argument.
+    A batch that is a mapping is passed as keyword arguments, a list or tuple as positional arguments, and a batch of
+    any other type, such as a tensor, as the only positional argument. If the call fails because the batch holds lists
+    of samples instead of tensors, the error gets a note about collate functions.
 
     Raises:
         BatchTypeError: the batch is None or a string (a TypeError).
@@ -46,13 +47,16 @@ def run_forward(model: nn.Module, data: Any, mode: str) -> Any:
 def train_wrapped(
     wrapper: Any, data: Any, optim_wrapper: Any, before_update: Callable[[torch.Tensor], object] | None = None
 ) -> dict[str, torch.Tensor]:
-    """Runs a training step of a wrapped model; the wrapper's forward is called, so that it can average gradients.
+    """Runs a training step of a model in a distributed wrapper: data preprocessor, forward, backward and update.
+
+    The step calls the wrapper's forward instead of the model's, because only then does the wrapper average the
+    gradients over the ranks.
 
     Args:
         wrapper: the distributed wrapper, with the model as its ``module``.
         data: a batch, as the dataloader yields it.
         optim_wrapper: the optimizer wrapper.
-        before_update: called with the loss before the update.
+        before_update: function that is called with the summed loss between the forward and the backward, if not None.
 
     Returns:
         the values to log; see :meth:`eng.model.BaseModel.train_step`.
@@ -69,10 +73,10 @@ def train_wrapped(
 
 
 def free_gathered(model: nn.Module) -> None:
-    """Frees the gathered parameters of ``fully_shard`` after a forward that no backward follows.
+    """Frees the full parameters that ``fully_shard`` gathered for a forward, where no backward follows the forward.
 
-    torch frees gathered parameters in the backward. Without one, the next forward would use the gathered copies,
-    although the shards may have changed since, for example by loading a checkpoint.
+    torch frees the gathered parameters in the backward. Without a backward, as in validation, the next forward would
+    use the gathered copies again, although the shards may have changed meanwhile, for example by loading a checkpoint.
     """
     part: Any
     for part in model.modules():

@@ -13,8 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 class CpuSyncBatchNorm(_BatchNorm):
     """``torch.nn.SyncBatchNorm`` for CPUs: normalises with the mean and variance over the batches of all ranks.
 
-    Weights, running statistics and their names are the same as in torch's class. The class does not derive from torch's
-    class, because ``DistributedDataParallel`` refuses that class on CPUs.
+    The parameters, the running statistics and their names are those of ``torch.nn.SyncBatchNorm``. CpuSyncBatchNorm
+    does not derive from ``torch.nn.SyncBatchNorm``, because ``DistributedDataParallel`` refuses SyncBatchNorm on CPUs.
 
     Example:
         >>> CpuSyncBatchNorm(2).eval()(torch.ones(4, 2)).shape  # evaluation uses what was gathered in training
@@ -25,20 +25,20 @@ class CpuSyncBatchNorm(_BatchNorm):
 
     process_group: Any = None
 
-    def _check_input_dim(self, input: torch.Tensor) -> None:  # The names are torch's.
+    def _check_input_dim(self, input: torch.Tensor) -> None:  # torch names method and argument.
         if input.dim() < 2:
             raise ValueError(f"expected inputs of shape (N, C, ...), got {tuple(input.shape)}")
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Returns the normalised inputs.
+        """Returns the inputs, normalised with the statistics of all ranks in training, of the running ones otherwise.
 
         Args:
-            inputs: ``(N, C, ...)``; N may differ between ranks.
+            inputs: this rank's batch ``(N, C, ...)``; N may differ between ranks.
         """
         if not self.training or not torch_dist.is_initialized():
             return super().forward(inputs)
         self._check_input_dim(inputs)
-        # Like torch's class, statistics of 16-bit inputs are computed in float32.
+        # The statistics of 16-bit inputs are computed in float32, as torch.nn.SyncBatchNorm does.
         values = inputs
         if inputs.dtype in (torch.float16, torch.bfloat16):
             values = inputs.float()
@@ -55,7 +55,11 @@ class CpuSyncBatchNorm(_BatchNorm):
 
     @torch.no_grad()
     def _track(self, mean: torch.Tensor, variance: torch.Tensor, count: torch.Tensor) -> None:
-        """Updates the running mean and variance; like torch, the running variance uses the unbiased estimate."""
+        """Updates the running mean and the running variance with the statistics of a batch.
+
+        ``variance`` is divided by ``count``, the number of elements per channel; the running variance uses, as in
+        torch, the unbiased estimate, which is divided by ``count - 1``.
+        """
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
@@ -69,7 +73,10 @@ class CpuSyncBatchNorm(_BatchNorm):
 
 
 def let_cpus_synchronise(model: nn.Module) -> nn.Module:
-    """Turns torch's SyncBatchNorm layers of a model, which refuse CPUs, into :class:`CpuSyncBatchNorm`, in place."""
+    """Changes the class of all SyncBatchNorm layers of a model to :class:`CpuSyncBatchNorm`, and returns the model.
+
+    ``torch.nn.SyncBatchNorm`` refuses to train on CPUs. The layers keep their parameters and running statistics.
+    """
     for part in model.modules():
         if isinstance(part, nn.SyncBatchNorm):
             part.__class__ = CpuSyncBatchNorm  # type: ignore[assignment]  # the same attributes
@@ -77,7 +84,10 @@ def let_cpus_synchronise(model: nn.Module) -> nn.Module:
 
 
 def _statistics(values: torch.Tensor, group: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Returns mean ``(C,)``, variance ``(C,)`` and number of elements of each channel, over all ranks."""
+    """Returns each channel's mean ``(C,)`` and variance ``(C,)``, and the number of elements per channel.
+
+    The three results are computed over the ``values`` ``(N, C, ...)`` of all ranks of the process group.
+    """
     axes = [axis for axis in range(values.dim()) if axis != 1]
     count_here = values.new_tensor([values.numel() / values.shape[1]])
     sums = _sum_over_ranks(torch.cat([values.sum(axes), count_here]), group)
@@ -94,7 +104,7 @@ def _sum_over_ranks(value: torch.Tensor, group: Any) -> torch.Tensor:
 
 
 class _SumOverRanks(torch.autograd.Function):
-    """Sums a tensor over all ranks; the gradient of the sum is summed over all ranks too."""
+    """Sums a tensor over the ranks of a process group; the backward sums the gradient over the same ranks."""
 
     @staticmethod
     def forward(ctx: Any, value: torch.Tensor, group: Any) -> torch.Tensor:

@@ -11,19 +11,21 @@ import torch
 
 from eng.logging.words import counted
 
-# Errors of Python, torch and NumPy that occur when a list or tuple is used like a tensor contain one of these texts.
+# When a list or tuple is used like a tensor, the error message of Python, torch or NumPy contains one of these texts.
 _NAMES_A_LIST = re.compile(r"\b(list|tuple|sequence)\b|can be converted to (an index|Python scalars)")
 _NUMBERS = (torch.Tensor, np.ndarray, np.generic, int, float)
 
 
 def unstacked_hint(error: Exception, batch: Any) -> str | None:
-    """Returns a hint how to get tensors instead of lists of samples; None if lists did not cause the error.
+    """Returns a hint for an error of a forward that got lists of samples in place of tensors.
 
-    If the batch holds a tensor, a collate function has stacked the samples, so the lists in the batch are intended.
+    The hint says how the samples can be stacked into tensors. The result is None if lists did not cause the error. If
+    the batch holds a tensor, a collate function has already stacked the samples, so the remaining lists are intended
+    and the result is None too.
 
     Args:
-        error: the error that the forward raised.
-        batch: the batch that the forward got.
+        error: the error that the model's forward raised.
+        batch: the batch that the forward was called with.
     """
     if not _NAMES_A_LIST.search(str(error)):
         return None
@@ -52,7 +54,7 @@ def _facts(column: Sequence[Any]) -> str:
 
 
 def _advice(columns: Mapping[Any, Sequence[Any]]) -> str:
-    """Returns advice what to change in the config so that samples become tensors."""
+    """Returns advice what to change in the config so that the samples of a batch are stacked into tensors."""
     for key, column in columns.items():
         shapes = sorted({tuple(np.shape(item)) for item in column})
         if len(shapes) > 1:

@@ -19,22 +19,23 @@ from .wrappers._copying import copy_of
 
 logger = logging.getLogger(__name__)
 
-# The place of a tensor in a model: a module's dict of parameters or buffers, and the tensor's name in that dict.
+# Where a tensor is stored in a model: a module's dict of parameters or of buffers, and the tensor's key in that dict.
 Slot = tuple[dict[str, Any], str]
 
 
 class BaseAveragedModel(nn.Module):
-    """A copy of a model whose weights are an average over training: ``module`` is the copy, ``steps`` counts updates.
+    """Base class of models whose weights are the average of another model's weights over the iterations of a training.
 
-    A subclass defines :meth:`avg_func` for one tensor, and may define :meth:`avg_foreach` for many tensors, which is
-    faster.
+    The attribute ``module`` is the averaged copy of the model; ``steps`` counts the calls of :meth:`update_parameters`.
+    A subclass defines how :meth:`avg_func` averages one tensor. A subclass may also define :meth:`avg_foreach`, which
+    averages many tensors in one call and is faster.
 
     Args:
-        model: the model to average; it is copied.
-        interval: number of updates between two averaging steps. Defaults to 1.
-        device: device of the average; None (default) is the device of the model.
-        update_buffers: whether to average the floating point buffers too. Other buffers, and with False (default) all
-            buffers, are copied from the model at every update.
+        model: the model whose weights are averaged; the constructor copies the model.
+        interval: the weights are averaged at every ``interval``-th call of :meth:`update_parameters`. Defaults to 1.
+        device: device that holds the averaged copy; None (default) is the device of the model.
+        update_buffers: whether floating point buffers, such as BatchNorm statistics, are averaged like weights. Integer
+            buffers, and with False (default) all buffers, are copied from the model at every call.
 
     Raises:
         ValueError: ``interval`` is below 1.
@@ -47,7 +48,8 @@ class BaseAveragedModel(nn.Module):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "avg_func" in cls.__dict__ and "avg_foreach" not in cls.__dict__:
-            # The class overrides avg_func only, so an inherited avg_foreach would apply the rule of its base class.
+            # A subclass that overrides only avg_func must not inherit the avg_foreach of its base class, which would
+            # average by the rule of the base class. BaseAveragedModel.avg_foreach calls avg_func for each tensor.
             cls.avg_foreach = BaseAveragedModel.avg_foreach  # type: ignore[method-assign]  # replaced on purpose
 
     def __init__(
@@ -72,35 +74,38 @@ class BaseAveragedModel(nn.Module):
 
     @abstractmethod
     def avg_func(self, averaged_param: torch.Tensor, source_param: torch.Tensor, steps: int) -> None:
-        """Updates the average of a single tensor in place.
+        """Updates the average of a single tensor in place, with the tensor's present value in the trained model.
 
         Args:
-            averaged_param: the average; any shape.
-            source_param: the model's tensor, with the same shape, dtype and device.
-            steps: number of earlier updates.
+            averaged_param: the average, a tensor of any shape, which is changed in place.
+            source_param: the tensor of the trained model, with the shape, dtype and device of ``averaged_param``.
+            steps: number of earlier calls of :meth:`update_parameters`.
         """
 
     def avg_foreach(self, averaged: list[torch.Tensor], sources: list[torch.Tensor], steps: int) -> None:
-        """Updates the averages of many tensors in place; see :meth:`avg_func`.
+        """Updates the averages of many tensors in place; here by one call of :meth:`avg_func` per tensor.
 
         Args:
-            averaged: the averages.
-            sources: for each average the model's tensor, with the same shape, dtype and device.
-            steps: number of earlier updates.
+            averaged: the averages, which are changed in place.
+            sources: for each average the tensor of the trained model, with the shape, dtype and device of the average.
+            steps: number of earlier calls of :meth:`update_parameters`.
         """
         for average, source in zip(averaged, sources, strict=True):
             self.avg_func(average, source, steps)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Returns the output of the averaged model."""
+        """Calls the averaged copy of the model with the arguments, and returns the output."""
         return self.module(*args, **kwargs)
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
-        """Adds the model's present weights to the average: the first call copies them, every ``interval``-th averages.
+        """Updates the averaged copy with the present weights of the trained model.
+
+        The first call copies the weights. Of the later calls, every ``interval``-th averages the weights. Each call
+        copies the buffers that are not averaged.
 
         Args:
-            model: the model, or another model with the same structure.
+            model: the trained model, whose structure must be that of the model that the constructor got.
         """
         averaged, sources, copies, originals = self._tensors(model)
         steps = self._steps()
@@ -113,7 +118,10 @@ class BaseAveragedModel(nn.Module):
         self._count, self._count_mark = steps + 1, self._mark()
 
     def _steps(self) -> int:
-        """Returns ``steps`` from a counter on the host; reads the tensor only if other code has written to it."""
+        """Returns the value of the tensor ``steps`` from a copy on the host, so that the host need not wait for a GPU.
+
+        The tensor is read only if other code, such as loading a checkpoint, has written to the tensor.
+        """
         if self._count_mark != self._mark():
             self._count = int(self.steps)
         return self._count
@@ -130,14 +138,18 @@ class BaseAveragedModel(nn.Module):
         return averaged, sources, copies, originals
 
     def _slots(self, model: nn.Module) -> tuple[list[Slot], list[Slot], list[Slot], list[Slot]]:
-        """Returns four lists of slots: averaged tensors, their sources, copied tensors and their sources."""
+        """Returns four lists that say where the tensors are stored in the averaged copy and in the trained ``model``.
+
+        The first list has the tensors of the copy that are averaged, the second the same tensors of ``model``, the
+        third the tensors of the copy that are overwritten, and the fourth the same tensors of ``model``.
+        """
         pairs: tuple[list[Slot], list[Slot], list[Slot], list[Slot]] = ([], [], [], [])
         theirs = dict(model.named_modules(remove_duplicate=False))
         seen: set[int] = set()
         for name, module in self.module.named_modules():
             for table in ("_parameters", "_buffers"):
                 for key, tensor in getattr(module, table).items():
-                    if tensor is None or id(tensor) in seen:  # A tied weight is averaged once.
+                    if tensor is None or id(tensor) in seen:  # A weight that two modules share is averaged once.
                         continue
                     seen.add(id(tensor))
                     into = 2
@@ -152,7 +164,7 @@ class BaseAveragedModel(nn.Module):
 
 
 def _matched(averaged: list[torch.Tensor], sources: list[torch.Tensor]) -> list[torch.Tensor]:
-    """Returns the sources with the device and dtype of their averages; a source that has both is not copied."""
+    """Converts each source tensor to the device and dtype of its average; sources that match are not copied."""
     matched = []
     for average, source in zip(averaged, sources, strict=True):
         if source.device != average.device or source.dtype != average.dtype:
@@ -163,13 +175,13 @@ def _matched(averaged: list[torch.Tensor], sources: list[torch.Tensor]) -> list[
 
 @MODELS.register_module()
 class StochasticWeightAverage(BaseAveragedModel):
-    """Stochastic weight averaging (SWA): the mean of the weights at every ``interval``-th update.
+    """Stochastic weight averaging (SWA): the mean of the weights at every ``interval``-th update, each counted equally.
 
     Args:
-        model: the model to average.
-        interval: number of updates between two averaging steps.
-        device: device of the average.
-        update_buffers: whether to average the buffers too.
+        model: the model whose weights are averaged; the constructor copies the model.
+        interval: the weights are averaged at every ``interval``-th call of ``update_parameters``.
+        device: device that holds the averaged copy; None (default) is the device of the model.
+        update_buffers: whether floating point buffers are averaged like weights; with False, buffers are copied.
 
     Examples:
         >>> model = nn.Linear(1, 1)
@@ -184,11 +196,11 @@ class StochasticWeightAverage(BaseAveragedModel):
     """
 
     def avg_func(self, averaged_param: torch.Tensor, source_param: torch.Tensor, steps: int) -> None:
-        """Updates the mean of ``n`` values with the next value."""
+        """Updates the mean of the weights so far with the present weight; all averaged weights count equally."""
         averaged_param.lerp_(source_param, self._share(steps))
 
     def avg_foreach(self, averaged: list[torch.Tensor], sources: list[torch.Tensor], steps: int) -> None:
-        """Updates the means of many tensors by a single fused operation; see :meth:`avg_func`."""
+        """Updates the means of many tensors by one fused operation; the result is that of :meth:`avg_func`."""
         average_tensors(averaged, sources, self._share(steps))
 
     def _share(self, steps: int) -> float:
@@ -200,11 +212,12 @@ class ExponentialMovingAverage(BaseAveragedModel):
     """Exponential moving average (EMA): ``average = (1 - momentum) * average + momentum * weight``.
 
     Args:
-        model: the model to average.
-        momentum: share of the newest weights, above 0 and below 1; other libraries call ``1 - momentum`` the decay.
-        interval: number of updates between two averaging steps.
-        device: device of the average.
-        update_buffers: whether to average the buffers too.
+        model: the model whose weights are averaged; the constructor copies the model.
+        momentum: share of the present weights in the new average, above 0 and below 1. Other libraries call
+            ``1 - momentum`` the decay.
+        interval: the weights are averaged at every ``interval``-th call of ``update_parameters``.
+        device: device that holds the averaged copy; None (default) is the device of the model.
+        update_buffers: whether floating point buffers are averaged like weights; with False, buffers are copied.
 
     Raises:
         ValueError: ``momentum`` is not between 0 and 1.
@@ -238,29 +251,32 @@ class ExponentialMovingAverage(BaseAveragedModel):
         self.momentum = momentum
 
     def momentum_at(self, steps: int) -> float:
-        """Returns the share of the newest weights after ``steps`` earlier updates."""
+        """Returns the share of the present weights in the new average, after ``steps`` earlier updates."""
         return self.momentum
 
     def avg_func(self, averaged_param: torch.Tensor, source_param: torch.Tensor, steps: int) -> None:
-        """Updates the average of a single tensor: moves it towards the weight by the share ``momentum``."""
+        """Moves the average of a single tensor towards the present weight by the share ``momentum_at(steps)``."""
         averaged_param.lerp_(source_param, self.momentum_at(int(steps)))
 
     def avg_foreach(self, averaged: list[torch.Tensor], sources: list[torch.Tensor], steps: int) -> None:
-        """Updates the averages of many tensors by a single fused operation; see :meth:`avg_func`."""
+        """Updates the averages of many tensors by one fused operation; the result is that of :meth:`avg_func`."""
         average_tensors(averaged, sources, self.momentum_at(int(steps)))
 
 
 @MODELS.register_module()
 class MomentumAnnealingEMA(ExponentialMovingAverage):
-    """An EMA whose share of the newest weights falls from 1: ``max(momentum, gamma / (gamma + steps))``.
+    """An exponential moving average in which the share of the present weights falls from 1 to ``momentum``.
+
+    After ``steps`` updates the share is ``max(momentum, gamma / (gamma + steps))``, so that the random initial weights
+    are forgotten early in training.
 
     Args:
-        model: the model to average.
-        momentum: lower limit of the share.
-        gamma: the share falls to one half after ``gamma`` updates.
-        interval: number of updates between two averaging steps.
-        device: device of the average.
-        update_buffers: whether to average the buffers too.
+        model: the model whose weights are averaged; the constructor copies the model.
+        momentum: lowest share of the present weights in the new average.
+        gamma: the share is one half after ``gamma`` updates.
+        interval: the weights are averaged at every ``interval``-th call of ``update_parameters``.
+        device: device that holds the averaged copy; None (default) is the device of the model.
+        update_buffers: whether floating point buffers are averaged like weights; with False, buffers are copied.
 
     Raises:
         ValueError: ``gamma`` is not positive.
@@ -283,5 +299,5 @@ class MomentumAnnealingEMA(ExponentialMovingAverage):
         self.gamma = gamma
 
     def momentum_at(self, steps: int) -> float:
-        """Returns the share of the newest weights after ``steps`` earlier updates."""
+        """Returns the share of the present weights in the new average, after ``steps`` earlier updates."""
         return max(self.momentum, self.gamma / (self.gamma + steps))

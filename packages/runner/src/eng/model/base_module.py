@@ -22,8 +22,8 @@ class BaseModule(nn.Module):
     """A module whose weights :meth:`init_weights` initialises by a config, ``init_cfg``.
 
     Args:
-        init_cfg: config of an initialiser, or a list of such configs; see :func:`eng.model.initialize`. The initialiser
-            ``Pretrained`` runs after all others, and after those of the submodules.
+        init_cfg: config of a weight initialiser, or a list of such configs; see :func:`eng.model.initialize`. The
+            initialiser ``Pretrained``, which loads a checkpoint, runs last, after the initialisers of the submodules.
 
     Examples:
         >>> class Head(BaseModule):
@@ -36,7 +36,8 @@ class BaseModule(nn.Module):
         ([[0.5, 0.5]], True)
     """
 
-    # Whether init_weights() of submodules that are no BaseModules is called too, as in MMEngine; eng.compat sets this.
+    # Whether init_weights() is also called for submodules that have this method but are no BaseModules. MMEngine does
+    # so, and the BaseModule of eng.compat sets this attribute to True.
     initialises_any_child: ClassVar[bool] = False
 
     def __init__(self, init_cfg: Any = None) -> None:
@@ -47,7 +48,7 @@ class BaseModule(nn.Module):
 
     @property
     def is_init(self) -> bool:
-        """Whether the weights were initialised; if so, ``init_weights`` of a parent leaves them as they are."""
+        """Whether the module's weights were initialised; ``init_weights`` of a parent module then skips this module."""
         return self._is_init
 
     @is_init.setter
@@ -56,7 +57,7 @@ class BaseModule(nn.Module):
 
     @property
     def is_loaded(self) -> bool:
-        """Whether all parameters of the module were loaded from a state dict."""
+        """Whether the last ``load_state_dict`` had values for all parameters of the module and its submodules."""
         return self._is_loaded
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
@@ -65,10 +66,12 @@ class BaseModule(nn.Module):
         self._is_loaded = bool(names) and all(name in state_dict for name in names)
 
     def init_weights(self) -> None:
-        """Initialises the weights: by ``init_cfg``, then those of the submodules, then from a checkpoint.
+        """Initialises the weights of the module and its submodules, once; a second call only warns.
 
-        Submodules that are BaseModules are initialised by their own ``init_cfg``; other modules have set their weights
-        in their constructors. The outermost call writes to the log file which initialiser set each parameter.
+        First the initialisers of this module's ``init_cfg`` run, then ``init_weights`` of the submodules, and last the
+        initialiser ``Pretrained``, if ``init_cfg`` has one. Submodules that are no BaseModules are skipped, because
+        their constructors have set their weights. The outermost call writes to the log file which initialiser set each
+        parameter.
 
         Raises:
             TypeError: ``init_cfg`` is no mapping or list of mappings.
@@ -108,7 +111,11 @@ class BaseModule(nn.Module):
 
 
 def _split(init_cfg: Any) -> tuple[list[Any], list[Any]]:
-    """Returns the initialisers that run before those of the submodules, and those that run after (``Pretrained``)."""
+    """Splits a module's ``init_cfg`` into two lists of initialiser configs.
+
+    The initialisers of the first list run before those of the submodules. The second list has the ``Pretrained``
+    initialisers, which run afterwards, so that a checkpoint overwrites all other initialisations.
+    """
     first: list[Any] = []
     pretrained: list[Any] = []
     if init_cfg is not None and not isinstance(init_cfg, (Mapping, list, tuple)):
@@ -129,13 +136,13 @@ def _split(init_cfg: Any) -> tuple[list[Any], list[Any]]:
 
 
 def init_given_weights(model: nn.Module) -> None:
-    """Initialises a model that the user has built, whose weights may have been set already.
+    """Initialises the weights of a model that the user built, and keeps weights that the user has already set.
 
-    Modules that were initialised, or whose parameters were all loaded, keep their weights. If the ``init_cfg`` of a
-    parent module sets their weights all the same, a warning names the parameters.
+    Submodules whose ``init_weights`` ran, or whose parameters were all loaded from a state dict, keep their weights. If
+    the ``init_cfg`` of a parent module overwrites loaded parameters all the same, a warning names the parameters.
 
     Args:
-        model: the model; one that is no :class:`BaseModule` is not changed.
+        model: the model. A model that is no :class:`BaseModule` is not changed.
     """
     if not isinstance(model, BaseModule):
         return
@@ -162,7 +169,10 @@ def init_given_weights(model: nn.Module) -> None:
 
 
 def _initialize_child(child: Any, of_any_kind: bool) -> None:
-    """Calls ``init_weights`` of a submodule that was not initialised yet."""
+    """Calls ``init_weights`` of a submodule whose weights were not initialised yet.
+
+    A submodule that is no BaseModule is skipped, unless ``of_any_kind`` is true and the submodule has the method.
+    """
     if is_model_wrapper(child) and not hasattr(child, "init_weights"):
         child = child.module
     if not isinstance(child, BaseModule) and not of_any_kind:
@@ -170,14 +180,15 @@ def _initialize_child(child: Any, of_any_kind: bool) -> None:
     if not hasattr(child, "init_weights") or getattr(child, "is_init", False):
         return
     child.init_weights()
-    # BaseModule.init_weights has recorded its changes. For changes by a user's own init_weights() this entry is added.
+    # BaseModule.init_weights has recorded which parameters its initialisers set. Parameters that a user's own
+    # init_weights() set by other means have no entry in the record yet, so the entry is added here.
     if has_record(child):
         info = f"Set in init_weights() of {type(child).__name__}, the user's own"
         update_init_info(child, init_info=info)
 
 
 class Sequential(BaseModule, nn.Sequential):
-    """``nn.Sequential`` with an ``init_cfg``.
+    """``nn.Sequential`` whose layers can be initialised by an ``init_cfg``.
 
     Args:
         *args: modules, or one ordered dictionary of them.
@@ -190,7 +201,7 @@ class Sequential(BaseModule, nn.Sequential):
 
 
 class ModuleList(BaseModule, nn.ModuleList):
-    """``nn.ModuleList`` with an ``init_cfg``.
+    """``nn.ModuleList`` whose modules can be initialised by an ``init_cfg``.
 
     Args:
         modules: the modules.
@@ -203,7 +214,7 @@ class ModuleList(BaseModule, nn.ModuleList):
 
 
 class ModuleDict(BaseModule, nn.ModuleDict):
-    """``nn.ModuleDict`` with an ``init_cfg``.
+    """``nn.ModuleDict`` whose modules can be initialised by an ``init_cfg``.
 
     Args:
         modules: the modules by name.

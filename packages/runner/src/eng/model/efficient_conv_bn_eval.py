@@ -19,15 +19,18 @@ from torch.nn.modules.conv import _ConvNd
 
 
 def efficient_conv_bn_eval_forward(bn: _BatchNorm, conv: Any, x: torch.Tensor) -> torch.Tensor:
-    """Returns ``bn(conv(x))`` for a normalisation in evaluation mode, computed by a single convolution.
+    """Returns ``bn(conv(x))`` for a batch normalisation in evaluation mode, computed by a single convolution.
+
+    In evaluation mode a batch normalisation multiplies and shifts each channel by constants, which can be merged into
+    the weight and bias of the convolution. The result has the gradients of ``bn(conv(x))``, and takes less memory.
 
     Args:
-        bn: the normalisation, whose running statistics are used.
+        bn: the batch normalisation, whose running statistics are used.
         conv: a convolution of any dimension, transposed or not.
         x: input of the convolution.
 
     Raises:
-        ValueError: the normalisation has no running statistics.
+        ValueError: the batch normalisation has no running statistics.
     """
     mean, variance = bn.running_mean, bn.running_var
     if mean is None or variance is None:
@@ -40,7 +43,8 @@ def efficient_conv_bn_eval_forward(bn: _BatchNorm, conv: Any, x: torch.Tensor) -
     shape = [1] * conv.weight.dim()
     shape[int(transposed)] = -1
     if transposed and conv.groups > 1:
-        # The weight is (in channels, out channels of a group, ...): each input channel gets the scales of its group.
+        # The weight of a transposed convolution has the shape (input channels, output channels per group, ...), so each
+        # input channel is multiplied by the scales of the output channels of its group.
         factor = scale.view(conv.groups, 1, -1, *shape[2:]).expand(
             conv.groups, conv.in_channels // conv.groups, -1, *shape[2:]
         )
@@ -54,7 +58,7 @@ def efficient_conv_bn_eval_forward(bn: _BatchNorm, conv: Any, x: torch.Tensor) -
     if bn.bias is not None:
         bias = bn.bias + bias
     if not transposed:
-        # The convolution itself pads the input, as its padding_mode says.
+        # The convolution module is called instead of a function, since the module pads the input by its padding_mode.
         result: torch.Tensor = torch.func.functional_call(conv, {"weight": weight, "bias": bias}, (x,))
         return result
     function = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)[
@@ -66,9 +70,11 @@ def efficient_conv_bn_eval_forward(bn: _BatchNorm, conv: Any, x: torch.Tensor) -
 def efficient_conv_bn_eval_control(bn: _BatchNorm, conv: Any, x: torch.Tensor) -> torch.Tensor:
     """Returns ``bn(conv(x))``, computed by a single convolution if ``bn`` is in evaluation mode.
 
+    In training mode, and if ``bn`` has no running statistics, both modules are called one after the other.
+
     Args:
-        bn: the normalisation.
-        conv: the convolution before the normalisation.
+        bn: the batch normalisation.
+        conv: the convolution before the batch normalisation.
         x: input of the convolution.
     """
     if bn.training or bn.running_mean is None:
@@ -77,12 +83,13 @@ def efficient_conv_bn_eval_control(bn: _BatchNorm, conv: Any, x: torch.Tensor) -
 
 
 def efficient_conv_bn_eval_graph_transform(fx_model: fx.GraphModule) -> None:
-    """Joins each convolution of a traced model with the batch normalisation that follows it.
+    """Joins each convolution of a traced model with the batch normalisation that follows the convolution.
 
-    A pair is joined if nothing but the normalisation uses the result of the convolution.
+    In evaluation mode a joined pair is computed by a single convolution. A pair is joined only if no other operation
+    uses the output of the convolution.
 
     Args:
-        fx_model: the traced model, which is changed in place.
+        fx_model: the model as ``torch.fx`` traced it; its graph is changed in place.
     """
     modules = dict(fx_model.named_modules())
     pairs = [pair for node in fx_model.graph.nodes if (pair := _pair(node, modules)) is not None]
@@ -93,7 +100,11 @@ def efficient_conv_bn_eval_graph_transform(fx_model: fx.GraphModule) -> None:
 
 
 def _pair(node: fx.Node, modules: dict[str, nn.Module]) -> tuple[fx.Node, fx.Node] | None:
-    """Returns the node of a normalisation and that of the convolution before it; None if they cannot be joined."""
+    """Returns the graph nodes of a batch normalisation and of the convolution before it, if both can be joined.
+
+    The result is None if ``node`` is no batch normalisation, if its input is no convolution, or if another operation
+    uses the convolution's output too.
+    """
     if node.op != "call_module" or not isinstance(modules.get(str(node.target)), _BatchNorm) or not node.args:
         return None
     before = node.args[0]
@@ -117,13 +128,16 @@ def _replace(fx_model: fx.GraphModule, bn_node: fx.Node, conv_node: fx.Node) -> 
 
 
 def turn_on_efficient_conv_bn_eval_for_single_model(model: nn.Module) -> None:
-    """Joins convolutions and batch normalisations of a module, by replacing its forward; its state dict stays the same.
+    """Makes a module compute each convolution and its batch normalisation as one convolution, in evaluation mode.
+
+    The ``forward`` of the module is replaced by a traced one; parameters, buffers and state dict stay the same.
 
     Args:
         model: the module, which is changed in place. torch.fx must be able to trace it.
 
     Raises:
-        torch.fx.proxy.TraceError: the forward cannot be traced, because it depends on the values of tensors.
+        torch.fx.proxy.TraceError: the module's forward cannot be traced, because its control flow depends on the values
+            of tensors.
 
     Examples:
         >>> model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2)).eval()
@@ -139,7 +153,9 @@ def turn_on_efficient_conv_bn_eval_for_single_model(model: nn.Module) -> None:
 
 
 def turn_on_efficient_conv_bn_eval(model: nn.Module, modules: list[str] | str) -> None:
-    """Joins convolutions and batch normalisations in submodules of a model.
+    """Makes submodules of a model compute each convolution and its batch normalisation as one convolution.
+
+    The joined computation is used in evaluation mode; see :func:`turn_on_efficient_conv_bn_eval_for_single_model`.
 
     Args:
         model: the model, which is changed in place.

@@ -50,26 +50,33 @@ class NoLossError(ValueError):
 
 
 class BatchTypeError(TypeError):
-    """A batch, or a part of a batch, has a type that the model cannot process."""
+    """A batch has a type that the model cannot process, or lacks a value that the model needs."""
 
 
 class ModelValueError(ValueError, AssertionError):
-    """A model got an argument with an invalid value; an AssertionError too, as in MMEngine."""
+    """A model got an argument with an invalid value.
+
+    The class derives from AssertionError too, which MMEngine raises, so that existing ``except`` clauses still work.
+    """
 
 
 class ModelTypeError(TypeError, AssertionError):
-    """A model got an argument of a wrong type; an AssertionError too, as in MMEngine."""
+    """A model got an argument of a wrong type.
+
+    The class derives from AssertionError too, which MMEngine raises, so that existing ``except`` clauses still work.
+    """
 
 
 class ImageShapeError(ModelValueError, RuntimeError):
     """An image or a batch of images has a shape that cannot be normalised or stacked.
 
-    The class derives from AssertionError, ValueError and RuntimeError, which MMEngine raises for these mistakes.
+    The class derives from AssertionError, ValueError and RuntimeError, because MMEngine raises one of these for a wrong
+    shape, and existing ``except`` clauses must still work.
     """
 
 
 class InitCfgError(ValueError):
-    """An ``init_cfg`` lacks a key, or its checkpoint has no weights with the ``prefix``."""
+    """An ``init_cfg`` lacks a key, or no weight in its checkpoint has a name that begins with its ``prefix``."""
 
 
 class OverrideTargetError(RuntimeError):
@@ -89,7 +96,7 @@ class OverrideTargetError(RuntimeError):
 
 
 class WrapperOptionError(ValueError):
-    """An option of a distributed model wrapper is unknown, or cannot work with this wrapper.
+    """An option of a distributed model wrapper is unknown, or the wrapper does not support the option's value.
 
     Attributes:
         option: name of the option.
@@ -107,7 +114,7 @@ class UnusedParametersError(RuntimeError):
     """The loss of a data-parallel model does not depend on some parameters, so their gradients cannot be averaged.
 
     Attributes:
-        names: names of the parameters.
+        names: names of the parameters that the loss does not depend on.
     """
 
     def __init__(self, names: list[str] | str) -> None:

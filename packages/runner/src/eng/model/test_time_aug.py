@@ -17,25 +17,28 @@ from .errors import BatchTypeError, ModelTypeError
 
 @MODELS.register_module()
 class BaseTTAModel(BaseModel, metaclass=ABCMeta):
-    """Wraps a model for test-time augmentation; a subclass defines :meth:`merge_preds`, which merges predictions.
+    """Wraps a model for test-time augmentation: predicts several augmented versions of each sample.
+
+    A subclass defines :meth:`merge_preds`, which merges the predictions for the versions of a sample into one.
 
     Args:
-        module: the model, or its config; it needs a method ``test_step``.
-        data_preprocessor: config of the data preprocessor of ``module``, if ``module`` is a config. The Runner passes
-            the ``data_preprocessor`` of the run's config here.
+        module: the model that predicts, or the config of the model; the model needs a method ``test_step``.
+        data_preprocessor: config of the data preprocessor of ``module``; used only if ``module`` is a config. The
+            Runner passes the ``data_preprocessor`` of the run's config.
 
     Raises:
         TypeError: ``module`` is neither a module nor a config, or has no ``test_step``.
     """
 
-    # Checkpoints are loaded into the wrapped model; see eng.checkpoint.unwrap.weights_owner.
+    # eng.checkpoint.unwrap.weights_owner reads this attribute: checkpoints are loaded into the wrapped model.
     weights_in_module = True
 
     def __init__(self, module: Any, data_preprocessor: Any = None) -> None:
         super().__init__()
         if isinstance(module, Mapping):
             if data_preprocessor is not None:
-                # The class of the module may have a default for the type of the data preprocessor.
+                # The data preprocessor's config may lack `type`, for which the class of `module` may have a default, so
+                # the config is passed to that class instead of being built here.
                 module = {**module, "data_preprocessor": data_preprocessor}
             module = MODELS.build(module)
         if not isinstance(module, nn.Module):
@@ -49,16 +52,17 @@ class BaseTTAModel(BaseModel, metaclass=ABCMeta):
         """Merges the predictions for the augmented versions of each sample into one prediction per sample.
 
         Args:
-            data_samples_list: for each sample of the batch a list with one prediction per augmentation.
+            data_samples_list: for each sample of the batch a list with the predictions for its augmented versions.
         """
 
     @torch.no_grad()
     def test_step(self, data: Any) -> Any:
-        """Returns the merged predictions for a batch.
+        """Returns the predictions for a batch, with the predictions for all augmented versions of a sample merged.
 
         Args:
-            data: a batch in which every value is a list with one batch per augmentation, as the transform
-                ``TestTimeAug`` and ``pseudo_collate`` produce it.
+            data: a dict, tuple or list in which every value is a list with one item per augmentation; the items of one
+                augmentation form a batch for the wrapped model. The transform ``TestTimeAug`` and ``pseudo_collate``
+                produce this format.
 
         Raises:
             BatchTypeError: the batch is no dict, tuple or list, or is empty (a TypeError).
@@ -67,7 +71,7 @@ class BaseTTAModel(BaseModel, metaclass=ABCMeta):
         return self.merge_preds(list(zip(*predictions, strict=True)))  # type: ignore[arg-type]  # tuples will do
 
     def forward(self, inputs: Any, data_samples: list[Any] | None = None, mode: str = "tensor") -> Any:
-        """Raises an error, since a model for test-time augmentation has only :meth:`test_step`.
+        """Raises an error: a model for test-time augmentation can only be called by :meth:`test_step`.
 
         Raises:
             NotImplementedError: always.

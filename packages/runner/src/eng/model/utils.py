@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def stack_batch(tensor_list: Sequence[torch.Tensor], pad_size_divisor: int = 1, pad_value: float = 0) -> torch.Tensor:
-    """Stacks images of different sizes into a tensor, after padding them at the bottom and right.
+    """Pads images of different sizes at the bottom and right to the largest size, and stacks them into a tensor.
 
     Args:
         tensor_list: images ``(C, H, W)``, or tensors with more dimensions after C; all have the same dtype and C.
@@ -28,7 +28,8 @@ def stack_batch(tensor_list: Sequence[torch.Tensor], pad_size_divisor: int = 1, 
         pad_value: value of the padding.
 
     Returns:
-        a tensor ``(N, C, H, W)`` with the largest height and width of all images.
+        a tensor ``(N, C, H, W)``, where H and W are the largest height and width of all images, rounded up to a
+        multiple of ``pad_size_divisor``.
 
     Raises:
         TypeError: ``tensor_list`` is not a sequence of tensors.
@@ -63,8 +64,8 @@ def detect_anomalous_params(loss: torch.Tensor, model: nn.Module) -> None:
     """Logs an error for each parameter that needs a gradient but does not contribute to ``loss``.
 
     Args:
-        loss: the loss, before its graph is freed.
-        model: the model.
+        loss: the loss, before ``backward`` has freed the autograd graph.
+        model: the model whose parameters are checked.
     """
     reached: set[int] = set()
     seen: set[Any] = set()
@@ -83,9 +84,9 @@ def detect_anomalous_params(loss: torch.Tensor, model: nn.Module) -> None:
 
 
 def merge_dict(*args: dict[Any, Any]) -> dict[Any, Any]:
-    """Merges dictionaries; a later value of a key replaces earlier ones.
+    """Returns the entries of all dictionaries in one; for a key that occurs several times, the last value counts.
 
-    Unlike ``{**a, **b}``, torch.fx can trace a call of this function.
+    A call of this function can be traced by ``torch.fx``, which cannot trace ``{**a, **b}``.
 
     Examples:
         >>> merge_dict({"a": 1}, {"a": 2, "b": 3})
@@ -98,14 +99,17 @@ def merge_dict(*args: dict[Any, Any]) -> dict[Any, Any]:
 
 
 class _BatchNormXd(_BatchNorm):
-    """Batch normalisation for inputs with any number of dimensions, as SyncBatchNorm accepts them."""
+    """Batch normalisation for inputs of any number of dimensions, the replacement of a SyncBatchNorm layer.
+
+    SyncBatchNorm accepts any number of dimensions, while BatchNorm1d, 2d and 3d each accept a fixed number.
+    """
 
     def _check_input_dim(self, input: torch.Tensor) -> None:
         return
 
 
 def revert_sync_batchnorm(module: nn.Module) -> nn.Module:
-    """Replaces synchronised batch normalisation by ordinary one with the same weights and statistics.
+    """Replaces the SyncBatchNorm layers of a model by ordinary BatchNorm layers with the same weights and statistics.
 
     Args:
         module: a model; its layers are replaced in place.
@@ -120,7 +124,7 @@ def revert_sync_batchnorm(module: nn.Module) -> nn.Module:
         replaced = revert_sync_batchnorm(child)
         if replaced is child:
             continue
-        # The class may have a property of this name, whose setter must be called.
+        # If the module's class has a property with the child's name, setattr calls the property's setter.
         if hasattr(type(module), name):
             setattr(module, name, replaced)
         else:
@@ -129,11 +133,12 @@ def revert_sync_batchnorm(module: nn.Module) -> nn.Module:
 
 
 def convert_sync_batchnorm(module: nn.Module, implementation: str = "torch") -> nn.Module:
-    """Replaces ordinary batch normalisation by synchronised one with the same weights and statistics.
+    """Replaces the BatchNorm layers of a model by SyncBatchNorm layers with the same weights and statistics.
 
     Args:
         module: a model; its layers are replaced in place.
-        implementation: ``"torch"`` (default), or ``"mmcv"``, which needs mmcv with its operators.
+        implementation: package whose SyncBatchNorm is used: ``"torch"`` (default), or ``"mmcv"``, which must be
+            installed with its compiled operators.
 
     Returns:
         the model; if ``module`` itself is a normalisation layer, the new layer.
@@ -161,7 +166,10 @@ def _convert(module: nn.Module, layer_class: type) -> nn.Module:
 
 
 def _with_state_of(old: Any, layer_class: Any) -> nn.Module:
-    """Returns a new layer with the settings and parameters of ``old``; optimizers can keep updating the parameters."""
+    """Returns a new layer of ``layer_class`` with the settings of ``old`` and the same parameter and buffer objects.
+
+    Because the parameters are the same objects, an optimizer that was built before keeps updating them.
+    """
     new: Any = layer_class(old.num_features, old.eps, old.momentum, old.affine, old.track_running_stats)
     for table in ("_parameters", "_buffers"):
         getattr(new, table).update(getattr(old, table))
@@ -172,7 +180,10 @@ def _with_state_of(old: Any, layer_class: Any) -> nn.Module:
 
 
 def _mmcv_sync_batchnorm(*, load: bool) -> tuple[type, ...]:
-    """Returns mmcv's SyncBatchNorm in a tuple; an empty tuple if mmcv is missing, or not imported and not ``load``."""
+    """Returns mmcv's SyncBatchNorm in a tuple for isinstance; an empty tuple if mmcv is not installed.
+
+    With ``load=False`` mmcv is not imported: the tuple is empty too unless other code has imported mmcv.
+    """
     if not load and "mmcv.ops" not in sys.modules:
         return ()
     try:

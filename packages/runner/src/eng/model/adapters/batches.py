@@ -30,13 +30,16 @@ _EMPTY = inspect.Parameter.empty
 
 @dataclass(frozen=True)
 class Reading:
-    """The roles of a batch's parts, for all batches with the same keys or the same length.
+    """Says which parts of a batch are the inputs of a network, and which part is the target of the loss.
+
+    A part is a value of a dict batch, or an item of a tuple or list batch. One Reading applies to all dict batches with
+    the same keys, or to all tuple and list batches with the same length.
 
     Attributes:
-        positional: keys or positions of the parts that are positional arguments of the network.
-        keywords: for each keyword argument of the network the key of its part.
-        target: key or position of the target; None if the batch has none.
-        takes_batch: whether the network takes the batch itself as its only argument.
+        positional: keys or positions of the parts that are passed as positional arguments of the network, in order.
+        keywords: for each keyword argument of the network, the key of the part that is passed.
+        target: key or position of the target; None if the batch has no target.
+        takes_batch: whether the network gets the complete batch as its only argument.
     """
 
     positional: tuple[Key, ...] = ()
@@ -56,14 +59,17 @@ class Reading:
 
 
 class BatchReader:
-    """Splits batches into the inputs of a network and the target.
+    """Splits batches into the inputs of a network and the target of the loss.
 
     Args:
-        network: the network; the names of its forward's arguments decide which keys of a mapping are inputs.
-        inputs: a key or position, a list of them in the order of the arguments, or a mapping from argument names to
-            keys. None infers the inputs from the first batch with the same keys (or length), and logs the result.
-        targets: key or position of the target. None infers it in the same way.
-        has_loss: whether a loss compares outputs and target; if so, the target is not an input.
+        network: the network; the argument names of its ``forward`` decide which keys of a dict batch are inputs.
+        inputs: key or position of the network's input in a batch, a list of keys or positions in the order of the
+            network's arguments, or a mapping from argument names to keys. None infers the inputs when a batch with new
+            keys (or a new length) arrives, and logs the result.
+        targets: key or position of the target in a batch. None infers the target from usual names such as ``labels``,
+            or takes the last part of a tuple or list.
+        has_loss: whether a loss function outside of the network compares the network's output with the target; if so,
+            the target is not passed to the network.
     """
 
     def __init__(self, network: nn.Module, inputs: Any, targets: Key | None, *, has_loss: bool) -> None:
@@ -75,7 +81,9 @@ class BatchReader:
         self._readings: dict[Any, Reading] = {}
 
     def read(self, batch: Any) -> tuple[list[Any], dict[str, Any], Any]:
-        """Returns the positional arguments, the keyword arguments and the target (None without one) of a batch.
+        """Returns the network's positional arguments, its keyword arguments, and the target, taken from a batch.
+
+        The target is None if the batch has no target, as in a test set.
 
         Raises:
             BatchTypeError: the inputs cannot be inferred from the batch, or a key of ``inputs`` is missing (a
@@ -98,7 +106,11 @@ class BatchReader:
         return [parts[key] for key in reading.positional], keywords, target
 
     def _parts_of(self, batch: Any) -> Any:
-        """Returns the batch as a mapping or a sequence; a named tuple with a target's name becomes a mapping."""
+        """Returns the batch as a mapping or a sequence, whose values are the parts of the batch.
+
+        A dataclass object, and a named tuple in which a field has the name of a target, become a dict by field names.
+        A single object that is no mapping and no sequence becomes a tuple with one part.
+        """
         if isinstance(batch, Mapping):
             return batch
         if is_dataclass(batch) and not isinstance(batch, type):
@@ -112,11 +124,14 @@ class BatchReader:
         return (batch,)
 
     def _reading_of(self, parts: Any) -> Reading:
-        """Determines the roles of a batch's parts, from ``inputs`` and ``targets`` or by inference."""
+        """Returns which parts of a batch are inputs and which is the target.
+
+        ``inputs`` and ``targets`` of the BatchReader decide; what the user left out is inferred from the batch.
+        """
         keys: list[Key] = list(range(len(parts)))
         if isinstance(parts, Mapping):
             keys = list(parts)
-        # A missing target is no error, since batches of a test set may have none.
+        # A batch without the target is accepted, since a test set may have no labels; a missing input is an error.
         for key in _keys_in(self.inputs):
             if key not in keys:
                 raise BatchTypeError(f"inputs={self.inputs!r} of {self._name}: {key!r} is missing; {_described(keys)}")
@@ -128,7 +143,11 @@ class BatchReader:
         return self._infer(parts, keys, target)
 
     def _target(self, keys: list[Key]) -> Key | None:
-        """Returns the key of the target: ``targets``, a usual name of a target, or the last position of a sequence."""
+        """Returns the key of the target among the batch's ``keys``; None if the batch has no target.
+
+        A key that the user set (``targets``) is the only candidate. Otherwise the first usual name of a target, such as
+        ``labels``, is used, or the last position of a batch that is a tuple or list with several parts.
+        """
         if self.targets is not None:
             if self.targets in keys:
                 return self.targets
@@ -141,7 +160,12 @@ class BatchReader:
         return None
 
     def _infer(self, parts: Any, keys: list[Key], target: Key | None) -> Reading:
-        """Infers the inputs from the names of the network's arguments and the keys of the batch."""
+        """Infers which parts of a batch are inputs of the network, where the user has not set ``inputs``.
+
+        The parts of a tuple or list are passed in their order, without the target. For a mapping, in this order: keys
+        that are argument names of the network; all keys, if the network takes ``**kwargs``; a single tensor, or the
+        tensor with a usual name such as ``images``. A batch that none of these rules fits raises BatchTypeError.
+        """
         if self._takes_batch(parts):
             return Reading(target=target, takes_batch=True)
         if not isinstance(parts, Mapping):
@@ -173,7 +197,11 @@ class BatchReader:
         )
 
     def _takes_batch(self, parts: Any) -> bool:
-        """Whether the network's only argument is the batch itself: its name says so, and no part has the same name."""
+        """Whether the network takes the complete batch as its only argument.
+
+        This requires a single argument with a name such as ``batch``, and a batch of several parts, in which no key
+        equals the name. A tuple or list is split all the same if a loss outside of the network needs the target.
+        """
         if len(self._arguments.names) != 1 or self._arguments.names[0] not in BATCH_NAMES or len(parts) < 2:
             return False
         if isinstance(parts, Mapping):
@@ -201,14 +229,20 @@ class _Arguments:
         return [name for name in self.required if name not in arguments]
 
     def takes_target(self, position: int) -> bool:
-        """Whether the argument at a position may take the target: it has the name of a target, or no default value."""
+        """Whether the network's argument at a position can be the target, for a network that computes its own loss.
+
+        The argument must have a usual name of a target, such as ``labels``, or no default value.
+        """
         if position >= len(self.names):
             return self.takes_more
         return self.names[position] in TARGET_NAMES or self.names[position] in self.required
 
 
 def _arguments_of(network: Any) -> _Arguments:
-    """Returns the arguments of a network's forward; for a PEFT model those of its base model."""
+    """Returns the names of the arguments of a network's ``forward``, and which of them have no default value.
+
+    The ``forward`` of a PEFT model takes ``*args, **kwargs``, so the arguments of its base model are returned instead.
+    """
     base = network
     if hasattr(network, "get_base_model"):
         base = network.get_base_model()
@@ -249,10 +283,12 @@ def _is_numeric(value: Any) -> bool:
 
 
 def stacked(value: Any) -> Any:
-    """Stacks lists of tensors, arrays or numbers in a batch, one item per sample, into tensors.
+    """Returns a batch in which each list of per-sample tensors, arrays or numbers is stacked into one tensor.
 
-    The default collate function of configs, ``pseudo_collate``, does not stack, but a plain network needs tensors. If
-    the batch is a list or tuple, its items are the arguments of the network, each with the values of all samples.
+    ``pseudo_collate``, the default collate function of dataloader configs, returns lists with one item per sample, but
+    a plain network needs tensors. A batch that is a list or tuple is not stacked itself: its items are the arguments of
+    the network, and each item that is a list of per-sample values is stacked. Lists of texts, and of tensors that
+    differ in shape, stay lists.
 
     Examples:
         >>> stacked({"x": [torch.ones(2), torch.ones(2)], "y": (0, 1), "name": ["a", "b"]})["y"]
@@ -282,7 +318,7 @@ def _samples(value: Any) -> Any:
 
 
 def _column(values: Sequence[Any]) -> torch.Tensor | None:
-    """Stacks the values of all samples into a tensor; None if they differ in shape or are no numbers."""
+    """Returns a tensor with one row per sample; None if the values are no numbers, or differ in shape or dtype."""
     if not values or not all(isinstance(value, (torch.Tensor, np.ndarray, np.generic, int, float)) for value in values):
         return None
     if all(isinstance(value, (int, float)) for value in values):

@@ -21,11 +21,12 @@ _STEPS = ("train_step", "val_step", "test_step")
 
 
 def build_model(model: Mapping[str, Any]) -> Any:
-    """Builds a model that has the methods ``train_step``, ``val_step`` and ``test_step``, from its config.
+    """Builds a model from its config, so that it has the methods ``train_step``, ``val_step`` and ``test_step``.
 
     Args:
-        model: config of a model. For a class without these methods it may contain ``loss``, ``inputs``, ``targets``,
-            ``output`` and ``data_preprocessor``; see :class:`SupervisedModel`.
+        model: config of a model. If the class of the model has none of these methods, the built model is wrapped in a
+            :class:`SupervisedModel`, and the config may contain the SupervisedModel's arguments ``loss``, ``inputs``,
+            ``targets``, ``output`` and ``data_preprocessor``.
 
     Examples:
         >>> build_model(dict(type="torch.nn.Linear", in_features=2, out_features=1, loss="MSELoss")).network
@@ -37,7 +38,7 @@ def build_model(model: Mapping[str, Any]) -> Any:
         claimed = _named_arguments(cfg.get("type"))
         names = [name for name in (*OPTIONS, "data_preprocessor") if name in cfg and name not in claimed]
         if names:
-            # ConfigDict.copy keeps the class, so that a build error can name the config's file and line.
+            # ConfigDict.copy returns a ConfigDict, which knows its file and line, so that a build error can name them.
             if hasattr(cfg, "copy"):
                 cfg = cfg.copy()
             else:
@@ -47,11 +48,13 @@ def build_model(model: Mapping[str, Any]) -> Any:
 
 
 def adapt(model: Any, **options: Any) -> Any:
-    """Returns a model with ``train_step``, ``val_step`` or ``test_step`` as it is, else a :class:`SupervisedModel`.
+    """Wraps a model without step methods in a :class:`SupervisedModel`, so that a Runner can train the model.
+
+    A model that has ``train_step``, ``val_step`` or ``test_step`` is returned unchanged.
 
     Args:
         model: any module.
-        **options: arguments of :class:`SupervisedModel`.
+        **options: arguments of :class:`SupervisedModel`, such as ``loss``.
     """
     if not isinstance(model, nn.Module) or any(callable(getattr(model, step, None)) for step in _STEPS):
         if options.get("loss") is not None:
@@ -61,7 +64,10 @@ def adapt(model: Any, **options: Any) -> Any:
 
 
 def takes_options(model_type: Any) -> bool:
-    """Whether a model's config may contain :data:`OPTIONS`: its type is known, and has none of the step methods."""
+    """Whether a model's config may contain :data:`OPTIONS`, the arguments of :class:`SupervisedModel` such as ``loss``.
+
+    The config may contain the options if its ``type`` is known and has neither ``train_step`` nor another step method.
+    """
     if isinstance(model_type, str):
         if model_type.partition(".")[0] in PREFIXES:
             return True
@@ -78,5 +84,5 @@ def _named_arguments(model_type: Any) -> set[str]:
         return set()
     try:
         return set(inspect.signature(factory).parameters)
-    except (TypeError, ValueError):  # A builtin function without a signature.
+    except (TypeError, ValueError):  # inspect finds no signature for functions written in C.
         return set()

@@ -46,9 +46,12 @@ def transformers_model(name: str, config: Any = None, from_pretrained: str | Non
 
     Args:
         name: name of a class, such as ``"BertForSequenceClassification"`` or ``"AutoModelForCausalLM"``.
-        config: a config of transformers, or its arguments as a mapping (with ``model_type`` for an ``Auto...`` class).
-        from_pretrained: folder or name of a checkpoint, which is passed to the class's ``from_pretrained``.
-        **kwargs: arguments of ``from_pretrained``; without a checkpoint, arguments of the config.
+        config: a config object of transformers, or a mapping with the arguments of the config class, to which an
+            ``Auto...`` class needs ``model_type`` too.
+        from_pretrained: folder or hub name of a checkpoint, which is passed to the method ``from_pretrained`` of the
+            class. None (default) builds a model with new weights.
+        **kwargs: further arguments of the method ``from_pretrained``; without a checkpoint, further arguments of the
+            config class.
 
     Raises:
         ImportError: transformers is not installed.
@@ -87,8 +90,10 @@ for _name, _function in zip(PREFIXES, (timm_model, torchvision_model, transforme
 def by_prefix(model: Mapping[str, Any]) -> Any:
     """Converts a model's config such as ``dict(type="timm.resnet18")`` to ``dict(type="timm", name="resnet18")``.
 
-    A type that is the dotted path of an existing object, such as ``"torchvision.models.resnet18"``, is not converted,
-    unless the object is a class of transformers and the config has ``config`` or ``from_pretrained``.
+    The prefix of the type is ``timm``, ``torchvision`` or ``transformers``; configs with other types are returned
+    unchanged. A config whose type is the dotted path of an existing object, such as ``"torchvision.models.resnet18"``,
+    is returned unchanged too, unless the type is a class of transformers and the config has ``config`` or
+    ``from_pretrained``, which :func:`transformers_model` takes.
     """
     model_type: Any = model.get("type")
     if not isinstance(model_type, str):
@@ -99,7 +104,7 @@ def by_prefix(model: Mapping[str, Any]) -> Any:
     takes_mapping = library == "transformers" and "." not in name and {"config", "from_pretrained"} & set(model)
     if not takes_mapping and MODELS.get(model_type) is not None:
         return model
-    # ConfigDict.copy keeps the class, so that a build error can name the config's file and line.
+    # ConfigDict.copy returns a ConfigDict, which knows its file and line, so that a build error can name them.
     changed: Any = dict(model)
     if hasattr(model, "copy"):
         changed = model.copy()

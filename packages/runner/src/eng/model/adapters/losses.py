@@ -18,22 +18,26 @@ from eng.registry import MODELS
 
 Loss = Callable[..., Any]
 _PREDICTION_NAMES = ("logits", "out", "preds", "predictions", "prediction", "start_logits", "last_hidden_state")
-# pip installs packages into folders with these names; the code of a user's project is in other folders.
+# pip installs packages into folders with these names, so a module outside of such a folder is a user's own code.
 _PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 
 def register_torch_losses() -> None:
-    """Registers the loss modules of ``torch.nn`` by name; a user's class with the same name takes precedence."""
+    """Registers the loss classes of ``torch.nn`` under their class names, such as ``"MSELoss"``.
+
+    A name under which the user has registered a class keeps the user's class.
+    """
     for name, module in vars(nn).items():
         if name.endswith("Loss") and isinstance(module, type):
             MODELS.register_fallback(name, module)
 
 
 def build_loss(loss: Any) -> Loss | None:
-    """Builds the function ``loss(output, target)`` from a setting.
+    """Returns the loss function ``loss(output, target)`` that a setting describes; None for None.
 
     Args:
-        loss: a callable, a class, a registered name, a dotted path, ``dict(type=..., ...)``, or None.
+        loss: a callable, which is returned unchanged; a class, which is called without arguments; the registered name
+            or the dotted path of a class or function; a config ``dict(type=..., ...)``; or None for no loss function.
 
     Raises:
         ModelTypeError: ``loss`` has another type (a TypeError).
@@ -65,10 +69,11 @@ def build_loss(loss: Any) -> Loss | None:
 
 
 def losses_in(output: Any) -> dict[str, Any]:
-    """Returns the losses in a network's output, by name; an empty dict if there are none.
+    """Returns the losses that a network has computed itself, by name; an empty dict if its output holds no loss.
 
-    A loss is an entry of a mapping with ``loss`` in its name, the attribute ``loss`` of an object, the output itself if
-    it is a 0-dim float tensor, or the only 0-dim float tensor in a tuple or list.
+    If the output is a mapping, the losses are all entries with ``loss`` in their name. Otherwise there is one loss: the
+    output itself if the output is a 0-dim float tensor, the attribute ``loss`` of an output object, or the 0-dim float
+    tensor in a tuple or list that has exactly one such tensor.
     """
     if _is_loss(output):
         return {"loss": output}
@@ -85,15 +90,16 @@ def losses_in(output: Any) -> dict[str, Any]:
 
 
 def prediction_in(output: Any, key: str | int | None = None) -> Any:
-    """Returns the prediction in a network's output.
+    """Returns the part of a network's output that is the prediction; a tensor or list is the prediction itself.
 
     Args:
         output: output of the network.
-        key: key or position of the prediction among several outputs. None selects an output with a usual name such as
-            ``logits``, or else the first tensor.
+        key: key or position of the prediction in an output with several parts. None selects the part with a usual name
+            such as ``logits``, or else the first tensor that is not a scalar; an output without such a tensor is
+            returned unchanged.
 
     Raises:
-        ModelTypeError: the network returned no output ``key`` (a TypeError).
+        ModelTypeError: the output has no part ``key`` (a TypeError).
     """
     if key is not None:
         return _output(output, key)
@@ -118,16 +124,17 @@ def prediction_in(output: Any, key: str | int | None = None) -> Any:
 
 
 def compared_output(loss: Loss, output: Any, key: str | int | None = None) -> Any:
-    """Returns the part of a network's output that is passed to a loss.
+    """Returns the part of a network's output that is passed to a loss function.
 
-    A loss of the user's own code gets a plain tuple or dict as the network returned it. A loss of torch or of another
-    installed package gets the prediction that :func:`prediction_in` finds, and so does any loss if the output is
-    another object.
+    A loss function from the user's own code may expect several parts, so that it gets a plain tuple or dict unchanged.
+    A loss function of torch or of another installed package expects one tensor, so that it gets the prediction that
+    :func:`prediction_in` selects. An output that is neither a tuple nor a dict is reduced to its prediction for every
+    loss function.
 
     Args:
-        loss: the loss.
+        loss: the loss function.
         output: output of the network.
-        key: key or position of the output to pass, for any loss; None applies the rules above.
+        key: key or position of the part that every loss function gets; None applies the rules above.
     """
     is_plain = type(output) in (tuple, dict, OrderedDict) or hasattr(output, "_fields")
     if key is not None or _takes_one_output(loss) or not is_plain:
@@ -136,16 +143,16 @@ def compared_output(loss: Loss, output: Any, key: str | int | None = None) -> An
 
 
 def takes_target(loss: Loss) -> bool:
-    """Whether a loss takes a target as its second argument.
+    """Whether a loss function takes a target as its second positional argument, after the network's output.
 
-    A second argument with a default other than None does not count, since it is an option such as ``margin=0.5``.
+    A second argument whose default value is not None is an option, such as ``margin=0.5``, and not a target.
     """
     function: Any = loss
     if isinstance(loss, nn.Module):
         function = loss.forward
     try:
         parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # A function written in C, without a signature.
+    except (TypeError, ValueError):  # inspect finds no signature for a function written in C.
         return True
     by_place = [item for item in parameters if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)]
     if any(item.kind is item.VAR_POSITIONAL for item in parameters) or not by_place:
@@ -154,7 +161,10 @@ def takes_target(loss: Loss) -> bool:
 
 
 def _takes_one_output(loss: Loss) -> bool:
-    """Whether a loss takes a single tensor: it is from torch or an installed package, or a subclass of a torch loss."""
+    """Whether a loss function expects a single tensor instead of the network's complete output.
+
+    This holds for loss functions of torch and of installed packages, and for subclasses of the losses of ``torch.nn``.
+    """
     function = loss
     while isinstance(function, functools.partial):
         function = function.func
@@ -168,7 +178,7 @@ def _takes_one_output(loss: Loss) -> bool:
 
 
 def _is_installed(module: str) -> bool:
-    """Whether a Python module belongs to an installed package, and not to a user's project."""
+    """Whether the Python module of this name belongs to an installed package, and not to a user's project."""
     file = getattr(sys.modules.get(module), "__file__", None) or ""
     return not _PACKAGES.isdisjoint(Path(file).parts)
 

@@ -19,13 +19,14 @@ def peft_model(model: Any, adapter: Any, **kwargs: Any) -> nn.Module:
     """Builds a model with frozen weights and trainable PEFT adapters.
 
     Args:
-        model: the base model: a module, or its config, such as ``dict(type="transformers", ...)``.
-        adapter: a config object of PEFT, or its class name with arguments, ``dict(type="LoraConfig", r=8)``.
+        model: the base model, a module or the config of a module, such as ``dict(type="transformers", ...)``.
+        adapter: a config object of PEFT, or a mapping with the name of PEFT's config class and the arguments of the
+            class, such as ``dict(type="LoraConfig", r=8)``.
         **kwargs: arguments of ``peft.get_peft_model``.
 
     Raises:
         ImportError: PEFT is not installed.
-        TypeError: ``adapter`` is a mapping without the name of a class of PEFT.
+        TypeError: ``adapter`` is a mapping whose ``type`` is not the name of a class of PEFT.
     """
     library = optional_module("peft", "model=dict(type='peft', ...)")
     base = model
@@ -44,10 +45,13 @@ def peft_model(model: Any, adapter: Any, **kwargs: Any) -> nn.Module:
 
 
 def merged_model(model: nn.Module) -> nn.Module:
-    """Returns a copy of the base model with the PEFT adapters merged into its weights, so that PEFT is not needed.
+    """Returns a copy of the base model with the PEFT adapters merged into its weights.
+
+    The copy can be saved and used without PEFT.
 
     Args:
-        model: a PEFT model, or the model of a run that wraps one. It is not changed.
+        model: a PEFT model, or a model such as a :class:`SupervisedModel` that wraps a PEFT model. The model is not
+            changed.
 
     Raises:
         TypeError: the model has no adapters.

@@ -9,13 +9,14 @@ import torch
 
 
 class Predictions(Sequence[Any]):
-    """The predictions for a batch, as a sequence of one dict per sample.
+    """The predictions for a batch, as a sequence with one dict per sample, which has the keys ``preds`` and ``target``.
 
     Args:
-        batch: ``preds`` and, if the batch has a target, ``target``: tensors ``(N, ...)``, or sequences of ``N`` values.
+        batch: the predictions of all ``N`` samples under ``preds`` and, if the batch has a target, the targets under
+            ``target``: tensors ``(N, ...)``, or sequences of ``N`` values.
 
     Attributes:
-        batch: ``preds`` and ``target`` of the batch as tensors, for metrics that take a batch at once.
+        batch: a dict with ``preds`` and ``target`` of all samples, for metrics that take a complete batch at once.
 
     Examples:
         >>> predictions = Predictions({"preds": torch.tensor([[0.2, 0.8]]), "target": torch.tensor([1])})

@@ -28,7 +28,7 @@ class SupervisedModel(BaseModel):
     so checkpoints can be loaded into the network alone, and weights of the network can be loaded into this model.
 
     Args:
-        network: any module, or its config.
+        network: any module, or the config of a module.
         loss: ``loss(output, target)``: a callable, a registered name, or a config such as
             ``dict(type="CrossEntropyLoss")``. A callable with one argument, ``loss(output)``, needs no target; all
             parts of a batch are inputs then. None takes the loss from the network's output: an object with an attribute
@@ -36,11 +36,13 @@ class SupervisedModel(BaseModel):
         inputs: the parts of a batch that are inputs of the network: a key or position, a list of them in the order of
             the arguments, or a mapping from argument names to keys. None infers them from the first batch and logs the
             result.
-        targets: key or position of the target. None infers it in the same way.
-        output: key or position of the output that is compared with the target. None selects logits or the first tensor;
-            but a loss of the user's own code, unless it is a subclass of a torch loss, gets a plain tuple or mapping as
-            the network returned it.
-        data_preprocessor: see :class:`BaseModel`. Lists of samples are stacked after it.
+        targets: key or position of the target in a batch. None infers the target from usual names such as ``labels``,
+            or takes the last part of a tuple or list.
+        output: key or position of the part of the network's output that is compared with the target. None selects
+            logits or the first tensor; but a loss from the user's own code, unless the loss is a subclass of a torch
+            loss, gets a plain tuple or mapping as the network returned it.
+        data_preprocessor: module or config that prepares batches; see :class:`BaseModel`. Lists of samples are stacked
+            into tensors after the data preprocessor has run.
 
     Raises:
         TypeError: ``network`` or ``loss`` has the wrong type.
@@ -78,7 +80,7 @@ class SupervisedModel(BaseModel):
 
     @property
     def shown_name(self) -> str:
-        """The name of this model in messages: the class name of the network."""
+        """The class name of the network, which messages show instead of ``SupervisedModel``."""
         return type(self.network).__name__
 
     def forward(self, *args: Any, batch: Any = None, mode: str = "tensor", **kwargs: Any) -> Any:
@@ -124,7 +126,11 @@ class SupervisedModel(BaseModel):
         return {"loss": loss}
 
     def _raise_no_loss(self, output: Any, batch: Any) -> NoReturn:
-        """Raises the error for an output without a loss, whose message says what is missing."""
+        """Raises the error for a training batch without a loss; the message says what is missing.
+
+        Either a loss function is set but the batch has no target, or no loss function is set and the network returned
+        no loss.
+        """
         name = type(self.network).__name__
         parts = f"form {type(batch).__name__}"
         if isinstance(batch, Mapping):
@@ -141,11 +147,14 @@ class SupervisedModel(BaseModel):
         )
 
     def checkpoint_name(self, name: str) -> str:
-        """Returns the name of a weight in checkpoints, which is its name in the network."""
+        """Returns the name of a weight in checkpoints: the name without ``network.``, as in the plain network."""
         return name.removeprefix(PREFIX)
 
     def init_weights(self) -> None:
-        """Initialises the weights if the network is a :class:`BaseModule`; other networks do this when constructed."""
+        """Initialises the network's weights if the network is a :class:`BaseModule`.
+
+        Other networks have no ``init_cfg``; their constructors have initialised the weights.
+        """
         if isinstance(self.network, BaseModule):
             super().init_weights()
 
@@ -155,25 +164,36 @@ class SupervisedModel(BaseModel):
 
 
 class _Packing(BaseDataPreprocessor):
-    """Applies the user's data preprocessor, stacks lists of samples, and returns the batch under the key ``batch``."""
+    """The data preprocessor of a :class:`SupervisedModel`, which wraps the user's data preprocessor.
+
+    The result of the user's preprocessor is stacked into tensors, moved to the model's device, and returned under the
+    key ``batch``, so that the model's forward gets the batch as its argument ``batch``.
+    """
 
     def __init__(self, preprocessor: nn.Module) -> None:
         super().__init__()
         self.preprocessor = preprocessor
 
     def forward(self, data: Any, training: bool = False) -> Any:
-        """Returns ``{"batch": ...}`` with the batch on the model's device."""
+        """Returns the preprocessed batch on the model's device, in a dict with the only key ``batch``."""
         return {"batch": self.cast_data(stacked(self.preprocessor(data, training)))}
 
 
 def _drop_prefix(module: nn.Module, state: Any, prefix: str, *_: Any) -> None:
-    """Removes ``network.`` from the names in a state dict; a hook of torch that runs after ``state_dict``."""
+    """Removes ``network.`` from the names in a state dict, so that checkpoints use the names of the plain network.
+
+    torch calls this hook at the end of ``state_dict()``.
+    """
     for key in [key for key in state if key.startswith(prefix + PREFIX)]:
         state[prefix + key[len(prefix + PREFIX) :]] = state.pop(key)
 
 
 def _add_prefix(module: nn.Module, state: Any, prefix: str, *_: Any) -> None:
-    """Adds ``network.`` to the names in a state dict; a hook of torch that runs before ``load_state_dict``."""
+    """Adds ``network.`` to the names in a state dict with the names of the plain network.
+
+    torch calls this hook at the start of ``load_state_dict()``. Names that begin with ``network.`` or with the name of
+    another child module stay unchanged.
+    """
     other_children = [name for name, _ in module.named_children() if name != PREFIX[:-1]]
     for key in [key for key in state if key.startswith(prefix)]:
         name = key[len(prefix) :]

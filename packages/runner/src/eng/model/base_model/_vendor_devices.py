@@ -10,13 +10,16 @@ Self = TypeVar("Self", bound="VendorDevices")
 
 
 class VendorDevices:
-    """Mixin with ``npu()``, ``mlu()`` and ``musa()``, which are like ``nn.Module.cuda``; listed before ``nn.Module``."""
+    """Mixin for modules with the methods ``npu()``, ``mlu()`` and ``musa()``, which work like ``nn.Module.cuda``.
+
+    A class lists this mixin before ``nn.Module`` among its base classes.
+    """
 
     def npu(self: Self, device: Any = None) -> Self:
         """Moves the module to an Ascend NPU; needs torch_npu.
 
         Args:
-            device: index, name or ``torch.device``; None (default) is the current device.
+            device: index, name or ``torch.device`` of the NPU; None (default) is the current NPU.
         """
         return _moved(self, "npu", device)
 
@@ -43,7 +46,7 @@ def _moved(module: Self, device_type: str, device: Any) -> Self:
 
 
 def named(device_type: str, device: Any) -> torch.device:
-    """Returns the device for a method such as ``npu``.
+    """Returns the ``torch.device`` that the argument of a method such as ``Module.npu(device)`` describes.
 
     Args:
         device_type: the type of the device, such as ``"npu"``.

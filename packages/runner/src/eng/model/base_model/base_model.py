@@ -21,8 +21,8 @@ class BaseModel(VendorDevices, BaseModule):
     """A model that a Runner can train, validate and test; a subclass defines :meth:`forward`.
 
     Args:
-        data_preprocessor: a module, or its config, that prepares the batches of the dataloader for the model. None
-            (default) only moves them to the device.
+        data_preprocessor: a module, or the config of a module, that prepares the batches of the dataloader for the
+            model. None (default) only moves the batches to the model's device.
         init_cfg: see :class:`BaseModule`.
 
     Raises:
@@ -54,14 +54,17 @@ class BaseModel(VendorDevices, BaseModule):
         self.data_preprocessor = data_preprocessor
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
-        """Runs a training iteration: data preprocessor, forward, backward and, at the end of a window, an update.
+        """Runs a training iteration: data preprocessor, forward, backward and parameter update.
+
+        With gradient accumulation, only the iteration that ends an accumulation window updates the parameters.
 
         Args:
             data: a batch, as the dataloader yields it.
             optim_wrapper: an :class:`eng.optim.OptimWrapper`.
 
         Returns:
-            the values to log, as detached tensors on the model's device, so that the host does not wait for them.
+            the values to log by name. The values are detached tensors on the model's device, so that the host need not
+            wait for the device.
         """
         with optim_wrapper.optim_context(self):
             losses = self._run_forward(self.data_preprocessor(data, True), mode="loss")
@@ -70,7 +73,9 @@ class BaseModel(VendorDevices, BaseModule):
         return log_vars
 
     def val_step(self, data: Any) -> Any:
-        """Returns the predictions for a batch of the validation set; the caller must disable gradients.
+        """Returns the model's predictions for a batch of the validation set.
+
+        The method itself does not disable gradients: call it within ``torch.no_grad()``, as the Runner does.
 
         Args:
             data: a batch, as the dataloader yields it.
@@ -87,14 +92,15 @@ class BaseModel(VendorDevices, BaseModule):
         """Computes the loss to minimise and the values to log from the result of ``forward(..., mode='loss')``.
 
         Args:
-            losses: tensors, or lists of tensors, by name. The mean of each tensor is taken, and the means of a list are
-                summed. Entries with ``loss`` in their name are minimised, all others are only logged. An entry
-                ``loss_weight``, the number of tokens or samples that the losses are means of (a number or a tensor with
-                one element), is not logged: it is passed to the optimizer wrapper, for exact gradient accumulation.
+            losses: tensors, or lists of tensors, by name. Each tensor is reduced to its mean, and the means of a list
+                are summed. Entries with ``loss`` in their name are minimised; all other entries are only logged. The
+                entry ``loss_weight`` (a number or a tensor with one element) is the number of tokens or samples over
+                which the losses are means. The entry is neither minimised nor logged, but passed to the optimizer
+                wrapper, which needs the number for exact gradient accumulation.
 
         Returns:
-            the sum of the losses (0-dim tensor with gradient), and the detached value of each entry with ``loss`` as
-            the last one.
+            the sum of the losses (a 0-dim tensor with gradient), and a dict with the detached value of each entry, in
+            which the sum of the losses, ``loss``, is the last entry.
 
         Raises:
             LossTypeError: ``losses`` is no dictionary, or an entry is neither a tensor nor a list of tensors (a
@@ -103,14 +109,14 @@ class BaseModel(VendorDevices, BaseModule):
         """
         return sum_losses(losses)
 
-    # For type checkers forward takes any arguments, as in nn.Module, since subclasses take the parts of their batches.
+    # Type checkers see a forward that takes any arguments, as in nn.Module, since each subclass has other arguments.
     if TYPE_CHECKING:
         forward: Callable[..., Any]
     else:
 
         @abstractmethod
         def forward(self, inputs: torch.Tensor, data_samples: list[Any] | None = None, mode: str = "tensor") -> Any:
-            """Returns losses, predictions or the network's output for a batch, depending on the mode.
+            """Returns the losses, the predictions or the network's plain output for a batch, depending on ``mode``.
 
             Args:
                 inputs: the inputs of the batch. The parts of a dict batch are passed as keyword arguments, those of a

@@ -26,11 +26,12 @@ Self = TypeVar("Self", bound="BaseDataPreprocessor")
 class BaseDataPreprocessor(VendorDevices, nn.Module):
     """Moves a batch to the model's device.
 
-    As a submodule of the model, the preprocessor learns the device when the model is moved (``to``, ``cuda``, ...).
+    The preprocessor is a submodule of the model, so that ``model.to(device)`` and ``model.cuda()`` also set the device
+    that batches are moved to.
 
     Args:
-        non_blocking: whether the copy may run in parallel with computation; has an effect for pinned memory
-            (``pin_memory=True`` of the dataloader).
+        non_blocking: whether the copy to the device may run in parallel with computation. The copy does so only if the
+            batch is in pinned memory (``pin_memory=True`` of the dataloader). Defaults to False.
 
     Examples:
         >>> BaseDataPreprocessor()({"inputs": [torch.ones(1)], "name": "a"})
@@ -48,13 +49,14 @@ class BaseDataPreprocessor(VendorDevices, nn.Module):
         return self._device
 
     def cast_data(self, data: Any) -> Any:
-        """Returns nested data with its tensors and data elements moved to :attr:`device`.
+        """Returns a batch in which all tensors, and all other objects that can be moved, are on :attr:`device`.
 
         Args:
-            data: a batch; values of other types are returned as they are.
+            data: a batch: a tensor, a data element, an object with a method ``to``, or a nested dict, list, tuple or
+                dataclass object of such values. Texts, numbers and other values are returned unchanged.
         """
-        # Concrete classes are checked first: isinstance with an abstract class such as Mapping takes longer than
-        # copying a small tensor.
+        # Tensors, tuples and lists are checked first, since isinstance(data, Mapping), a check against an abstract
+        # class, takes longer than copying a small tensor.
         if isinstance(data, (torch.Tensor, BaseDataElement)):
             return data.to(self._device, non_blocking=self._non_blocking)
         if type(data) is tuple or type(data) is list:
@@ -78,32 +80,39 @@ class BaseDataPreprocessor(VendorDevices, nn.Module):
         return data
 
     def forward(self, data: Any, training: bool = False) -> Any:
-        """Returns the batch on the model's device.
+        """Returns the batch, moved to the model's device.
 
         Args:
-            data: a batch, as the collate function returned it.
-            training: whether the batch is for training, so that a subclass may augment it.
+            data: a batch, as the collate function of the dataloader returned it.
+            training: whether the batch is for training; a subclass may augment the batch then. Unused here.
         """
         return self.cast_data(data)
 
     def _apply(self: Self, fn: Callable[..., Any], recurse: bool = True) -> Self:
-        # torch calls this method whenever the module or a parent is moved. Moving an empty tensor tells the new device.
+        # torch calls _apply(fn) when the module or a parent module is moved; fn moves a tensor. The preprocessor has no
+        # parameters, so fn is applied to an empty tensor, whose device is then the new device.
         self._device = fn(torch.empty(0, device=self._device)).device
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # untyped in torch
         return self
 
 
 def _moved(data: Any, device: torch.device) -> Any:
-    """Moves an object such as a graph or a packed sequence; returns it as it is if its ``to`` takes no device."""
+    """Returns an object with a method ``to``, such as a graph or a packed sequence, moved to the device.
+
+    If the object's ``to`` has another purpose and refuses a device, the object is returned unchanged.
+    """
     try:
         return data.to(device)
     except (TypeError, ValueError, AttributeError):
-        # ``to`` of a physical quantity converts the unit. For a device astropy raises TypeError, pint AttributeError.
+        # ``to`` of a physical quantity converts units: astropy's raises TypeError for a device, pint's AttributeError.
         return data
 
 
 def _with_fields(data: Any, values: Mapping[str, Any]) -> Any:
-    """Returns a shallow copy of a dataclass object (also a frozen one) with other values, without its constructor."""
+    """Returns a shallow copy of a dataclass object with other field values, without calling the class's constructor.
+
+    A frozen dataclass is accepted, since the values are set by ``object.__setattr__``.
+    """
     changed = copy.copy(data)
     for name, value in values.items():
         object.__setattr__(changed, name, value)
@@ -112,15 +121,19 @@ def _with_fields(data: Any, values: Mapping[str, Any]) -> Any:
 
 @MODELS.register_module()
 class ImgDataPreprocessor(BaseDataPreprocessor):
-    """Moves images to the device, and there reverses channels, converts to float, normalises, pads and stacks them.
+    """Moves a batch of images to the model's device, and normalises, pads and stacks the images there.
+
+    The order of the steps is: reverse the channels (if set), convert to float32, normalise (if ``mean`` is set), pad to
+    the largest image of the batch, stack.
 
     Args:
-        mean: mean of each channel, or one mean for all channels, in the value range of the images.
+        mean: mean of each channel, or one mean for all channels, in the value range of the images (such as 0 to 255).
+            None (default) does not normalise.
         std: standard deviation of each channel, or one for all channels. Needs ``mean``.
         pad_size_divisor: height and width are padded, at the bottom and right, to a multiple of this number.
-        pad_value: value of the padding, after normalisation.
-        bgr_to_rgb: whether to reverse the order of the channels.
-        rgb_to_bgr: whether to reverse the order of the channels.
+        pad_value: value of the padded pixels; padding follows normalisation, so the value is not normalised.
+        bgr_to_rgb: whether to convert BGR images to RGB, by reversing the order of the channels.
+        rgb_to_bgr: whether to convert RGB images to BGR, by reversing the order of the channels.
         non_blocking: see :class:`BaseDataPreprocessor`.
 
     Raises:
@@ -173,11 +186,11 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
         self.pad_value = pad_value
 
     def forward(self, data: Any, training: bool = False) -> Any:
-        """Returns the batch with stacked, normalised images on the device.
+        """Returns the batch with its images normalised, padded and stacked into one tensor on the device.
 
         Args:
-            data: a dict whose ``inputs`` is a list of ``(C, H, W)`` images of any sizes, or a ``(N, C, H, W)`` tensor,
-                with numbers of any type; ``data_samples`` is optional.
+            data: a dict with the images under ``inputs``, a list of ``(C, H, W)`` tensors of any sizes or one
+                ``(N, C, H, W)`` tensor, of any dtype. The annotations under ``data_samples`` may be missing.
             training: see :class:`BaseDataPreprocessor`.
 
         Returns:
@@ -186,7 +199,8 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
 
         Raises:
             BatchTypeError: ``data`` is no dict with ``inputs``, or ``inputs`` has another type (a TypeError).
-            ImageShapeError: an image has another number of dimensions or, with three means, not three channels.
+            ImageShapeError: an image has not three (a batch not four) dimensions, or, with three means, not three
+                channels.
         """
         data = self.cast_data(data)
         if not isinstance(data, dict) or "inputs" not in data:
@@ -206,7 +220,7 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
         return data
 
     def _normalize(self, image: torch.Tensor, dims: int) -> torch.Tensor:
-        """Reverses the channels if asked for, converts to float, and normalises.
+        """Returns images as float32, with the channels reversed and the values normalised where the settings say so.
 
         Args:
             image: ``(C, H, W)`` or ``(N, C, H, W)``, numbers of any type.
@@ -228,7 +242,7 @@ class ImgDataPreprocessor(BaseDataPreprocessor):
         return (image - self.mean) / self.std
 
     def _pad(self, images: torch.Tensor) -> torch.Tensor:
-        """Pads height and width, at the bottom and right, to multiples of ``pad_size_divisor``."""
+        """Pads the height and width of images, at the bottom and right, to multiples of ``pad_size_divisor``."""
         height, width = images.shape[-2:]
         divisor = self.pad_size_divisor
         bottom, right = (math.ceil(size / divisor) * divisor - size for size in (height, width))

@@ -15,9 +15,10 @@ from eng.model.errors import WrapperOptionError
 
 
 def copy_of(model: nn.Module) -> nn.Module:
-    """Returns a deep copy of a model.
+    """Returns a deep copy of a model, which may be sharded by ``fully_shard``.
 
-    The copy of a sharded model holds this rank's shards. It can be saved and loaded, but its forward cannot be called.
+    The copy of a sharded model holds this rank's shards of the parameters. The state dict of the copy can be saved and
+    loaded, but the forward of the copy cannot be called, since ``fully_shard`` does not manage its parameters.
 
     Raises:
         WrapperOptionError: DeepSpeed has partitioned the parameters (ZeRO stage 3).
@@ -41,7 +42,10 @@ def copy_of(model: nn.Module) -> nn.Module:
 
 @contextmanager
 def _plain(model: nn.Module) -> Iterator[None]:
-    """Removes the changes of ``fully_shard`` from the modules within the ``with`` block, because it forbids copying."""
+    """Removes the changes that ``fully_shard`` made to a model's modules, for the length of a ``with`` block.
+
+    The changed classes and hooks forbid a deep copy of the modules. They are restored after the block.
+    """
     modules = list(model.modules())
     classes = [type(module) for module in modules]
     added = [{key: value for key, value in vars(module).items() if _is_added(key)} for module in modules]
@@ -61,12 +65,15 @@ def _plain(model: nn.Module) -> Iterator[None]:
 
 
 def _is_added(key: Any) -> bool:
-    """Whether a module's attribute holds hooks, or the state that torch stores for ``fully_shard``."""
+    """Whether the module attribute named ``key`` holds hooks, or the state that ``fully_shard`` stores in a module."""
     return str(key).endswith("_hooks") or "composable_api" in str(key)
 
 
 def cut_entries(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Replaces complete tensors in a state dict by this rank's shards; a hook that runs before ``load_state_dict``."""
+    """Replaces complete tensors in a state dict by this rank's shards, for a module with sharded parameters.
+
+    torch calls this hook at the start of ``load_state_dict()``.
+    """
     for name, parameter in module.named_parameters():
         value = state_dict.get(prefix + name)
         if is_dtensor(parameter) and isinstance(value, torch.Tensor) and not is_dtensor(value):
@@ -74,14 +81,16 @@ def cut_entries(module: nn.Module, state_dict: dict[str, Any], prefix: str, *_: 
 
 
 def shard_of(value: torch.Tensor, target: Any) -> torch.Tensor:
-    """Returns this rank's shard of a tensor that every rank holds, sharded like `target`, without communication.
+    """Returns a DTensor with this rank's shard of a complete tensor, sharded like the DTensor `target`.
 
-    torch's ``distribute_tensor`` cannot shard a dimension that both tensor parallelism and FSDP split.
+    Every rank holds the complete tensor, so the ranks need not communicate. torch's ``distribute_tensor`` is not used,
+    because it cannot shard a dimension that both tensor parallelism and FSDP split.
     """
     from torch.distributed.tensor import DTensor
 
     mesh, placements = target.device_mesh, target.placements
-    # torch's distributed checkpoints ask a DTensor by this method for the offsets and sizes of this rank's shard.
+    # __create_chunk_list__ is the method by which torch's distributed checkpoints get the offsets and sizes of this
+    # rank's shard of a DTensor.
     (chunk,) = target.__create_chunk_list__()
     part = value.detach()
     for dimension, (offset, length) in enumerate(zip(chunk.offsets, chunk.sizes, strict=True)):

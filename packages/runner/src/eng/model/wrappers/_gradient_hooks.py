@@ -16,16 +16,17 @@ _NAMES = ("bf16", "fp16", "powersgd", "batched_powersgd")
 
 
 def register_gradient_hook(wrapper: DistributedDataParallel, setting: str | Mapping[str, Any] | None) -> None:
-    """Registers one of torch's communication hooks, which compress the gradients that ranks exchange.
+    """Registers one of torch's communication hooks, which compress the gradients that the ranks exchange.
 
     Args:
-        wrapper: the wrapper, before its first backward.
-        setting: ``"bf16"``, ``"fp16"``, ``"powersgd"``, ``"batched_powersgd"``, or ``dict(type=..., compress="bf16")``
-            with the options of ``PowerSGDState``, such as ``matrix_approximation_rank``. ``compress`` converts the
-            matrices of PowerSGD to 16 bits too. None does not compress gradients.
+        wrapper: the DistributedDataParallel wrapper, before its first backward.
+        setting: name of a hook: ``"bf16"`` and ``"fp16"`` send gradients as 16-bit numbers, ``"powersgd"`` and
+            ``"batched_powersgd"`` as low-rank matrices. Or a dict with the name under ``type`` and options of
+            ``PowerSGDState``, such as ``matrix_approximation_rank``; the option ``compress="bf16"`` (or ``"fp16"``)
+            sends the matrices of PowerSGD as 16-bit numbers. None registers no hook: gradients are not compressed.
 
     Raises:
-        WrapperOptionError: the name or an option is unknown.
+        WrapperOptionError: the name of the hook, or an option of the hook, is unknown.
     """
     if setting is None:
         return
@@ -42,7 +43,7 @@ def register_gradient_hook(wrapper: DistributedDataParallel, setting: str | Mapp
     if is_powersgd:
         state, hook = _powersgd(name, options, wrapper.process_group)
     else:
-        # The state of torch's 16-bit hooks is the process group.
+        # torch passes the state to each call of a hook. The 16-bit hooks take the process group as their state.
         state, hook = wrapper.process_group, _compression_hook(name, options)
     if compress is not None:
         if compress not in ("bf16", "fp16") or not is_powersgd:
@@ -50,8 +51,8 @@ def register_gradient_hook(wrapper: DistributedDataParallel, setting: str | Mapp
                 "gradient_hook", f"compress is 'bf16' or 'fp16', beside powersgd, got {compress!r} beside {name!r}"
             )
         hook = _compression_wrapper(compress)(hook)
-    # torch refuses its bfloat16 hooks with gloo, by their names, although gloo can exchange bfloat16; a lambda has
-    # another name.
+    # torch recognises its bfloat16 hooks by the function name and refuses them with the backend gloo, although gloo can
+    # exchange bfloat16. The lambda hides the function name.
     wrapper.register_comm_hook(state, lambda state, bucket: hook(state, bucket))  # noqa: PLW0108
 
 

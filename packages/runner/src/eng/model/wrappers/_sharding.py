@@ -27,15 +27,15 @@ _KNOWN = ("ignored_modules", "device_id", "device_mesh", "sync_module_states", *
 
 @dataclass
 class Settings:
-    """The keyword arguments of ``fully_shard``, and settings for the preparation of the model.
+    """The keyword arguments for ``fully_shard``, and the settings that prepare a model before it is sharded.
 
     Attributes:
-        options: keyword arguments of ``fully_shard``.
-        device: device that computes.
+        options: keyword arguments for ``fully_shard``.
+        device: device on which this rank computes.
         ignored_modules: modules that are not sharded.
         sync_module_states: whether the first rank broadcasts its weights to all ranks.
         group: process group that the model is sharded over; None is all ranks.
-        offload: whether parameters are kept in the memory of the CPU.
+        offload: whether parameters are kept in the memory of the CPU and copied to the device for computation.
     """
 
     options: dict[str, Any]
@@ -57,7 +57,7 @@ class Settings:
         use_orig_params: bool,
         **kwargs: Any,
     ) -> Settings:
-        """Creates the settings from the arguments of :class:`MMFullyShardedDataParallel`."""
+        """Translates the arguments of :class:`MMFullyShardedDataParallel` to the settings of ``fully_shard``."""
         if not torch_dist.is_initialized():
             raise RuntimeError("MMFullyShardedDataParallel needs a process group: start with torchrun or --launcher")
         _check_known(kwargs)
@@ -85,7 +85,12 @@ class Settings:
         return cls(options, device, ignored, bool(kwargs.get("sync_module_states")), group, offload)
 
     def prepare(self, module: nn.Module, param_init_fn: Any) -> None:
-        """Initialises modules on the meta device, moves the model to its device, and may broadcast the weights."""
+        """Prepares the model before it is sharded.
+
+        Modules on the meta device get memory and are initialised by ``param_init_fn`` (None: by their method
+        ``reset_parameters``); the model is moved to the device that computes; with ``sync_module_states`` the first
+        rank broadcasts its weights.
+        """
         init: Callable[..., Any] = _reset
         if param_init_fn is not None:
             init = _function(param_init_fn, "param_init_fn")
@@ -100,19 +105,25 @@ class Settings:
                 torch_dist.broadcast(tensor.detach(), src=_first_rank(self.group), group=self.group)
 
     def follow_device(self, module: nn.Module) -> None:
-        """Makes the data preprocessor move batches to the device that computes, also if parameters are on the CPU."""
+        """Makes the model's data preprocessor move batches to the device that computes.
+
+        With CPU offload the parameters are on the CPU, so the device of the parameters is not that of the batches.
+        """
         preprocessor = getattr(module, "data_preprocessor", None)
         if preprocessor is not None:
             preprocessor.to(self.device)
 
 
 def modules_to_shard(module: nn.Module, policy: Any, ignored: Iterable[nn.Module]) -> list[nn.Module]:
-    """Returns the submodules that are sharded separately, inner ones first, without ``module`` itself.
+    """Returns the submodules for which ``fully_shard`` is called separately, inner submodules before outer ones.
+
+    The model itself is not in the list.
 
     Args:
         module: the model.
-        policy: see ``auto_wrap_policy`` of :class:`MMFullyShardedDataParallel`.
-        ignored: modules that are not sharded, nor are their submodules.
+        policy: the function, its name or its config that selects submodules; see ``auto_wrap_policy`` of
+            :class:`MMFullyShardedDataParallel`. None selects no submodule.
+        ignored: modules that are never sharded; their submodules are not sharded either.
     """
     if policy is None:
         return []
@@ -121,7 +132,10 @@ def modules_to_shard(module: nn.Module, policy: Any, ignored: Iterable[nn.Module
     chosen: list[nn.Module] = []
 
     def visit(part: nn.Module) -> int:
-        """Visits the submodules and then the module; returns the number of its elements that are sharded separately."""
+        """Asks the policy for the submodules of ``part``, then for ``part``; appends the selected ones to ``chosen``.
+
+        Returns the number of parameter elements in ``part`` that belong to selected modules.
+        """
         numel = sum(parameter.numel() for parameter in part.parameters())
         wrapped = 0
         if wants(module=part, recurse=True, nonwrapped_numel=numel):
@@ -181,7 +195,11 @@ def _offload(cpu_offload: Any) -> bool:
 
 
 def _mesh(device_type: str, group: Any, strategy: str) -> Any:
-    """Returns the device mesh: one dimension, or for a hybrid strategy two (machines, ranks of a machine)."""
+    """Returns the device mesh that ``fully_shard`` shards over.
+
+    The mesh has one dimension, the ranks. For a hybrid strategy the mesh has two dimensions: the model is replicated
+    over the machines (first dimension) and sharded over the ranks of a machine (second dimension).
+    """
     from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 
     if "HYBRID" not in strategy:
@@ -197,7 +215,10 @@ def _mesh(device_type: str, group: Any, strategy: str) -> Any:
 
 
 def _precision(mixed_precision: Any) -> Any:
-    """Returns the mixed precision policy of ``fully_shard``, from None, a dict or the MixedPrecision of FSDP 1."""
+    """Converts the setting ``mixed_precision`` to the ``MixedPrecisionPolicy`` that ``fully_shard`` takes.
+
+    The setting is None, a dict such as ``dict(param_dtype="bfloat16")``, or the ``MixedPrecision`` of torch's FSDP 1.
+    """
     from torch.distributed.fsdp import MixedPrecisionPolicy
 
     if mixed_precision is None:
@@ -230,7 +251,11 @@ def _dtype(value: Any) -> Any:
 
 
 def _function(spec: Any, option: str) -> Callable[..., Any]:
-    """Returns the function that a setting names: a callable, a registered name, or a config with ``type``."""
+    """Returns the function that a setting of FSDP describes; ``option`` is the setting's name in error messages.
+
+    ``spec`` is a callable, a name in the registry FUNCTIONS or in ``torch.distributed.fsdp.wrap``, or a config with the
+    callable or name under ``type`` and further keyword arguments of the function.
+    """
     if isinstance(spec, Mapping):
         arguments = dict(spec)
         return partial(_function(arguments.pop("type"), option), **arguments)

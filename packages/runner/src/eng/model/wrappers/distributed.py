@@ -32,7 +32,8 @@ class MMDistributedDataParallel(DistributedDataParallel):
 
     Args:
         module: the model.
-        detect_anomalous_params: whether to log, at each step, the parameters that do not contribute to the loss; slow.
+        detect_anomalous_params: whether to log, at each step, the parameters that do not contribute to the loss. The
+            search makes each step slower. Defaults to False.
         gradient_hook: compression of the exchanged gradients: ``"bf16"``, ``"fp16"``, ``"powersgd"``,
             ``"batched_powersgd"``, or ``dict(type="powersgd", matrix_approximation_rank=2, start_powerSGD_iter=1000,
             ...)``. None (default) does not compress them.
@@ -71,7 +72,7 @@ class MMDistributedDataParallel(DistributedDataParallel):
     _run_forward = run_forward
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Calls the model's forward through ``DistributedDataParallel``.
+        """Calls the model's forward through ``DistributedDataParallel``, so that the backward averages the gradients.
 
         Raises:
             UnusedParametersError: the last loss did not depend on some parameters, and ``find_unused_parameters`` is
@@ -87,7 +88,7 @@ class MMDistributedDataParallel(DistributedDataParallel):
 
 
 def _unused_in(message: str, names: list[str]) -> list[str]:
-    """Returns the names of the parameters whose numbers are in torch's error message."""
+    """Returns the names of the unused parameters; torch's error message has only their positions in ``names``."""
     match = re.search(r"did not receive grad for rank \d+:((?: \d+)+)", message)
     if match is None:
         return []

@@ -24,9 +24,9 @@ Self = TypeVar("Self", bound="MMFullyShardedDataParallel")
 class MMFullyShardedDataParallel(nn.Module):
     """Shards the parameters, gradients and optimizer state of a :class:`eng.model.BaseModel` over the ranks.
 
-    The arguments are those of torch's first FSDP, but the model is sharded by its second, ``fully_shard``. Parameters
-    become DTensors and keep their names, so that optimizers, hooks and state dicts use the names of the plain model.
-    Build the optimizer after the wrapper.
+    The arguments are those of FSDP 1, torch's class ``FullyShardedDataParallel``, but the model is sharded by FSDP 2,
+    torch's function ``fully_shard``. Parameters become DTensors and keep their names, so that optimizers, hooks and
+    state dicts use the names of the plain model. Build the optimizer after this wrapper, which replaces the parameters.
 
     Args:
         module: the model; its parameters are sharded in place.
@@ -116,10 +116,12 @@ class MMFullyShardedDataParallel(nn.Module):
 
     @contextmanager
     def no_sync(self) -> Any:
-        """Skips the reduction of gradients over ranks in the ``with`` block, for gradient accumulation.
+        """Returns a context in which a backward does not average the gradients over the ranks.
 
-        Unsharded gradients are accumulated until the next backward outside of the block. With ``defers_reduction =
-        False`` gradients are reduced in each backward and accumulated as shards, which takes less memory.
+        The context serves gradient accumulation: full gradients, which take as much memory as the unsharded parameters,
+        are accumulated until the next backward outside of the ``with`` block averages and shards them. If the attribute
+        ``defers_reduction`` is False, the context has no effect: each backward averages the gradients and accumulates
+        the shards, which takes less memory.
         """
         if not self.defers_reduction:
             yield
@@ -135,10 +137,10 @@ class MMFullyShardedDataParallel(nn.Module):
         return self.module.state_dict(*args, **kwargs)
 
     def full_state_dict(self, rank0_only: bool = False) -> dict[str, Any]:
-        """Gathers the complete state of the model on the CPU; all ranks must call this method.
+        """Returns the complete, unsharded state of the model in CPU memory; all ranks must call this method.
 
         Args:
-            rank0_only: whether ranks other than 0 get an empty dictionary, which saves their memory.
+            rank0_only: whether only rank 0 gets the state. All other ranks get an empty dictionary, which saves memory.
         """
         from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
@@ -148,10 +150,12 @@ class MMFullyShardedDataParallel(nn.Module):
         return {name: _gather(value) for name, value in self.module.state_dict().items()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Loads shards, as :meth:`state_dict` returns them, or complete tensors, which every rank must have.
+        """Loads a state dict of this rank's shards, as :meth:`state_dict` returns it, or of complete tensors.
+
+        With complete tensors, every rank must pass the same state dict.
 
         Args:
-            state_dict: the state, under the names of the plain model.
+            state_dict: the shards or tensors, under the names of the plain model.
             strict: whether missing and unexpected names are an error.
             assign: see ``torch.nn.Module.load_state_dict``; only for shards.
         """
@@ -173,10 +177,11 @@ class MMFullyShardedDataParallel(nn.Module):
 
 
 def _outermost_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the options for the outermost module, without ``reshard_after_forward=True``.
+    """Returns the keyword arguments with which ``fully_shard`` is called for the outermost module, the model itself.
 
-    The backward of the outermost module begins right after its forward, so freeing its parameters in between would only
-    cost a second gathering. Without the option torch keeps them gathered.
+    ``reshard_after_forward=True`` is left out, because the backward of the model begins right after its forward:
+    freeing the gathered parameters in between would only cost a second gathering. Without this argument torch keeps
+    the outermost module's parameters gathered.
     """
     return {key: value for key, value in options.items() if (key, value) != ("reshard_after_forward", True)}
 

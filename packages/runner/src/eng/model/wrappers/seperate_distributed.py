@@ -23,9 +23,9 @@ Self = TypeVar("Self", bound="MMSeparateDistributedDataParallel")
 class MMSeparateDistributedDataParallel(DistributedDataParallel):
     """Wraps each child module of a model separately, and calls the model's own ``train_step``.
 
-    A single wrapper around a GAN would wait for gradients of the discriminator while the generator is trained. So each
-    child module with trainable parameters is wrapped in a :class:`MMDistributedDataParallel`; the others are only moved
-    to the device.
+    A single DistributedDataParallel around a GAN would wait for gradients of the discriminator while only the generator
+    is trained. So each child module with trainable parameters is wrapped in a :class:`MMDistributedDataParallel` of its
+    own. Child modules without trainable parameters are only moved to the device.
 
     Args:
         module: the model.
@@ -41,7 +41,7 @@ class MMSeparateDistributedDataParallel(DistributedDataParallel):
         find_unused_parameters: bool = False,
         **kwargs: Any,
     ) -> None:
-        nn.Module.__init__(self)  # DistributedDataParallel.__init__ would create a reducer for the complete model.
+        nn.Module.__init__(self)  # DistributedDataParallel.__init__ would build a reducer of all gradients.
         self.module: Any = module
         device = get_device()
         for name, child in list(module.named_children()):
@@ -74,7 +74,7 @@ class MMSeparateDistributedDataParallel(DistributedDataParallel):
 
     @contextmanager
     def no_sync(self) -> Iterator[None]:
-        """Keeps all child modules from averaging gradients over the ranks within the ``with`` block."""
+        """Returns a context in which the backward of no child module averages gradients over the ranks."""
         with ExitStack() as stack:
             for child in self.module.children():
                 if isinstance(child, DistributedDataParallel):

@@ -11,11 +11,11 @@ from eng.registry import MODEL_WRAPPERS
 
 
 def is_model_wrapper(model: nn.Module, registry: Any = MODEL_WRAPPERS) -> bool:
-    """Whether ``model`` is a wrapper, such as DistributedDataParallel, that holds the actual model in ``module``.
+    """Whether ``model`` is a wrapper, such as DistributedDataParallel, around another model, its attribute ``module``.
 
     Args:
-        model: a module.
-        registry: the registry of wrapper classes; its child registries count too.
+        model: the module to check.
+        registry: the registry whose classes count as wrappers; the classes of its child registries count too.
 
     Examples:
         >>> is_model_wrapper(nn.Linear(1, 1)), is_model_wrapper(nn.DataParallel(nn.Linear(1, 1)))
