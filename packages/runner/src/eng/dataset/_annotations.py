@@ -40,7 +40,13 @@ def read(file: str) -> tuple[dict[str, Any], list[Any]]:
 
 
 def _load(file: str) -> Any:
-    """Returns the content of an annotation file; an error of the parser is raised with the name of the file."""
+    """Returns the parsed content of an annotation file.
+
+    Raises:
+        AnnotationTypeError: `file` is no path, is empty, or has another ending than those of JSON, YAML and pickle.
+        FileNotFoundError: the file does not exist.
+        AnnotationError: the parser of the format fails; the message names the file.
+    """
     if not isinstance(file, str):
         raise AnnotationTypeError("ann_file", f"must be the path of a file, got {type(file).__name__}: {file!r}")
     if not file:
@@ -55,14 +61,15 @@ def _load(file: str) -> Any:
     except (ValueError, EOFError) as error:
         raise AnnotationError(file, f"cannot be parsed: {error}") from error
     except Exception as error:
-        # Errors of the yaml and pickle parsers have no common base class, so they are recognised by their modules.
+        # The exceptions of the YAML and pickle parsers have no common base class, so they are recognised by the names
+        # of their modules.
         if type(error).__module__.split(".")[0] in {"yaml", "pickle", "_pickle"}:
             raise AnnotationError(file, f"cannot be parsed: {error}") from error
         raise
 
 
 def is_absolute(path: str) -> bool:
-    """Whether a path is absolute or a URL, so that it is not relative to ``data_root``.
+    """Whether a path is absolute or a URL; only other paths are joined with a dataset's ``data_root``.
 
     Examples:
         >>> is_absolute("/data/a.json"), is_absolute("s3://bucket/a.json"), is_absolute("a.json")

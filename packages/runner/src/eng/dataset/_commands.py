@@ -51,7 +51,7 @@ def browse(
     seed = (cfg.get("randomness") or {}).get("seed") or 0
     rows = pictures_of(dataset, chosen, range(epochs), seed, _is_bgr(cfg))
     out.parent.mkdir(parents=True, exist_ok=True)
-    # Pillow takes the format from the file name; a name without an ending is saved as PNG.
+    # Pillow derives the image format from the ending of the file name; an image without an ending is saved as PNG.
     image_format = None
     if not out.suffix:
         image_format = "PNG"
@@ -60,7 +60,7 @@ def browse(
 
 
 def _check_format(out: Path) -> None:
-    """Checks that Pillow can write the image format, before any sample is read.
+    """Checks that Pillow can write an image to the file `out`, so that the command fails before it reads samples.
 
     Raises:
         click.ClickException: Pillow is not installed.
@@ -83,7 +83,7 @@ def _dataset_of(cfg: Any, split: str) -> Any:
 
     mode, _, set_name = split.partition("/")
     loader = cfg.get(f"{mode}_dataloader")
-    if not isinstance(loader, Mapping):  # There is no config of a dataloader, or it is a list of batches.
+    if not isinstance(loader, Mapping):  # The config has no dataloader, or a list of batches instead of one.
         loader = {}
     sets = []
     if "dataset" not in loader:
@@ -107,7 +107,17 @@ def _dataset_of(cfg: Any, split: str) -> Any:
 
 
 def _chosen(length: int, indices: tuple[int, ...], samples: int) -> list[int]:
-    """Returns the numbers of the samples to draw: the given indices, or ``samples`` numbers at equal distances."""
+    """Returns the numbers of the dataset's samples that the command draws.
+
+    Args:
+        length: number of samples in the dataset.
+        indices: numbers that the user has asked for; if empty, numbers at equal distances are returned.
+        samples: how many numbers are returned without `indices`.
+
+    Raises:
+        click.ClickException: the dataset is empty.
+        click.UsageError: the dataset has no sample with one of the numbers in `indices`.
+    """
     if length == 0:
         raise click.ClickException("the dataset is empty")
     if beyond := [index for index in indices if index >= length]:
@@ -119,7 +129,10 @@ def _chosen(length: int, indices: tuple[int, ...], samples: int) -> list[int]:
 
 
 def _is_bgr(cfg: Any) -> bool:
-    """Whether the pipeline gives images in BGR order; if so, the model's data preprocessor converts BGR to RGB."""
+    """Whether the dataset's pipeline returns images in BGR order.
+
+    This is so if the config tells the model's data preprocessor to convert BGR to RGB.
+    """
     for holder in (cfg.get("data_preprocessor"), (cfg.get("model") or {}).get("data_preprocessor")):
         if holder and (holder.get("bgr_to_rgb") or holder.get("to_rgb")):
             return True

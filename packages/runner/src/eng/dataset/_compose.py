@@ -31,7 +31,7 @@ class Compose:
         self.transforms: list[Transform] = [_build(index, item) for index, item in enumerate(transforms or ())]
 
     def __call__(self, data: Any) -> Any:
-        """Returns ``data`` after all transforms; None if a transform returned None."""
+        """Returns the sample `data` after all transforms; None if a transform returned None (the sample is dropped)."""
         for transform in self.transforms:
             data = transform(data)
             if data is None:
@@ -44,7 +44,15 @@ class Compose:
 
 
 def _build(index: int, item: Any) -> Transform:
-    """Builds a transform from its config, or takes a callable as it is; ``index`` is for the error message."""
+    """Builds a transform from its config; returns a callable unchanged.
+
+    Args:
+        index: position of the transform in the pipeline, for error messages.
+        item: the config or the callable.
+
+    Raises:
+        TypeError: `item` is neither a config nor a callable, or the config builds an object that is not callable.
+    """
     transform = item
     if isinstance(item, Mapping):
         transform = TRANSFORMS.build(item)

@@ -26,12 +26,12 @@ class NoPictureError(ValueError):
 
 @dataclass(frozen=True)
 class Picture:
-    """Image, caption and boxes of a sample.
+    """Image, caption and bounding boxes of a sample, as they are drawn in a contact sheet.
 
     Args:
         image: (height, width, 3) uint8, RGB.
-        caption: number and label of the sample.
-        boxes: (N, 4) float64, xyxy in pixels of the image.
+        caption: text below the image: number and label of the sample.
+        boxes: (N, 4) float64, the corners (x1, y1, x2, y2) of each box in pixels of the image.
     """
 
     image: np.ndarray
@@ -42,13 +42,13 @@ class Picture:
 def pictures_of(
     dataset: Any, indices: Sequence[int], epochs: Sequence[int], seed: int, is_bgr: bool = False
 ) -> list[list[Picture]]:
-    """Reads samples with the random transforms of several epochs of training.
+    """Reads samples as they are in several epochs of training, each time after other random transforms.
 
     Args:
         dataset: a dataset with ``__getitem__``.
         indices: numbers of the samples.
-        epochs: numbers of the epochs, from 0; random transforms draw other numbers in each epoch.
-        seed: seed of the run.
+        epochs: numbers of the epochs, from 0; each sample is read once per epoch, with the random numbers of the epoch.
+        seed: seed of the training run.
         is_bgr: whether colour images are in BGR order.
 
     Returns:
@@ -113,7 +113,7 @@ def draw_sheet(rows: Sequence[Sequence[Picture]], cell_px: int = 128) -> Image.I
 
 
 def _cell(picture: Picture, cell_px: int) -> Image.Image:
-    """Returns a square image of `cell_px` pixels with a sample's image, scaled to fit, and its boxes."""
+    """Returns a square image, `cell_px` pixels wide, that shows a sample's image, scaled to fit, and its boxes."""
     from PIL import Image, ImageDraw
 
     height, width = picture.image.shape[:2]
@@ -166,7 +166,10 @@ def _as_rgb(image: Any, index: int) -> np.ndarray:
 
 
 def _stretch(array: np.ndarray) -> np.ndarray:
-    """Scales the values of an image to 0 to 255; the values of a normalised image have no fixed range."""
+    """Scales the values of an image linearly so that the smallest becomes 0 and the largest 255.
+
+    Images after normalisation need this, because their values have no fixed range.
+    """
     finite = np.nan_to_num(array, posinf=0.0, neginf=0.0)
     low, high = float(finite.min()), float(finite.max())
     if high <= low:
@@ -176,7 +179,7 @@ def _stretch(array: np.ndarray) -> np.ndarray:
 
 
 def _label_in(sample: Any) -> int | None:
-    """Returns the true class of a sample; None if the sample has no class or several."""
+    """Returns the number of a sample's class (ground truth); None if the sample has no class, or several classes."""
     label = _find(sample, ("gt_label", "label"), ("label",), ("gt_label",))
     if label is None and isinstance(sample, list | tuple) and len(sample) > 1:
         label = sample[1]
@@ -192,7 +195,7 @@ def _boxes_in(sample: Any) -> np.ndarray:
     boxes = _find(sample, ("gt_instances", "bboxes"), ("gt_bboxes",))
     if boxes is None:
         return np.zeros((0, 4))
-    # Libraries such as mmdet have classes for boxes, which hold the numbers in the attribute ``tensor``.
+    # Libraries such as mmdet have classes for boxes, whose attribute ``tensor`` holds the coordinates.
     array = np.asarray(getattr(boxes, "tensor", boxes), dtype=np.float64)
     if array.size % 4 != 0:
         return np.zeros((0, 4))

@@ -18,7 +18,7 @@ def dataset_of(loader: object) -> Any:
 
 
 def is_stream(dataset: object) -> bool:
-    """Whether a dataset is a stream: it determines the order of its samples itself, and has no access by number."""
+    """Whether a dataset is a stream (iterable-style): it yields samples in its own order, without access by number."""
     return isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__")
 
 
@@ -38,12 +38,12 @@ def batch_sampler_of(loader: object) -> Any:
 
 
 def batch_size_of(loader: object) -> int | None:
-    """Returns the number of samples per batch on this rank; None if the dataloader has no fixed batch size."""
+    """Returns the number of samples in a batch of this rank's dataloader; None if the batch size is not fixed."""
     return getattr(loader, "batch_size", None)
 
 
 def worker_count(loader: object) -> int:
-    """Returns the number of worker processes of a dataloader; 0 if the training process reads the data itself."""
+    """Returns the number of worker processes of a dataloader; 0 if it reads samples in the training process."""
     return int(getattr(loader, "num_workers", 0) or 0)
 
 

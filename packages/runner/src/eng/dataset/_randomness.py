@@ -24,7 +24,9 @@ _MASK = (1 << 64) - 1
 
 
 class KeyedIndex(int):
-    """A sample number with the seed of the run and the epoch in which the sampler has drawn it.
+    """The number of a sample, with a key: the seed of the run, and the epoch in which the sampler drew the number.
+
+    The random transforms of the sample are seeded from number and key, so they do not depend on the worker process.
 
     Examples:
         >>> index = KeyedIndex.of(3, seed=0, epoch=2)
@@ -46,13 +48,15 @@ class KeyedIndex(int):
 
 
 def _unpickle(index: int, seed: int, epoch: int) -> KeyedIndex:
-    # __reduce__ returns this function and not KeyedIndex.of, since a bound class method takes three times as long to
-    # pickle.
+    # __reduce__ returns this function instead of KeyedIndex.of, because pickling a bound class method takes three times
+    # as long.
     return KeyedIndex.of(index, seed, epoch)
 
 
 def sample_seed(seed: int, epoch: int, index: int) -> int:
-    """Mixes three numbers into a seed of 64 bits, so that neighbouring samples and epochs get unrelated seeds.
+    """Returns the 64-bit seed of the random transforms of a sample in an epoch.
+
+    The three numbers are mixed, so that neighbouring samples and epochs get unrelated seeds.
 
     Source: the finalizer of SplitMix64, Steele et al. 2014, doi:10.1145/2660193.2660195.
 
@@ -70,7 +74,7 @@ def sample_seed(seed: int, epoch: int, index: int) -> int:
 
 
 def seed_generators(seed: int) -> None:
-    """Seeds ``random``, ``numpy.random`` (with the lower 32 bits) and torch's CPU generator with a seed of 64 bits."""
+    """Seeds ``random``, torch's CPU generator and ``numpy.random`` (with the lower 32 bits) with a seed of 64 bits."""
     random.seed(seed)
     np.random.seed(seed & 0xFFFFFFFF)  # noqa: NPY002  # transforms use this global generator
     torch.default_generator.manual_seed(seed)
@@ -80,7 +84,7 @@ def seed_generators(seed: int) -> None:
 def kept_generators() -> Iterator[None]:
     """Restores the states of ``random``, ``numpy.random`` and torch's CPU generator after the ``with`` block."""
     python_state = random.getstate()
-    # legacy=False returns a dict, which takes half the time of the tuple.
+    # With legacy=False numpy returns the state as a dict, which takes half as long as the tuple of the default.
     numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002  # transforms use this global generator
     torch_state = torch.get_rng_state()
     try:
@@ -92,7 +96,10 @@ def kept_generators() -> Iterator[None]:
 
 
 def fetch(dataset: Any, indices: Sequence[int]) -> list[Any]:
-    """Reads samples; before each sample with a :class:`KeyedIndex` the random generators are seeded from its key.
+    """Reads samples from a dataset, with reproducible random transforms.
+
+    Before each sample whose number is a :class:`KeyedIndex`, the random generators of Python, numpy and torch are
+    seeded from the number and its key. For plain numbers the generators are not seeded.
 
     Args:
         dataset: an object with ``__getitem__``.
@@ -101,8 +108,9 @@ def fetch(dataset: Any, indices: Sequence[int]) -> list[Any]:
     if not any(isinstance(index, KeyedIndex) for index in indices):
         return [dataset[index] for index in indices]
     samples = []
-    # In the training process the model uses the same generators, so their states are restored. A worker has no model.
-    # Its collate function then continues with the seed of the last sample, which does not depend on the worker either.
+    # In the training process the model uses the same generators, so their states are restored after the samples. In a
+    # worker process they are not: there is no model, and the collate function continues with the seed of the batch's
+    # last sample, which does not depend on the worker either.
     generators: AbstractContextManager[None] = nullcontext()
     if get_worker_info() is None:
         generators = kept_generators()
@@ -115,15 +123,18 @@ def fetch(dataset: Any, indices: Sequence[int]) -> list[Any]:
 
 
 class KeyedFetch:
-    """Base class of datasets with reproducible random transforms; DataLoader calls ``__getitems__`` once per batch."""
+    """Base class of datasets whose random transforms are seeded per sample.
+
+    A ``DataLoader`` calls the dataset's method ``__getitems__`` once per batch, instead of ``__getitem__`` per sample.
+    """
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        """Reads the samples of a batch; see :func:`fetch`."""
+        """Reads the samples of a batch, and seeds the random generators before each sample; see :func:`fetch`."""
         return fetch(self, indices)
 
 
 class _Items:
-    """The method ``__getitems__`` for a dataset object whose class does not derive from :class:`KeyedFetch`."""
+    """Callable that is set as ``__getitems__`` on a dataset whose class does not derive from :class:`KeyedFetch`."""
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
@@ -133,7 +144,7 @@ class _Items:
 
 
 class _Wrapped(KeyedFetch, Dataset[Any]):
-    """Wraps a dataset whose attributes cannot be set, such as a list, to give it ``__getitems__``."""
+    """Wraps a dataset whose attributes cannot be set, such as a list; the wrapper has the method ``__getitems__``."""
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
@@ -146,12 +157,14 @@ class _Wrapped(KeyedFetch, Dataset[Any]):
 
 
 class KeyedSampler:
-    """Wraps a sampler so that its sample numbers are keyed; all other attributes are those of the wrapped sampler.
+    """Wraps a sampler so that it yields :class:`KeyedIndex` numbers, for reproducible random transforms.
+
+    All other attributes are those of the wrapped sampler.
 
     Args:
-        sampler: yields sample numbers. The epoch of the key is its attribute ``epoch``, or, without that attribute, the
-            epoch of the last call of :meth:`set_epoch`.
-        seed: seed of the key.
+        sampler: the sampler, which yields sample numbers. Its attribute ``epoch`` is the epoch in the keys of the
+            numbers. Without that attribute the epoch is the argument of the last call of :meth:`set_epoch`.
+        seed: seed of the run, which is part of the keys.
 
     Examples:
         >>> sampler = KeyedSampler([3], seed=0)
@@ -166,7 +179,7 @@ class KeyedSampler:
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Sets the epoch of the keys, and calls ``set_epoch`` of the wrapped sampler if it has that method."""
+        """Sets the epoch in the keys of sample numbers, and calls ``set_epoch`` of the wrapped sampler if it exists."""
         self._epoch = epoch
         if hasattr(self.sampler, "set_epoch"):
             self.sampler.set_epoch(epoch)
@@ -191,15 +204,14 @@ def reproducible_loader_parts(
 ) -> tuple[Any, Any, Any]:
     """Prepares the parts of a ``DataLoader`` so that random transforms depend only on (seed, epoch, sample number).
 
-    The samplers of this package are changed in place, any other sampler is wrapped. A dataset gets a method
-    ``__getitems__``; one whose attributes cannot be set, such as a list, is wrapped. A dataloader over an
-    ``IterableDataset`` has no sample numbers, and one with ``batch_size=None`` does not read batches, so neither is
-    changed.
+    The samplers of eng are changed in place, any other sampler is wrapped. The dataset gets a method ``__getitems__``;
+    a dataset whose attributes cannot be set, such as a list, is wrapped. Two dataloaders are left unchanged: one over
+    an ``IterableDataset``, which has no sample numbers, and one with ``batch_size=None``, which reads no batches.
 
     Args:
         dataset: a map-style dataset.
-        sampler: the sampler that yields the sample numbers; None changes nothing.
-        batch_sampler: the batch sampler, if any, whose attribute ``sampler`` is that sampler.
+        sampler: the sampler that yields the sample numbers; None leaves the parts unchanged.
+        batch_sampler: the batch sampler, whose attribute ``sampler`` is `sampler`; None if the dataloader has none.
         seed: seed of the run.
 
     Returns:
@@ -230,7 +242,10 @@ def reproducible_loader_parts(
 
 
 def _with_getitems(dataset: Any) -> Any:
-    """Gives a dataset the method ``__getitems__``, or wraps a dataset whose attributes cannot be set."""
+    """Sets the method ``__getitems__`` on a dataset, which seeds the random generators before each sample.
+
+    A dataset whose attributes cannot be set, such as a list, is wrapped. The dataset or the wrapper is returned.
+    """
     if isinstance(dataset, KeyedFetch) or isinstance(getattr(dataset, "__getitems__", None), _Items):
         return dataset
     try:

@@ -18,7 +18,10 @@ _PROTOCOL = 5
 
 
 def local_ranks() -> int:
-    """Returns the number of ranks on this machine, from torchrun's variable ``LOCAL_WORLD_SIZE``; 1 without it."""
+    """Returns the number of ranks on this machine, which torchrun sets as environment variable ``LOCAL_WORLD_SIZE``.
+
+    If the variable is not set, 1 is returned.
+    """
     try:
         return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     except ValueError:
@@ -26,10 +29,13 @@ def local_ranks() -> int:
 
 
 def pack(records: list[Any]) -> tuple[Any, Any]:
-    """Pickles records into shared memory, and empties the list meanwhile, so that memory is not needed twice.
+    """Pickles the annotations of a dataset into shared memory, which ranks and worker processes then share.
+
+    Each record is removed from the list once it is pickled, so that the annotations are not in memory twice.
 
     Returns:
-        ``(bytes,) uint8`` with the pickles, and ``(records,) int64`` with the end of each pickle.
+        the pickles one after another as ``(bytes,) uint8``, and the position at which each pickle ends in this array as
+        ``(records,) int64``.
     """
     lengths: list[int] = []
     with no_collection():
@@ -48,7 +54,7 @@ def _chunks(records: list[Any], lengths: list[int]) -> Iterator[bytes]:
 
 
 def unpack(data: Any, ends: Any, index: int) -> Any:
-    """Unpickles record ``index`` (0 or more) from the arrays of :func:`pack`."""
+    """Unpickles the record with the number `index` (0 or more) from the two arrays that :func:`pack` has returned."""
     start = 0
     if index > 0:
         start = ends[index - 1]
@@ -56,7 +62,13 @@ def unpack(data: Any, ends: Any, index: int) -> Any:
 
 
 def take(data: Any, ends: Any, positions: Sequence[int]) -> tuple[Any, Any]:
-    """Copies the packed records at ``positions`` (0 or more), in that order, into new shared memory."""
+    """Copies a selection of the packed records into new shared memory.
+
+    Args:
+        data: the pickles of all records, as :func:`pack` returns them.
+        ends: the end of each pickle in `data`.
+        positions: numbers (0 or more) of the records to copy, in the order of the result.
+    """
     starts = np.concatenate([np.zeros(1, np.int64), np.asarray(ends)])
     lengths: list[int] = []
 
@@ -71,7 +83,10 @@ def take(data: Any, ends: Any, positions: Sequence[int]) -> tuple[Any, Any]:
 
 @contextmanager
 def no_collection() -> Iterator[None]:
-    """Disables the garbage collector within the ``with`` block; with millions of records it would run all the time."""
+    """Disables Python's garbage collector while the ``with`` block runs.
+
+    While millions of records are created, the collector would scan them again and again.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -33,7 +33,7 @@ _COMPARE = 1 << 24
 
 
 class SharedMemoryFile:
-    """A file whose bytes do not change any more, memory-mapped into this process.
+    """A file in shared memory, memory-mapped into this process; its bytes do not change after its creation.
 
     Args:
         descriptor: descriptor of the open file; it is closed when this object is garbage-collected.
@@ -49,22 +49,29 @@ class SharedMemoryFile:
         return _inherit, (reduction.DupFd(self.descriptor),)
 
     def view(self, dtype: Any, offset: int, count: int) -> SharedArray:
-        """Returns a read-only array of ``count`` numbers of ``dtype`` from byte ``offset`` on, without copying."""
+        """Returns a part of the file as a read-only array, without copying it.
+
+        Args:
+            dtype: numpy dtype of the array.
+            offset: position of the array's first byte in the file.
+            count: number of values in the array.
+        """
         array = np.frombuffer(self.map, dtype=dtype, count=count, offset=offset).view(SharedArray)
         array.source = (self, np.dtype(dtype).str, offset, count)
         return array
 
 
 class SharedArray(np.ndarray):
-    """A read-only array in shared memory.
+    """A read-only numpy array in shared memory, whose memory worker processes share instead of copying it.
 
-    A process that is being started receives it as a file descriptor. Any other pickle contains the numbers.
+    If the array is pickled for a process that is being started, the pickle contains a file descriptor of the shared
+    memory. Any other pickle, for example in a file, contains a copy of the values.
     """
 
     source: tuple[SharedMemoryFile, str, int, int] | None = None
 
     def __array_finalize__(self, obj: Any) -> None:
-        self.source = None  # A slice or a copy is pickled like an ordinary array.
+        self.source = None  # A slice or a copy of the array is pickled with its values, like an ordinary array.
 
     def __reduce__(self) -> Any:
         if self.source is not None and context.get_spawning_popen() is not None:
@@ -86,15 +93,17 @@ def _view(file: SharedMemoryFile, dtype: str, offset: int, count: int) -> Shared
 
 
 def share(chunks: Iterable[bytes], lengths: list[int], ranks: int = 1) -> tuple[SharedArray, SharedArray]:
-    """Writes records into shared memory.
+    """Writes pickled records into shared memory, one copy per machine.
 
     Args:
         chunks: the bytes of all records, in pieces of any size, which are read one at a time.
-        lengths: number of bytes of each record; the list may be filled while ``chunks`` is read.
-        ranks: number of ranks of the job on this machine, which have the same records and share one copy.
+        lengths: number of bytes of each record; the list may be filled while `chunks` is read.
+        ranks: number of ranks of the job on this machine. If there are several, all have the same records, and share
+            the memory of the rank that finished first.
 
     Returns:
-        the records as ``(bytes,) uint8``, and the end of each record as ``(records,) int64``.
+        the records one after another as ``(bytes,) uint8``, and the position at which each record ends in this array as
+        ``(records,) int64``.
 
     Raises:
         OSError: the system has not enough memory for the records.
@@ -141,9 +150,17 @@ def _write(descriptor: int, chunk: bytes) -> int:
 
 
 def _share_with_ranks(descriptor: int, ends: Any) -> int:
-    """Returns the descriptor of the rank that was first to share the same bytes, and closes `descriptor` if it differs.
+    """Replaces this rank's file in shared memory by that of another rank on this machine with the same bytes.
 
-    The first rank creates a link to its descriptor, which the other ranks open.
+    The rank that comes first creates a symbolic link to its file descriptor in a temporary folder. Every other rank
+    opens the file by this link, compares its bytes, closes its own file and uses the first rank's.
+
+    Args:
+        descriptor: file descriptor of this rank's file.
+        ends: the ends of the records, from which the name of the link is computed.
+
+    Returns:
+        the file descriptor to use; `descriptor` if this rank is the first, or sharing is impossible.
     """
     link = _link_path(descriptor, ends)
     if link is None:
@@ -156,17 +173,24 @@ def _share_with_ranks(descriptor: int, ends: Any) -> int:
         except FileExistsError:
             theirs = _open_equal(link, descriptor)
         except OSError:
-            return descriptor  # The temporary folder is read-only or full, so every rank keeps its own copy.
+            return descriptor  # The temporary folder is read-only or full, so every rank keeps its own file.
         if theirs is not None:
             os.close(descriptor)
             return theirs
         with contextlib.suppress(FileNotFoundError):
-            link.unlink()  # The process that the link points to has ended, or its bytes differ.
+            link.unlink()  # The process that created the link has ended, or its file has other bytes.
     return descriptor
 
 
 def _link_path(descriptor: int, ends: Any) -> Path | None:
-    """Returns the path of the link for arrays with this content; None if no trustworthy folder for links exists."""
+    """Returns the path of the symbolic link by which ranks find a file in shared memory with the same content.
+
+    None is returned if the system has no ``/proc``, or if other users may write to the folder of the links.
+
+    Args:
+        descriptor: file descriptor of the shared memory.
+        ends: the ends of the records in the shared memory.
+    """
     if not Path("/proc/self/fd").is_dir():
         return None
     folder = Path(tempfile.gettempdir(), f"eng-dataset-{os.getuid()}")

@@ -16,20 +16,22 @@ from eng.registry import TRANSFORMS, InstalledClass
 from .errors import TransformError
 
 _LIBRARY = "torchvision.transforms"
-# If torchvision is not installed, an unknown transform with one of these names gets an error that says to install it.
+# Names of torchvision's transforms. If torchvision is not installed and a config uses one of these names, the error
+# message says that torchvision must be installed.
 _WELL_KNOWN = (
     "AutoAugment", "AugMix", "CenterCrop", "ColorJitter", "GaussianBlur", "Grayscale", "Normalize", "Pad", "RandAugment", "RandomAffine",
     "RandomCrop", "RandomErasing", "RandomHorizontalFlip", "RandomPerspective", "RandomResizedCrop", "RandomRotation",
     "RandomVerticalFlip", "Resize", "ToDtype", "ToImage", "ToTensor", "TrivialAugmentWide",
 )  # fmt: skip
-# A base class, and classes whose arguments are functions or objects, which a config cannot contain.
+# Classes of torchvision that are not registered: a base class, and classes whose arguments are functions or objects,
+# which a config cannot contain.
 _NOT_IN_CONFIGS = ("Transform", "Compose", "Lambda")
 
 
 class TorchvisionTransform:
     """Applies a torchvision transform to the images of a sample; other entries of the sample are not changed.
 
-    A pipeline wraps torchvision's transforms in this class by itself, so that a config contains only the transform:
+    A pipeline wraps each transform of torchvision in this class automatically, so a config contains only the transform:
     ``dict(type="ColorJitter", brightness=0.4)``. Use the class directly to choose other keys than ``"img"``.
 
     Args:
@@ -54,7 +56,10 @@ class TorchvisionTransform:
         self.mask_keys = list(mask_keys)
 
     def __call__(self, sample: Any) -> Any:
-        """Returns the sample with transformed images; a sample that is no mapping is passed to the transform itself."""
+        """Returns the sample with transformed images.
+
+        A sample that is no mapping, such as an image alone, is passed to torchvision's transform as it is.
+        """
         if not isinstance(sample, Mapping):
             return self.transform(sample)
         names = [*self.keys, *self.mask_keys]
@@ -73,7 +78,11 @@ class TorchvisionTransform:
         return repr(self.transform)
 
     def _transform_parts(self, parts: dict[str, Any]) -> dict[str, Any]:
-        """Transforms images and masks by key; a v2 transform gets all of them in one call, with the same randomness."""
+        """Transforms the images and masks in `parts`, which maps their keys in the sample to them.
+
+        A transform of ``torchvision.transforms.v2`` gets all images and masks in one call, so that all are changed with
+        the same random numbers, for example flipped or not.
+        """
         if not _is_v2(self.transform):
             return {name: self.transform(value) for name, value in parts.items()}
         from torchvision import tv_tensors  # type: ignore[import-untyped,unused-ignore]  # it has no types
@@ -99,16 +108,16 @@ def _is_v2(transform: Any) -> bool:
 
 
 def on_samples(transform: Any) -> Any:
-    """Wraps a torchvision transform in a :class:`TorchvisionTransform`; returns any other transform as it is."""
+    """Wraps a transform of torchvision in a :class:`TorchvisionTransform`; returns any other transform unchanged."""
     if type(transform).__module__.startswith(_LIBRARY) or _is_v2(transform):
         return TorchvisionTransform(transform)
     return transform
 
 
 def register_torchvision() -> None:
-    """Registers torchvision's transforms by their class names, if torchvision is installed.
+    """Registers torchvision's transforms in TRANSFORMS by their class names, so that configs can use them.
 
-    A transform of eng with the same name takes precedence.
+    If torchvision is not installed, nothing is registered. A transform of eng with the same name takes precedence.
     """
     TRANSFORMS.register_fallback(TorchvisionTransform.__name__, TorchvisionTransform)
     spec = find_spec("torchvision")
@@ -122,7 +131,13 @@ def register_torchvision() -> None:
 
 
 def _exported_classes(file: Path) -> list[str]:
-    """Returns the names of classes that a module exports, without importing torchvision, which takes seconds."""
+    """Returns the names of the transforms that ``torchvision.transforms.v2`` imports from its submodules.
+
+    The source file is parsed instead of imported, because importing torchvision takes seconds.
+
+    Args:
+        file: path of the source file ``__init__.py``; without such a file there are no names.
+    """
     if not file.is_file():
         return []
     imports = [node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.ImportFrom)]

@@ -30,7 +30,9 @@ __all__ = ["BaseDataset", "Compose", "force_full_init"]
 
 
 def force_full_init(old_func: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator: a method of a dataset reads the annotations first, unless they were read before.
+    """Decorator for methods of a dataset that need the annotations: the annotations are read before the first call.
+
+    This is for datasets with ``lazy_init=True``, whose constructor has not read the annotations.
 
     Args:
         old_func: a method of a class with ``full_init()``.
@@ -61,8 +63,8 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
 
     Args:
         ann_file: path of a json, yaml or pickle file, relative to ``data_root``.
-        metainfo: facts about the dataset, such as class names. Its values take precedence over ``METAINFO`` of the
-            class, and these over those of the file.
+        metainfo: facts about the dataset, such as class names. Its values take precedence over the class attribute
+            ``METAINFO``, whose values take precedence over the ``metainfo`` in the annotation file.
         data_root: folder or URL that relative paths start from.
         data_prefix: for each key of a sample that holds a path, the folder of the file, relative to ``data_root``.
         filter_cfg: settings for the method :meth:`filter_data` of a subclass.
@@ -102,7 +104,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         filter_cfg: dict[str, Any] | None = None,
         indices: int | Sequence[int] | None = None,
         serialize_data: bool = True,
-        pipeline: Sequence[dict[str, Any] | Callable[..., Any]] = [],  # The reference's default, which is not changed.
+        pipeline: Sequence[dict[str, Any] | Callable[..., Any]] = [],  # MMEngine's default; no code changes this list.
         test_mode: bool = False,
         lazy_init: bool = False,
         max_refetch: int = 1000,
@@ -129,7 +131,10 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
     # -- reading ------------------------------------------------------------------------------------------------
 
     def full_init(self) -> None:
-        """Reads, filters, selects and packs the annotations; does nothing if this was done before."""
+        """Reads the annotations, filters them, selects those of ``indices``, and packs them into shared memory.
+
+        If the annotations were read before, nothing is done.
+        """
         if self._fully_initialized:
             return
         self.data_list = self.load_data_list()
@@ -157,7 +162,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         total = len(raw)
         bar = open_bar(f"load {type(self).__name__}", total, unit="samples", delay_seconds=LONG_LOAD_S)
         with _serialize.no_collection(), bar:
-            raw.reverse()  # Removing entries from the end is cheap, and frees each entry as soon as it is parsed.
+            raw.reverse()  # pop() takes entries from the end, which is cheap and frees each entry once it is parsed.
             while raw:
                 info = self.parse_data_info(raw.pop())
                 bar.update(total - len(raw))
@@ -207,11 +212,18 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         return raw_data_info
 
     def filter_data(self) -> list[dict[str, Any]]:
-        """Returns the annotations to keep: all of them, unless a subclass overrides this method."""
+        """Returns the annotations that the dataset keeps.
+
+        This implementation keeps all annotations; a subclass may override it and use ``filter_cfg``.
+        """
         return self.data_list
 
     def _serialize_data(self) -> tuple[Any, Any]:
-        """Packs and empties ``data_list``; returns ``(bytes,) uint8`` and the records' ends, ``(samples,) int64``."""
+        """Moves the annotations from ``data_list`` into shared memory.
+
+        Returns:
+            the pickled annotations as ``(bytes,) uint8``, and the end of each pickle as ``(samples,) int64``.
+        """
         return _serialize.pack(self.data_list)
 
     # -- looking ------------------------------------------------------------------------------------------------
@@ -250,10 +262,10 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         return info
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """Returns the categories of a sample, for :class:`ClassBalancedDataset`; a subclass overrides this method.
+        """Returns the categories of a sample, by which :class:`ClassBalancedDataset` repeats samples.
 
         Raises:
-            NotImplementedError: the subclass does not override it.
+            NotImplementedError: always, unless a subclass overrides this method.
         """
         raise NotImplementedError(f"{type(self).__name__} must define get_cat_ids() to be balanced by classes")
 
@@ -269,7 +281,9 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
     # -- samples ------------------------------------------------------------------------------------------------
 
     def __getitem__(self, idx: int) -> Any:
-        """Returns a sample after the pipeline; if the pipeline returns None in training, another random sample.
+        """Returns sample `idx` after the pipeline.
+
+        If the pipeline returns None for the sample, another sample is drawn at random, except in test mode.
 
         Raises:
             SampleIndexError: the dataset has no sample with this number.
@@ -290,7 +304,11 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         return self.pipeline(self.get_data_info(idx))
 
     def _another(self, idx: int) -> Any:
-        """Returns another random sample, because the pipeline returned None for sample `idx`."""
+        """Returns a random sample after the pipeline, because the pipeline returned None for sample `idx`.
+
+        Raises:
+            PipelineError: in test mode, or if the pipeline returns None for ``max_refetch`` random samples too.
+        """
         if self.test_mode:
             raise PipelineError(self, f"the pipeline gave None for sample {idx}, which test_mode does not allow", [idx])
         tried = [int(idx)]
@@ -350,7 +368,16 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         return [self.data_list[index] for index in self._positions(indices, len(self.data_list))]
 
     def _positions(self, indices: Any, length: int) -> Sequence[int]:
-        """Returns the numbers (0 or more) of the samples that ``indices`` selects; see :meth:`get_subset_`."""
+        """Converts the argument of :meth:`get_subset_` to sample numbers of 0 or more.
+
+        Args:
+            indices: number of samples to keep (negative: from the end), or the numbers of the samples to keep.
+            length: number of samples in the dataset.
+
+        Raises:
+            TypeError: `indices` is neither a number nor a sequence of numbers.
+            SampleIndexError: the dataset has no sample with one of the numbers.
+        """
         if isinstance(indices, (int, np.integer)) and not isinstance(indices, bool):
             if indices >= 0:
                 return range(length)[:indices]
@@ -393,7 +420,13 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         return merged
 
     def _join_prefix(self) -> None:
-        """Joins ``data_root`` with the relative paths of the annotation file and of ``data_prefix``."""
+        """Makes the paths of the annotation file and of ``data_prefix`` start from ``data_root``.
+
+        Absolute paths and URLs are not changed; a prefix of None becomes ``data_root``.
+
+        Raises:
+            TypeError: a value of ``data_prefix`` is neither a string nor None.
+        """
         root = self.data_root or ""
         if self.ann_file and root and not _annotations.is_absolute(self.ann_file):
             self.ann_file = _annotations.join(root, self.ann_file)
@@ -413,7 +446,10 @@ def _path_text(path: str | os.PathLike[str] | None) -> str | None:
 
 
 def _lines_of(value: str) -> Any:
-    """Returns the lines of the file that a metainfo value names, such as class names; without a file the value."""
+    """Returns the lines of the file that a metainfo value names, for example a file with one class name per line.
+
+    If there is no such file, the value itself is returned, with a warning in the log.
+    """
     from eng.fileio import list_from_file
 
     try:

@@ -31,7 +31,16 @@ def _dataset_of(dataset: Any, where: str) -> Any:
 
 
 def _check_index(owner: Any, idx: int, length: int) -> int:
-    """Returns a sample number as 0 or more, after checking that the sample exists."""
+    """Returns the number of a sample, counted from the start; a negative `idx` counts from the end.
+
+    Args:
+        owner: the dataset, which is named in the error message.
+        idx: number of the sample.
+        length: number of samples in the dataset.
+
+    Raises:
+        SampleIndexError: the dataset has no sample with this number.
+    """
     index = int(idx)
     if index < 0:
         index += length
@@ -59,7 +68,10 @@ class _Wrapper(KeyedFetch, Dataset[Any]):
 
     @abstractmethod
     def _prepare(self) -> None:
-        """Computes the index of samples; called once, after the annotations of the wrapped datasets were read."""
+        """Computes which sample of which wrapped dataset each number of this dataset stands for.
+
+        This method is called once, after the annotations of the wrapped datasets were read.
+        """
 
     @abstractmethod
     def _origin(self, idx: int) -> tuple[Any, int]:
@@ -101,7 +113,7 @@ class _Wrapper(KeyedFetch, Dataset[Any]):
         return dataset[index]
 
     def get_subset_(self, indices: list[int] | int) -> None:
-        """Raises an error: take a subset of the dataset first, and then wrap the subset.
+        """Raises an error, since a wrapper has no subsets: wrap a subset of the dataset instead.
 
         Raises:
             UnsupportedSubsetError: always.
@@ -184,7 +196,7 @@ class ConcatDataset(_Wrapper, TorchConcatDataset[Any]):
 
 
 class _OneDataset(_Wrapper):
-    """Base class of wrappers around a single dataset whose samples they repeat or reorder."""
+    """Base class of wrappers that repeat or reorder the samples of a single dataset."""
 
     def __init__(self, dataset: BaseDataset | Mapping[str, Any], lazy_init: bool) -> None:
         self.dataset: Any = _dataset_of(dataset, "dataset")
@@ -203,7 +215,7 @@ class _OneDataset(_Wrapper):
 
 @DATASETS.register_module()
 class RepeatDataset(_OneDataset):
-    """Repeats a dataset several times within an epoch, so that there are fewer pauses between epochs.
+    """Repeats a dataset several times within an epoch, so that training pauses less often between two epochs.
 
     Args:
         dataset: the dataset, or its config.
@@ -238,9 +250,9 @@ class RepeatDataset(_OneDataset):
 class ClassBalancedDataset(_OneDataset):
     """Repeats samples of rare categories within an epoch.
 
-    A category ``c`` that occurs in a fraction ``f(c)`` of the samples has the factor ``r(c) = max(1, sqrt(t / f(c)))``.
-    A sample occurs ``ceil(r)`` times, where ``r`` is the largest factor of its categories; a sample without categories
-    occurs once.
+    A category ``c`` that occurs in a fraction ``f(c)`` of the samples has the factor ``r(c) = max(1, sqrt(t / f(c)))``,
+    where ``t`` is `oversample_thr`. A sample occurs ``ceil(r)`` times in an epoch, where ``r`` is the largest factor of
+    the sample's categories; a sample without categories occurs once.
 
     Args:
         dataset: the dataset, or its config; it needs ``get_cat_ids()``.
@@ -274,7 +286,12 @@ class ClassBalancedDataset(_OneDataset):
 
 
 def _repeat_factors(categories: Sequence[Iterable[int]], threshold: float) -> list[float]:
-    """Returns for each sample how often it is to occur, before rounding; see :class:`ClassBalancedDataset`."""
+    """Returns for each sample how often the sample occurs in an epoch, before rounding up.
+
+    Args:
+        categories: the categories of each sample.
+        threshold: fraction of the samples below which a category is repeated; see :class:`ClassBalancedDataset`.
+    """
     counts: dict[int, int] = {}
     for sample in categories:
         for category in sample:

@@ -32,11 +32,14 @@ class AnnotationTypeError(AnnotationError, TypeError):
 
 
 class MissingPathError(AnnotationError, AssertionError):
-    """An entry of the annotation file lacks the path that ``data_prefix`` names; as in MMEngine an AssertionError."""
+    """An entry of the annotation file lacks a key for which ``data_prefix`` has a folder.
+
+    The error is an AssertionError too, because MMEngine raises an AssertionError in this case.
+    """
 
 
 def numbers_of(length: int) -> str:
-    """Returns the end of an error message that says which sample numbers a dataset of this length has."""
+    """Returns the end of an error message: the range of valid sample numbers in a dataset with `length` samples."""
     if not length:
         return "it is empty"
     if length == 1:
@@ -45,7 +48,9 @@ def numbers_of(length: int) -> str:
 
 
 class SampleIndexError(IndexError, AssertionError):
-    """A dataset has no sample with this number; an AssertionError too, since MMEngine's subsets raise that.
+    """A dataset has no sample with the requested number.
+
+    The error is an AssertionError too, because the method ``get_subset`` in MMEngine raises an AssertionError.
 
     Attributes:
         index: the requested sample number.
@@ -65,7 +70,7 @@ class PipelineError(RuntimeError):
     """A pipeline returned None for a sample in test mode, or for too many samples in a row.
 
     Attributes:
-        indices: numbers of the samples that were tried, in order; of many samples only the first and the last few.
+        indices: numbers of the samples that were tried, in order; of more than six samples the first and last three.
     """
 
     def __init__(self, owner: object, message: str | None = None, indices: Sequence[int] = ()) -> None:
@@ -85,7 +90,7 @@ class MetainfoMismatchError(ValueError):
 
     Attributes:
         key: the metainfo key whose values differ.
-        position: number of the dataset that differs from the first one.
+        position: number of the dataset, from 0, whose value differs from that of the first dataset.
     """
 
     def __init__(self, key: str, position: int | None = None, first: Any = None, other: Any = None) -> None:
@@ -101,7 +106,10 @@ class MetainfoMismatchError(ValueError):
 
 
 class UnsupportedSubsetError(NotImplementedError):
-    """A dataset wrapper has no subsets, since it is ambiguous whether a number counts repeated samples."""
+    """A subset of a dataset wrapper was requested, which wrappers do not support.
+
+    It would be ambiguous whether the numbers of a subset count a repeated sample once or several times.
+    """
 
     def __init__(self, owner: object) -> None:
         message = owner

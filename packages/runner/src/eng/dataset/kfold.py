@@ -17,16 +17,17 @@ from .errors import SampleIndexError
 
 
 class KFoldDataset(KeyedFetch, Dataset[Any]):
-    """The training samples of a fold, or, with ``test_mode``, the samples that the fold holds out.
+    """One fold of a k-fold cross-validation over a dataset: its training samples or its validation samples.
 
-    Each sample is held out in exactly one fold, and the folds differ in size by at most one sample. The datasets for
-    training and for validation get the same arguments except ``test_mode``.
+    Each sample is a validation sample in exactly one fold, and the numbers of validation samples of two folds differ by
+    at most one. The datasets for training and for validation get the same arguments except ``test_mode``.
 
     Args:
         dataset: a dataset with a length, or its config.
         fold: number of the fold, from 0.
         num_splits: number of folds. Defaults to 5.
-        test_mode: True selects the samples that the fold holds out, False (default) all others.
+        test_mode: True selects the validation samples of the fold, False (default) its training samples, which are all
+            other samples.
         seed: seed of the random assignment of samples to folds; None (default) assigns them in the dataset's order.
 
     Raises:

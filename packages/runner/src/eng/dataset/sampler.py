@@ -18,9 +18,9 @@ _CHUNK = 1 << 14
 
 
 class SeekableSampler(Sampler[int]):
-    """Base class of :class:`DefaultSampler` and :class:`InfiniteSampler`: rank, seed, position and state.
+    """Base class of :class:`DefaultSampler` and :class:`InfiniteSampler`, which can continue within an epoch.
 
-    Positions are global: position ``p`` of an epoch means that all ranks together have drawn ``p`` samples.
+    Position ``p`` of an epoch means that all ranks together have drawn ``p`` samples in this epoch.
 
     Args:
         dataset: the dataset; only its length is used.
@@ -30,7 +30,7 @@ class SeekableSampler(Sampler[int]):
 
     def __init__(self, dataset: Sized, shuffle: bool, seed: int | None) -> None:
         rank, world_size = get_dist_info()
-        # Ranks that share a model replica, as with tensor parallelism, read the same samples.
+        # Ranks that hold parts of the same model replica, as with tensor parallelism, read the same samples.
         self.rank, self.world_size = rank // get_ranks_per_share(), world_size // get_ranks_per_share()
         self.dataset = dataset
         self.shuffle = shuffle
@@ -43,7 +43,9 @@ class SeekableSampler(Sampler[int]):
         self._sample_seed: int | None = None
 
     def seek(self, position: int) -> None:
-        """Lets the next ``iter()`` begin at ``position``, without drawing the samples before it.
+        """Lets the next ``iter()`` of this sampler begin at a position within the epoch, for example after a resume.
+
+        The samples before the position are not drawn.
 
         Args:
             position: number of samples of this epoch to skip, over all ranks.
@@ -64,7 +66,9 @@ class SeekableSampler(Sampler[int]):
         return {"seed": self.seed, "epoch": self.epoch, "position": self._reached}
 
     def load_state_dict(self, state_dict: Mapping[str, int]) -> None:
-        """Restores seed, epoch and position of :meth:`state_dict`, also with another number of ranks.
+        """Restores seed, epoch and position from the result of :meth:`state_dict`.
+
+        The number of ranks may differ from that at which the state was saved.
 
         Raises:
             KeyError: an entry of the state is missing.
@@ -76,7 +80,7 @@ class SeekableSampler(Sampler[int]):
         self.seek(state_dict["position"])
 
     def key_samples(self, seed: int | None) -> None:
-        """Makes the sampler yield :class:`KeyedIndex` numbers with this seed, for reproducible random transforms.
+        """Makes the sampler yield :class:`KeyedIndex` numbers, from which random transforms are seeded reproducibly.
 
         Args:
             seed: seed of the run; None makes the sampler yield plain numbers again.
@@ -84,7 +88,11 @@ class SeekableSampler(Sampler[int]):
         self._sample_seed = seed
 
     def _order(self, epoch: int) -> torch.Tensor | range:
-        """Returns the order of the samples in one pass over the dataset: ``(len(dataset),)`` int64."""
+        """Returns the numbers of all samples in the order of one pass over the dataset.
+
+        Args:
+            epoch: number of the pass, from which a random order is seeded.
+        """
         if not self.shuffle:
             return range(len(self.dataset))
         generator = torch.Generator()
@@ -92,7 +100,14 @@ class SeekableSampler(Sampler[int]):
         return torch.randperm(len(self.dataset), generator=generator)
 
     def _emit(self, order: torch.Tensor | range, start: int, stop: int, epoch: int) -> Iterator[int]:
-        """Yields every ``world_size``-th number of ``order`` from ``start`` up to ``stop``, and counts the position."""
+        """Yields this rank's share of the sample numbers in `order`, and advances the position in the epoch.
+
+        Args:
+            order: the numbers of all samples in the order of the epoch.
+            start: index in `order` of the first number to yield; every ``world_size``-th number follows.
+            stop: index in `order` behind the last number.
+            epoch: number of the epoch, for the keys of the numbers.
+        """
         for low in range(start, stop, _CHUNK * self.world_size):
             part: Any = order[low : min(stop, low + _CHUNK * self.world_size) : self.world_size]
             if isinstance(part, torch.Tensor):
@@ -113,7 +128,8 @@ class DefaultSampler(SeekableSampler):
         dataset: the dataset; only its length is used.
         shuffle: whether the order is random, with a new order in each epoch.
         seed: seed of the order, the same on all ranks; None lets the ranks agree on a random seed.
-        round_up: repeat the first samples so that all ranks draw equally many; with False some ranks draw one less.
+        round_up: whether the first samples of the order are drawn again at the end of an epoch, so that all ranks draw
+            equally many samples. With False some ranks draw one sample less.
 
     Examples:
         >>> sampler = DefaultSampler(range(6), seed=0)
@@ -135,7 +151,10 @@ class DefaultSampler(SeekableSampler):
             self.total_size = self.num_samples * self.world_size
 
     def set_epoch(self, epoch: int) -> None:
-        """Selects the order of ``epoch``; a new epoch begins at position 0, the present epoch keeps its position."""
+        """Selects the order of the samples for the epoch `epoch`.
+
+        If the epoch changes, the sampler begins at position 0; otherwise its position is kept, as after a resume.
+        """
         if epoch != self.epoch:
             self.epoch = int(epoch)
             self.seek(0)
@@ -154,12 +173,17 @@ class DefaultSampler(SeekableSampler):
         yield from self._emit(order, start + self.rank, len(order), epoch)
         have = len(range(start + self.rank, len(order), self.world_size))
         if self._share_of(start) > have and len(order):
-            # With round_up, ranks without a sample in the last round draw one from the beginning of the order.
+            # The number of samples is no multiple of the number of ranks: with round_up, the ranks that would draw one
+            # sample less draw a sample from the beginning of the order.
             position = (start + self.rank + have * self.world_size - len(order)) % len(order)
             yield from self._emit(order, position, position + 1, epoch)
 
     def _share_of(self, start: int) -> int:
-        """Returns the number of samples that this rank draws from global position ``start`` to the end of the epoch."""
+        """Returns the number of samples that this rank still draws in an epoch.
+
+        Args:
+            start: number of samples that all ranks together have drawn in the epoch so far.
+        """
         left = max(len(self.dataset) - start, 0)
         if self.round_up:
             return math.ceil(left / self.world_size)
@@ -168,11 +192,11 @@ class DefaultSampler(SeekableSampler):
 
 @DATA_SAMPLERS.register_module()
 class InfiniteSampler(SeekableSampler):
-    """Draws samples without end, for training by iterations: one pass over the dataset follows the other.
+    """Draws samples without end, for training by iterations: after each pass over the dataset the next pass begins.
 
-    The ranks take turns in one endless sequence, whose first pass has the same order as in MMEngine for the same seed.
-    The order of pass ``k`` depends only on ``(seed, k)``, so any position is reached without drawing earlier passes.
-    Every ``iter()`` begins at the position of the last :meth:`seek`, or at the start.
+    All ranks draw from one endless sequence of samples, in turn. The order of pass ``k`` depends only on the seed and
+    ``k``, so that :meth:`seek` does not draw the samples before its position. The order of the first pass is that of
+    MMEngine for the same seed. Every ``iter()`` begins at the position of the last :meth:`seek`, or at position 0.
 
     Args:
         dataset: the dataset; only its length is used.

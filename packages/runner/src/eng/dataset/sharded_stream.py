@@ -14,11 +14,11 @@ _POSITION = "position"
 
 
 class ShardedStream(IterableDataset[Any]):
-    """Distributes a stream over n readers (all workers of all ranks): each reader yields every n-th sample.
+    """Distributes an iterable dataset over n readers (all workers of all ranks): each reader yields every n-th sample.
 
-    Each reader still reads the complete stream and drops the samples of the other readers, so reading does not become
-    faster; collating and training are distributed. A stream of Hugging Face's ``datasets`` is split by its own function
-    instead of this class; see :func:`shard_stream`.
+    Each reader still reads the complete dataset and drops the samples of the other readers. So reading does not become
+    faster; only collating and training are distributed. Iterable datasets of Hugging Face's ``datasets`` are split by
+    a function of that library instead of this class; see :func:`shard_stream`.
 
     Args:
         dataset: an iterable that yields the same samples in the same order to each reader.
@@ -30,7 +30,8 @@ class ShardedStream(IterableDataset[Any]):
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
-        # Rank and world size are read here, because a worker process has no process group.
+        # Rank and world size are read in the constructor, in the training process: worker processes have no process
+        # group.
         self.rank, self.world_size = get_data_rank(), get_data_world_size()
         self._position = self._start = 0
         if all(callable(getattr(dataset, name, None)) for name in ("state_dict", "load_state_dict")):
@@ -67,9 +68,9 @@ def shard_stream(dataset: Any) -> Any:
     """Returns a stream that distributes its samples over ranks and workers.
 
     Args:
-        dataset: a stream. One of Hugging Face's ``datasets`` is split by
-            ``datasets.distributed.split_dataset_by_node``, unless this was done before. Streams of WebDataset and
-            litData distribute their shards themselves and are returned as they are. Any other stream is wrapped in a
+        dataset: the stream (an iterable dataset). A stream of Hugging Face's ``datasets`` is split by
+            ``datasets.distributed.split_dataset_by_node``, unless it was split before. Streams of WebDataset and
+            litData distribute their shards themselves, and are returned unchanged. Any other stream is wrapped in a
             :class:`ShardedStream`.
     """
     library = type(dataset).__module__.partition(".")[0]

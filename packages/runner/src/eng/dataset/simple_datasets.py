@@ -58,7 +58,7 @@ class ImageFolderDataset(BaseDataset):
 
 
 def _folders(root: Path) -> list[Path]:
-    """Class folders; file managers and Jupyter leave hidden ones beside them."""
+    """Returns the class folders in `root`, without hidden folders, which file managers and Jupyter create."""
     if not root.is_dir():
         return []
     return [path for path in root.iterdir() if path.is_dir() and not _is_hidden(path.relative_to(root))]
@@ -83,7 +83,8 @@ class CsvDataset(_FileDataset):
         **kwargs: further arguments of :class:`BaseDataset`, such as ``data_root`` and ``pipeline``.
 
     Raises:
-        AnnotationError: a column is missing, or a value cannot be converted to its type; names line and column.
+        AnnotationError: a column is missing, or a value cannot be converted to its type; the message names line and
+            column.
     """
 
     def __init__(
@@ -107,7 +108,15 @@ class CsvDataset(_FileDataset):
             return [self._sample(row, reader.line_num) for row in reader]
 
     def _sample(self, row: dict[str, Any], line: int) -> dict[str, Any]:
-        """Returns a row of the table with its columns converted to their types."""
+        """Returns a sample: the row of the table with the values converted to the types of their columns.
+
+        Args:
+            row: the values of the row as text, by column name.
+            line: number of the row's line in the file, for error messages.
+
+        Raises:
+            AnnotationError: the row has another number of columns than the first line, or a value cannot be converted.
+        """
         if None in row or None in row.values():
             raise AnnotationError(f"{self.ann_file}:{line} has another number of columns than the first line")
         for column, name in self.dtypes.items():
@@ -131,7 +140,7 @@ class JsonLinesDataset(_FileDataset):
         **kwargs: further arguments of :class:`BaseDataset`, such as ``data_root`` and ``pipeline``.
 
     Raises:
-        AnnotationError: a line is no JSON object; names file and line.
+        AnnotationError: a line is no JSON object; the message names file and line.
     """
 
     def load_data_list(self) -> list[dict[str, Any]]:

@@ -30,11 +30,11 @@ class LoadImage:
         key: key of the path in the sample. Defaults to ``"img_path"``, the key of :class:`ImageFolderDataset`.
         to: key for the image, a uint8 tensor ``(C, H, W)``. Defaults to ``"img"``.
         mode: Pillow's name of the channels: ``"RGB"`` (default), ``"L"`` for grey values. None keeps the channels of
-            the file; for a mask with a palette these are the class numbers.
+            the file; the channel of a mask with a palette holds the class numbers.
 
     Raises:
         ImportError: Pillow is not installed.
-        TransformError: the sample has no such key, or the file is no image; names the key or the path.
+        TransformError: the sample has no such key, or the file is no image; the message names the key or the path.
     """
 
     def __init__(self, key: str = "img_path", to: str = "img", mode: str | None = "RGB") -> None:
@@ -58,7 +58,8 @@ class LoadImage:
         except (UnidentifiedImageError, SyntaxError, EOFError) as error:
             raise TransformError(f"LoadImage: {path} is no image that Pillow reads: {error}") from error
         except OSError as error:
-            # Errors of the operating system (the file is missing or unreadable) have an errno, those of Pillow do not.
+            # An OSError of the operating system (the file is missing or unreadable) has an errno; an OSError that
+            # Pillow raises for a damaged image has none.
             if error.errno is not None:
                 raise
             raise TransformError(f"LoadImage: {path} is cut short or damaged: {error}") from error
@@ -68,7 +69,10 @@ class LoadImage:
 
 
 class _ImageTransform:
-    """Base class: changes all images of a sample that ``keys`` name, with the same random numbers."""
+    """Base class of transforms that change several images of a sample (those under ``keys``) in the same way.
+
+    A random transform uses the same random numbers for all these images, for example for an image and its mask.
+    """
 
     def __init__(self, keys: str | Sequence[str]) -> None:
         if isinstance(keys, str):
@@ -208,7 +212,7 @@ class RandomFlip(_ImageTransform):
         self.direction = direction
 
     def change(self, images: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Returns either all images flipped or none."""
+        """Flips all images or none of them, and returns them."""
         if float(torch.rand(())) >= self.prob:
             return images
         return [image.flip(_DIRECTIONS[self.direction]) for image in images]
@@ -221,7 +225,7 @@ class Normalize(_ImageTransform):
 
     Args:
         mean: mean of each channel, for values from 0 to 1. Defaults to the means of ImageNet.
-        std: standard deviation of each channel, for values from 0 to 1. Defaults to those of ImageNet.
+        std: standard deviation of each channel, for values from 0 to 1. Defaults to the deviations of ImageNet.
         keys: keys of the images. Defaults to ``"img"``.
 
     Raises:

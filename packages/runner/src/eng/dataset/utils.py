@@ -91,12 +91,14 @@ def default_collate(data_batch: Sequence[Any]) -> Any:
 
 
 def _collate(batch: Sequence[Any], again: Callable[[Any], Any], leaves: Callable[[Any], Any]) -> Any:
-    """Collates samples by the class of the first sample.
+    """Collates samples that are mappings key by key, sequences position by position, and other values directly.
+
+    The class of the first sample decides which of the three is done.
 
     Args:
         batch: the samples.
-        again: collates the values of one key or position.
-        leaves: collates values that are neither mappings nor sequences.
+        again: function that collates the values of all samples under one key or at one position.
+        leaves: function that collates values that are neither mappings nor sequences.
 
     Raises:
         ValueError: the batch has no sample.
@@ -117,18 +119,23 @@ def _collate(batch: Sequence[Any], again: Callable[[Any], Any], leaves: Callable
 
 
 def _as_class_of(sample: Mapping[Any, Any], columns: dict[Any, Any]) -> Any:
-    """Converts `columns` to a mapping of the sample's class."""
+    """Returns a mapping of the same class as `sample` with the collated values in `columns`."""
     try:
         return type(sample)(columns)  # type: ignore[call-arg]  # most mapping classes take a dict
     except TypeError:
-        # The constructor takes another first argument, like that of defaultdict.
+        # The constructor of the class takes no mapping as first argument, like that of defaultdict. So a copy of the
+        # sample gets the collated values.
         batch: Any = copy.copy(sample)
         batch.update(columns)
         return batch
 
 
 def _values_of(key: Any, batch: Sequence[Any]) -> list[Any]:
-    """Returns the values of all samples under a key; the error for a missing key names the sample."""
+    """Returns the values of all samples in a batch under a key.
+
+    Raises:
+        KeyError: a sample lacks the key; the message names the sample.
+    """
     try:
         return [sample[key] for sample in batch]
     except KeyError as error:
@@ -149,7 +156,7 @@ def _collate_sequences(batch: Sequence[Any], again: Callable[[Any], Any], sample
         return columns
     try:
         return sample_class(columns)
-    except TypeError:  # A class such as range, which cannot be constructed from a list.
+    except TypeError:  # The class, such as range, cannot be constructed from a list.
         return columns
 
 
@@ -161,7 +168,7 @@ FUNCTIONS.register_module(module=default_collate)
 def length_of(loader: Any) -> int | None:
     """Returns the number of batches of a dataloader, or of samples of a dataset; None for a stream without a length.
 
-    Every torch DataLoader has ``__len__``, but over a stream the method raises TypeError.
+    Every torch DataLoader has ``__len__``, but the method raises TypeError if the dataset is a stream without a length.
 
     Args:
         loader: a dataloader, a dataset or any iterable.
@@ -177,7 +184,7 @@ def length_of(loader: Any) -> int | None:
 
 
 def set_epoch(loader: Any, epoch: int) -> None:
-    """Passes the number of the epoch to the sampler of a dataloader, and to its dataset if that is a stream.
+    """Calls ``set_epoch`` of a dataloader's sampler, and of its dataset if the dataset is a stream.
 
     Args:
         loader: a dataloader. The sampler of its batch sampler takes precedence over its own sampler.
@@ -194,6 +201,7 @@ def set_epoch(loader: Any, epoch: int) -> None:
     if hasattr(dataset, "set_epoch"):
         dataset.set_epoch(epoch)
     for stage in getattr(dataset, "pipeline", None) or ():
-        # Shuffling stages of WebDataset count the passes of their process in ``epoch``, and increase it before a pass.
+        # The shuffling stages of a WebDataset count passes over the data in their attribute ``epoch``, and increase the
+        # count before each pass.
         if type(getattr(stage, "epoch", None)) is int:
             stage.epoch = epoch - 1

@@ -26,7 +26,7 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
 
 
 class Columns:
-    """The values of a batch by key: the model's predictions, and the batch of the dataloader.
+    """Looks up the arguments of a metric, such as ``preds`` and ``target``, in the predictions and the batch.
 
     Args:
         data_batch: the batch, as the dataloader yielded it.
@@ -39,11 +39,14 @@ class Columns:
         self._batch = _batch_by_key(data_batch)
 
     def get(self, argument: str, key: str | int | None) -> Any:
-        """Returns the values for a metric's argument, from the predictions or else from the batch.
+        """Returns the values for an argument of a metric, for all samples of the batch.
+
+        The predictions are searched first, then the batch.
 
         Args:
-            argument: name of the argument.
-            key: key of the values; None looks for the argument's name and its :data:`SYNONYMS`.
+            argument: name of the argument, such as ``target``.
+            key: key of the values in the predictions or the batch; None looks for the name of the argument and its
+                :data:`SYNONYMS`.
 
         Raises:
             KeyError: neither the predictions nor the batch have the key.
@@ -55,7 +58,7 @@ class Columns:
             for name in names:
                 if name in holder:
                     return _join(holder[name])
-        # The last item of a batch that is a tuple or list, such as (inputs, target), is the target.
+        # If the batch is a tuple or list, such as (inputs, target), its last item is taken as the target.
         if key is None and argument == "target" and 1 in self._batch:
             return _join(self._batch[max(index for index in self._batch if isinstance(index, int))])
         raise KeyError(argument)
@@ -66,7 +69,10 @@ class Columns:
 
 
 def _predictions_by_key(samples: Any) -> dict[Any, Any]:
-    """Returns predictions by key, as tensors of the complete batch or as lists with the values of all samples."""
+    """Returns the predictions for a batch by key; each value is a tensor of the complete batch or a list over samples.
+
+    Predictions without keys, such as a tensor, get the key ``preds``.
+    """
     batch = getattr(samples, "batch", None)
     if isinstance(batch, Mapping):
         return dict(batch)
@@ -88,7 +94,7 @@ def _predictions_by_key(samples: Any) -> dict[Any, Any]:
 
 
 def _batch_by_key(batch: Any) -> dict[Any, Any]:
-    """Returns the parts of a batch by key, or by position if the batch is a list or tuple of its parts."""
+    """Returns the parts of a dataloader's batch by key, or by position if it is a tuple such as (inputs, target)."""
     if isinstance(batch, Mapping):
         return dict(batch)
     if not isinstance(batch, (list, tuple)):
@@ -99,12 +105,15 @@ def _batch_by_key(batch: Any) -> dict[Any, Any]:
 
 
 def _columns_of(rows: Sequence[Mapping[Any, Any]]) -> dict[Any, Any]:
-    """Returns for each key that all samples have a list of its values."""
+    """Converts a list of samples to a dict of lists: for each key that all samples have, the values of all samples."""
     return {name: [row[name] for row in rows] for name in rows[0] if all(name in row for row in rows)}
 
 
 def _join(values: Any) -> Any:
-    """Stacks the tensors, arrays or numbers of all samples, if they have the same shape; returns other values as is."""
+    """Stacks the values of all samples of a batch to one tensor, if they are tensors, arrays or numbers of one shape.
+
+    Any other values are returned unchanged.
+    """
     if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
         return torch.from_numpy(values)
     if not isinstance(values, Sequence) or isinstance(values, str) or not values:
@@ -115,7 +124,8 @@ def _join(values: Any) -> Any:
     if any(tensor.shape != tensors[0].shape for tensor in tensors):
         return values
     joined = torch.stack(tensors)
-    # The label of a sample is often a tensor with one element; labels of a batch are (N,), not (N, 1).
+    # The label of a sample is often a tensor of shape (1,). Stacked labels have the shape (N, 1), but metrics expect
+    # (N,).
     if joined.dim() == 2 and joined.shape[1] == 1 and not joined.is_floating_point():
         return joined.squeeze(1)
     return joined

@@ -22,18 +22,18 @@ _EMPTY = inspect.Parameter.empty
 
 
 class BatchMetric(metaclass=ABCMeta):
-    """A metric that adds each batch to a state, such as sums; the states of all ranks are merged at the end.
+    """Base class of metrics that add each batch to a state, such as sums, and merge the states of all ranks at the end.
 
     A subclass defines :meth:`update`, whose argument names say which predictions and targets the metric needs,
     :meth:`compute`, :meth:`reset`, and for several ranks :meth:`state` and :meth:`merge`. The memory that the metric
     needs does not depend on the number of samples.
 
     Args:
-        prefix: prefix of the names of all values, ``prefix/name``. None (default) is no prefix.
+        prefix: prefix of the names of all values, as in ``prefix/name``. None (default) adds no prefix.
         name: name of the metric. None (default) is the class name in lower case, with underscores between words.
-        keys: keys of the predictions or of the batch for arguments of :meth:`update`, such as
-            ``dict(preds="scores", target="cls")``. For other arguments their name and usual synonyms are looked up in
-            the predictions first, and then in the batch.
+        keys: for an argument of :meth:`update`, the key of its values in the predictions or the batch, such as
+            ``dict(preds="scores", target="cls")``. An argument that `keys` does not name is looked up by its own name
+            and usual synonyms.
     """
 
     def __init__(
@@ -63,7 +63,11 @@ class BatchMetric(metaclass=ABCMeta):
 
     @abstractmethod
     def merge(self, states: list[Any]) -> None:
-        """Replaces the state by the merged states of all ranks that had samples, in the order of the ranks."""
+        """Replaces the state by the merged states of several ranks.
+
+        Args:
+            states: the results of :meth:`state` on all ranks that had samples, in the order of the ranks.
+        """
 
     def process(self, data_batch: Any, data_samples: Any) -> None:
         """Adds the predictions and targets of a batch to the state, by calling :meth:`update`.
@@ -83,7 +87,8 @@ class BatchMetric(metaclass=ABCMeta):
         """Computes the metric over the samples of all ranks, and resets the state.
 
         Args:
-            size: number of samples in the dataset; not used, since the loops leave out samples that samplers repeat.
+            size: number of samples in the dataset. It is not used: the validation loop does not pass samples to this
+                metric that the sampler has repeated to give all ranks equally many.
 
         Returns:
             the values by name, with the prefix; the same on all ranks.
@@ -91,7 +96,7 @@ class BatchMetric(metaclass=ABCMeta):
         state = None
         if self._count:
             state = self.state()
-        # Ranks that share a model replica have processed the same samples, so one of them counts.
+        # Ranks that hold parts of the same model replica have processed the same samples, so the state of one is used.
         gathered = all_gather_object(state)[:: get_ranks_per_share()]
         states = [state for state in gathered if state is not None]
         if not states:
@@ -116,9 +121,12 @@ class BatchMetric(metaclass=ABCMeta):
         return named_values(self.name, value)
 
     def _computes(self, gathered: list[Any]) -> bool:
-        """Whether this rank computes the metric: the first rank that had samples does.
+        """Whether this rank computes the metric from the merged states; only the first rank that had samples does.
 
-        A metric may set attributes in ``update``, which ranks without samples lack.
+        A rank without samples cannot: a metric may set attributes in ``update``, which was not called on this rank.
+
+        Args:
+            gathered: the states of all ranks; None for a rank without samples.
         """
         from eng.dist import get_rank
 
@@ -129,7 +137,11 @@ class BatchMetric(metaclass=ABCMeta):
         return self.update
 
     def _arguments(self, columns: Columns) -> dict[str, Any]:
-        """Looks up the arguments of the metric's ``update`` in the predictions and the batch."""
+        """Returns the arguments for the metric's ``update`` by name, from the predictions and the batch in `columns`.
+
+        Raises:
+            ValueError: a required argument is neither in the predictions nor in the batch.
+        """
         parameters = inspect.signature(self._updater()).parameters
         arguments = {}
         for name, parameter in parameters.items():

@@ -54,7 +54,7 @@ class Evaluator:
 
     @property
     def dataset_meta(self) -> dict[str, Any] | None:
-        """The dataset's metainfo, such as class names; setting it sets it on all metrics."""
+        """The dataset's metainfo, such as class names. Setting this attribute sets the metainfo of all metrics too."""
         return self._dataset_meta
 
     @dataset_meta.setter
@@ -74,10 +74,11 @@ class Evaluator:
         self._process(self.metrics, data_samples, data_batch)
 
     def process_padding(self, data_samples: Sequence[Any], data_batch: Any | None = None) -> None:
-        """Passes the predictions for a batch of repeated samples to the metrics that store samples.
+        """Passes the predictions for a batch of repeated samples to those metrics that can remove them later.
 
-        Samplers repeat samples so that all ranks have equally many. Metrics that store samples remove the repeated ones
-        at the end; a :class:`BatchMetric` cannot, so it does not get such a batch.
+        Samplers repeat samples so that all ranks have equally many. A metric that stores a result per sample
+        (:class:`BaseMetric`) removes the results of repeated samples at the end. A :class:`BatchMetric` has only sums
+        and cannot remove samples from them, so it does not get such a batch.
 
         Args:
             data_samples: see :meth:`process`.
@@ -102,7 +103,8 @@ class Evaluator:
         """Computes all metrics over the processed samples of all ranks, and resets the metrics.
 
         Args:
-            size: number of samples in the dataset; samples that samplers have repeated beyond it are removed.
+            size: number of samples in the dataset. Results beyond this number belong to samples that the sampler has
+                repeated, and are removed.
 
         Raises:
             ValueError: two metrics return a value with the same name.
@@ -148,7 +150,7 @@ class Evaluator:
 
 
 def _warn_without_prefix(metrics: Sequence[Any]) -> None:
-    """Warns if several metrics have no prefix, since the validation fails if two of them return the same name."""
+    """Warns if several metrics have no prefix: the validation fails if two metrics return a value of the same name."""
     named = [metric for metric in metrics if isinstance(metric, BaseMetric) and not isinstance(metric, DumpResults)]
     names = [type(metric).__name__ for metric in named if not metric.prefix]
     if len(names) > 1:
@@ -170,7 +172,7 @@ def _check_metric(metric: Any) -> None:
 
 
 def _build_metric(metric: Any) -> Any:
-    # A MetricCollection of torchmetrics is a mapping too, but has the method compute.
+    # A mapping is the config of a metric, except a MetricCollection of torchmetrics, which has the method compute.
     if isinstance(metric, Mapping) and not callable(getattr(metric, "compute", None)):
         return METRICS.build(metric)
     return metric

@@ -47,10 +47,11 @@ def split_losses(outputs: Any) -> tuple[Any, Mapping[str, Any]]:
 
 
 class LossMeter:
-    """Averages losses over all samples of all ranks; values are read from the device only at the end.
+    """Averages the losses of a validation over all samples of all ranks.
 
-    If a batch has no entry ``loss``, the sum of all entries whose names contain ``loss`` is added as ``loss``, as in
-    training. A loss that some batches do not have is averaged over the samples of the other batches.
+    Sums stay on the device until :meth:`compute`, so that validation does not wait for the device after each batch. If
+    a batch has no entry ``loss``, the sum of all entries whose names contain ``loss`` is added as ``loss``, as in
+    training. A loss that only some batches have is averaged over the samples of these batches.
 
     Examples:
         >>> meter = LossMeter()
@@ -86,12 +87,15 @@ class LossMeter:
             self._num_samples[name] = self._num_samples.get(name, 0) + num_samples
 
     def clear(self) -> None:
-        """Removes all sums."""
+        """Removes the losses of all batches so far."""
         self._sums = {}
         self._num_samples = {}
 
     def compute(self) -> dict[str, float]:
-        """Returns the average of each loss over all ranks by name, and removes the sums; all ranks must call this."""
+        """Returns the average of each loss over the samples of all ranks, by name, and starts anew.
+
+        All ranks must call this method.
+        """
         totals: dict[str, tuple[float, int]] = {}
         for of_rank in all_gather_object(self._read()):
             for name, (total, num_samples) in of_rank.items():
@@ -116,7 +120,11 @@ def _are_losses(value: Any) -> bool:
 
 
 def _scalar(name: str, loss: Any) -> torch.Tensor:
-    """Returns a loss as a 0-dim tensor: the mean of a tensor, the sum of a list."""
+    """Converts a loss to a tensor without dimensions: the mean of a tensor, or the sum of the losses in a list.
+
+    Raises:
+        TypeError: the loss is neither a number, a tensor nor a list.
+    """
     if isinstance(loss, torch.Tensor):
         # Some accelerators do not support double precision.
         dtype = torch.float32
@@ -133,6 +141,10 @@ def _scalar(name: str, loss: Any) -> torch.Tensor:
 
 
 def _together(values: list[torch.Tensor]) -> torch.Tensor:
-    """Stacks 0-dim tensors on the accelerator, if any value is there; losses that are plain numbers are on the CPU."""
+    """Stacks tensors without dimensions to one vector.
+
+    If one of the tensors is on an accelerator, the vector is too. The tensors of losses that are plain numbers are on
+    the CPU, and are moved there.
+    """
     target = next((value for value in values if value.device.type != "cpu"), values[0])
     return torch.stack([value.to(target.device, target.dtype) for value in values])

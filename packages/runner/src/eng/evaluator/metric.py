@@ -21,11 +21,14 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class CollectDeviceError(ValueError, NotImplementedError):
-    """``collect_device`` is unknown; a NotImplementedError too, which MMEngine raises when it collects results."""
+    """The argument ``collect_device`` of a metric is neither ``"cpu"`` nor ``"gpu"``.
+
+    The error is a NotImplementedError too, because MMEngine raises a NotImplementedError for an unknown device.
+    """
 
 
 class BaseMetric(metaclass=ABCMeta):
-    """A metric that stores a result per sample, and computes its values from the results of all samples.
+    """Base class of metrics that store a result per sample, and compute their values from the results of all samples.
 
     A subclass appends results to ``self.results`` in :meth:`process`, and computes a dict of numbers from all results
     in :meth:`compute_metrics`. With one result per sample, the results of several ranks are put in the dataset's order.
@@ -33,8 +36,10 @@ class BaseMetric(metaclass=ABCMeta):
     Args:
         collect_device: how the results of all ranks are collected: ``"cpu"`` (default, by files in `collect_dir`) or
             ``"gpu"``.
-        prefix: prefix of the names of all values, ``prefix/name``. None (default) is the class's `default_prefix`.
-        collect_dir: folder for the files, which all ranks must be able to read. None (default) is a temporary folder.
+        prefix: prefix of the names of all values, as in ``prefix/name``. None (default) is the class attribute
+            `default_prefix`.
+        collect_dir: folder for the files with results, which all ranks must be able to read. None (default) is a
+            temporary folder.
 
     Raises:
         ValueError: `collect_device` is neither ``"cpu"`` nor ``"gpu"``, or `collect_dir` is given for ``"gpu"``.
@@ -85,7 +90,9 @@ class BaseMetric(metaclass=ABCMeta):
 
     @abstractmethod
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
-        """Computes the values of the metric by name. Called on rank 0 only.
+        """Computes the values of the metric from the results of all samples, and returns the values by name.
+
+        This method is called on rank 0 only.
 
         Args:
             results: the results of all samples and all ranks, in the order of the dataset.
@@ -95,7 +102,8 @@ class BaseMetric(metaclass=ABCMeta):
         """Computes the metric over the processed samples of all ranks, and removes the stored results.
 
         Args:
-            size: number of samples in the dataset; samples that samplers have repeated beyond it are removed.
+            size: number of samples in the dataset. Results beyond this number belong to samples that the sampler has
+                repeated, and are removed.
 
         Returns:
             the values by name, with the prefix; the same on all ranks.
@@ -115,7 +123,11 @@ class BaseMetric(metaclass=ABCMeta):
         return computed
 
     def _named(self, results: list[Any]) -> dict[str, Any]:
-        """Computes the metric, and returns a flat dict with the prefix before each name."""
+        """Computes the metric from the results of all samples, and returns its values by name, ``prefix/name``.
+
+        Raises:
+            TypeError: `compute_metrics` returned no dict.
+        """
         metrics = self.compute_metrics(results)
         if not isinstance(metrics, Mapping):
             name = type(self).__name__
@@ -131,7 +143,7 @@ class BaseMetric(metaclass=ABCMeta):
 
 @METRICS.register_module()
 class DumpResults(BaseMetric):
-    """Writes the predictions for all samples, on the CPU, into a pickle file; computes no values.
+    """Writes the predictions for all samples into a pickle file, with tensors on the CPU; it computes no values.
 
     Args:
         out_file_path: path or address of the file, in any storage of :mod:`eng.fileio`; ends in ``.pkl`` or
@@ -163,7 +175,7 @@ class DumpResults(BaseMetric):
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yields names and values; a value in a nested mapping has its path as its name, ``"outer/inner"``."""
+    """Yields the values in a nested mapping, each with its path of keys as its name, such as ``"outer/inner"``."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _leaves(f"{name}/{key}", item)
@@ -172,7 +184,7 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _describe(value: Any) -> str:
-    """Describes a value in an error message: a number with its type, any other value by its type."""
+    """Returns a text for error messages: value and type of a number, or only the type of any other value."""
     description = f"a {type(value).__name__}"
     if isinstance(value, int | float | torch.Tensor):
         return f"{value!r} ({description})"

@@ -14,7 +14,7 @@ __all__ = ["metric_name", "named_values"]
 
 
 def metric_name(cls: type) -> str:
-    """Returns the name of a metric's class in the log: in lower case, with underscores between words.
+    """Returns the name of a metric in the log: its class name in lower case, with underscores between words.
 
     Examples:
         >>> class MeanSquaredError: ...

@@ -16,14 +16,20 @@ __all__ = ["F1", "Accuracy", "MeanSquaredError", "Perplexity"]
 
 
 class _Sums(BatchMetric):
-    """Base class of metrics whose state is a dict of sums over batches and ranks; a vector may become longer."""
+    """Base class of metrics whose state is a dict of sums: over the batches of this rank, and finally over all ranks.
+
+    A sum may be a vector, for example one number per class. It becomes longer when a batch has further classes.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._sums: dict[str, torch.Tensor] = {}
 
     def add(self, **amounts: torch.Tensor) -> None:
-        """Adds amounts to the sums of the same names, without waiting for the device."""
+        """Adds each amount to the sum with the same name.
+
+        The sums stay on the device, so that the program does not wait for it.
+        """
         for name, amount in amounts.items():
             total = amount.detach()
             if name in self._sums:
@@ -31,7 +37,7 @@ class _Sums(BatchMetric):
             self._sums[name] = total
 
     def __getitem__(self, name: str) -> torch.Tensor:
-        """Returns a sum in double precision on the CPU; 0 before the first batch."""
+        """Returns the sum `name` in double precision on the CPU; 0 before the first batch."""
         return self._sums.get(name, torch.zeros(())).cpu().double()
 
     def reset(self) -> None:
@@ -51,7 +57,7 @@ class _Sums(BatchMetric):
 
 
 def _add(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """Adds two tensors on the device of the first one; the shorter of two vectors is padded with zeros."""
+    """Adds two tensors on the device of `left`; if two vectors differ in length, the shorter is padded with zeros."""
     if left.dim() == 1 and len(left) != len(right):
         size = max(len(left), len(right))
         left, right = (functional.pad(values, (0, size - len(values))) for values in (left, right))
@@ -146,7 +152,8 @@ class F1(_Sums):
     Args:
         average: ``"macro"`` (default): mean of the scores of all classes that occur; ``"micro"``: score over the
             samples of all classes; ``"binary"``: score of class 1; ``"none"``: a list with the score of each class.
-        threshold: for predictions ``(N,)`` that are scores of class 1: the lowest score that counts as class 1.
+        threshold: the lowest score that counts as class 1. It is used only for predictions ``(N,)`` that are scores of
+            class 1.
         prefix: see :class:`BatchMetric`.
         name: see :class:`BatchMetric`.
         keys: see :class:`BatchMetric`.
@@ -301,7 +308,7 @@ class Perplexity(_Sums):
         self.add(total=total, tokens=(target != self.ignore_index).sum())
 
     def compute(self) -> float:
-        """Returns the perplexity."""
+        """Returns the perplexity over all tokens so far."""
         return (self["total"] / self["tokens"]).exp().item()
 
 

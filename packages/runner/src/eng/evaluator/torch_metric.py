@@ -19,7 +19,8 @@ from ._torchmetrics_internals import metrics_in, note_update, reductions
 from .batch_metric import BatchMetric, cpu
 from .naming import metric_name
 
-# If torchmetrics is not installed, an unknown metric with one of these names gets an error that says to install it.
+# Names of torchmetrics' classes. If torchmetrics is not installed and a config uses one of these names, the error
+# message says that torchmetrics must be installed.
 _WELL_KNOWN = (
     "AUROC", "AveragePrecision", "BinaryAccuracy", "BinaryAUROC", "BinaryF1Score", "ConfusionMatrix", "F1Score", "JaccardIndex",
     "MeanAbsoluteError", "MeanAveragePrecision", "MulticlassAccuracy", "MulticlassAUROC", "MulticlassF1Score", "MulticlassJaccardIndex",
@@ -32,9 +33,9 @@ __all__ = ["TorchMetric", "metrics_of", "register_torchmetrics"]
 class TorchMetric(BatchMetric):
     """Wraps a metric of torchmetrics, or another object with ``update``, ``compute`` and ``reset``.
 
-    An evaluator wraps such objects in this class by itself. The states of torchmetrics are reduced over ranks by the
-    rules that the metric defines (sum, mean, concatenation, ...), without ranks that had no samples. A metric of
-    torcheval is reduced by its ``merge_state``.
+    An evaluator wraps such objects in this class automatically. The states of a torchmetrics metric are reduced over
+    all ranks that had samples by the rules that the metric defines (sum, mean, concatenation, ...). The states of a
+    torcheval metric are merged by its method ``merge_state``.
 
     Args:
         metric: the metric, or its config, such as ``dict(type="torchmetrics.classification.MulticlassAccuracy",
@@ -62,10 +63,13 @@ class TorchMetric(BatchMetric):
         super().__init__(prefix, name or metric_name(type(self.metric)), keys)
         self._joined_lists: list[tuple[Any, str]] = []
         for part in self._parts():
-            part.distributed_available_fn = _never  # This class reduces the states over ranks.
+            part.distributed_available_fn = _never  # This class reduces the states, so torchmetrics must not.
 
     def update(self, *args: Any, **kwargs: Any) -> None:
-        """Adds the predictions and targets of a batch to the metric's state, on the device of the batch."""
+        """Adds the predictions and targets of a batch to the metric's state.
+
+        The metric is moved to the device of the batch first.
+        """
         device = next((value.device for value in kwargs.values() if isinstance(value, torch.Tensor)), None)
         if (
             device is not None
@@ -81,14 +85,19 @@ class TorchMetric(BatchMetric):
 
     def reset(self) -> None:
         """Resets the state of the wrapped metric."""
-        # torchmetrics' reset() clears lists, but a reduced list state may have become a tensor.
+        # reset() of torchmetrics empties states that are lists. Reducing such a state over ranks may have made it a
+        # tensor, so it is replaced by an empty list first.
         for part, name in self._joined_lists:
             setattr(part, name, [])
         self._joined_lists = []
         self.metric.reset()
 
     def state(self) -> Any:
-        """Returns the states of the metric and of the metrics inside it; for metrics of torcheval the metric itself.
+        """Returns this rank's states of the wrapped metric, for merging them with those of other ranks.
+
+        Returns:
+            update count and states of a torchmetrics metric, and of each metric that it contains; for a metric of
+            torcheval the metric itself.
 
         Raises:
             TypeError: there are several ranks, and the metric has neither torchmetrics' rules nor ``merge_state``.
@@ -107,7 +116,11 @@ class TorchMetric(BatchMetric):
         return self.metric
 
     def merge(self, states: list[Any]) -> None:
-        """Replaces the metric's state by the states of all ranks, reduced by the metric's rules."""
+        """Replaces the states of the wrapped metric by the states of several ranks, reduced by the metric's rules.
+
+        Args:
+            states: the results of :meth:`state` on all ranks that had samples.
+        """
         parts = self._parts()
         if not parts:
             self.metric.merge_state(states[1:])
@@ -123,20 +136,21 @@ class TorchMetric(BatchMetric):
             note_update(part, sum(count for count, _ in of_ranks))
 
     def _parts(self) -> list[Any]:
-        """Returns the metric and the metrics inside it that have torchmetrics' states."""
+        """Returns the wrapped metric and the metrics that it contains; an empty list if it is not of torchmetrics."""
         return metrics_in(self.metric)
 
     def _updater(self) -> Any:
-        """Returns the ``update`` whose signature names the arguments.
+        """Returns the method ``update`` whose signature says which arguments the metric needs.
 
-        The ``update`` of a wrapper, or of a sum of metrics, takes ``*args`` and passes them to a metric inside it.
+        The ``update`` of a torchmetrics wrapper, or of a sum of metrics, has only ``*args``, which it passes to the
+        metric that it contains. In this case the ``update`` of the contained metric is returned.
         """
         updates = [inspect.unwrap(part.update) for part in (self.metric, *self._parts()) if hasattr(part, "update")]
         return next((update for update in updates if _names_arguments(update)), updates[0])
 
 
 def _never() -> bool:
-    """Whether a metric of torchmetrics may gather its states itself."""
+    """Returns False: torchmetrics calls this function to decide whether a metric gathers its states from all ranks."""
     return False
 
 
@@ -146,7 +160,13 @@ def _names_arguments(update: Any) -> bool:
 
 
 def _reduce(values: list[Any], rule: Any, device: Any) -> Any:
-    """Reduces a state over ranks by torchmetrics' rule; the state of a single rank is not changed."""
+    """Reduces one state of a torchmetrics metric over ranks.
+
+    Args:
+        values: the state on each rank that had samples; the state of a single rank is returned unchanged.
+        rule: the function with which torchmetrics reduces the state; None concatenates or stacks the values.
+        device: device of the result.
+    """
     if len(values) == 1:
         return _move(values[0], device)
     if all(isinstance(value, torch.Tensor) for value in values):
@@ -177,9 +197,10 @@ def is_stateful(metric: Any) -> bool:
 
 
 def metrics_of(metric: Any) -> list[Any]:
-    """Returns the metrics that an evaluator uses for a metric: a metric of eng itself, any other one wrapped.
+    """Converts one entry of an evaluator's argument `metrics` to metrics with the interface of eng.
 
-    Each metric in a collection of torchmetrics is wrapped separately, with its name in the collection.
+    A metric of eng is returned unchanged, a metric of another library is wrapped in a :class:`TorchMetric`. From a
+    collection of torchmetrics each metric is wrapped separately, with its name in the collection.
     """
     if all(callable(getattr(metric, name, None)) for name in ("process", "evaluate")):
         return [metric]
@@ -194,9 +215,9 @@ def metrics_of(metric: Any) -> list[Any]:
 
 
 def register_torchmetrics() -> None:
-    """Registers torchmetrics' classes by name, if torchmetrics is installed.
+    """Registers torchmetrics' classes in METRICS by their class names, so that configs can use them.
 
-    A metric of eng with the same name takes precedence.
+    If torchmetrics is not installed, nothing is registered. A metric of eng with the same name takes precedence.
     """
     spec = find_spec("torchmetrics")
     if spec is None:
@@ -210,7 +231,13 @@ def register_torchmetrics() -> None:
 
 
 def _exported_classes(file: Path) -> list[str]:
-    """Returns the names of classes that a module exports, without importing torchmetrics, which takes seconds."""
+    """Returns the names of the metrics that a subpackage of torchmetrics exports.
+
+    The source file is parsed instead of imported, because importing torchmetrics takes seconds.
+
+    Args:
+        file: path of the subpackage's ``__init__.py``.
+    """
     if file.parent.name in ("functional", "utilities"):
         return []
     imports = [node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.ImportFrom)]

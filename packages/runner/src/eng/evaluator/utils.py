@@ -13,7 +13,7 @@ def get_metric_value(indicator: str, metrics: Mapping[str, Any]) -> Any:
     """Returns the value of the metric that `indicator` names.
 
     Args:
-        indicator: the full name (``COCO/AP``), or the part after the last slash if only one metric has it.
+        indicator: the full name (``COCO/AP``), or the part after the last slash (``AP``) if only one name ends in it.
         metrics: values of all metrics by name.
 
     Raises:

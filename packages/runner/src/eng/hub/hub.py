@@ -40,7 +40,7 @@ def get_model(cfg_path: str, pretrained: bool = False, **kwargs: Any) -> nn.Modu
     Args:
         cfg_path: see :func:`get_config`.
         pretrained: whether to load the weights of the published checkpoint.
-        **kwargs: further arguments of the model's constructor; those in the config take precedence.
+        **kwargs: further arguments of the model's constructor; arguments in the config take precedence.
 
     Raises:
         ValueError, ModuleNotFoundError, FileNotFoundError: see :func:`get_config`.

@@ -15,9 +15,11 @@ from typing import Any
 from eng.fileio import load
 from eng.logging.near_names import suggest
 
-# Paths of a library's index, relative to its package folder: the first two when installed, the last in a checkout.
+# Where a library has its model index, relative to its package folder. The first two paths are those of an installed
+# library, the last is that of a source checkout.
 _PLACES = (".mim/model-index.yml", "model-index.yml", "../model-index.yml")
-# Paths of a library's configs, relative to its package folder, in the same order.
+# Where a library has its configs, relative to its package folder. The first two paths are those of an installed
+# library, the last is that of a source checkout.
 _CONFIGS = (".mim/configs", "configs", "../configs")
 
 
@@ -65,7 +67,10 @@ def find_model(package: str, name: str) -> ModelEntry:
 
 
 class UnknownLibraryError(ModuleNotFoundError, ValueError):
-    """A library is not installed; a ValueError too, which MMEngine raises for an unknown library."""
+    """A library is not installed.
+
+    The error is a ValueError too, because MMEngine raises a ValueError for an unknown library.
+    """
 
 
 def package_folder(package: str) -> Path:
@@ -119,7 +124,8 @@ def config_file(package: str, relative: str) -> Path:
     raise FileNotFoundError(f"{package} has no config {wanted!r}{hint}")
 
 
-# Reading the index of a library with 80 metafiles takes a second, and the index of an installed library is constant.
+# The result is cached: reading the index of a library with 80 metafiles takes a second, and the index of an installed
+# library does not change.
 @lru_cache(maxsize=16)
 def _entries(index: str) -> tuple[ModelEntry, ...]:
     root = Path(index).parent
@@ -128,7 +134,15 @@ def _entries(index: str) -> tuple[ModelEntry, ...]:
 
 
 def _entries_of(root: Path, metafile: Path) -> Iterator[ModelEntry]:
-    """Yields the models in a metafile that have a config."""
+    """Yields the models in a metafile, one of the YAML files of a model index; models without a config are left out.
+
+    Args:
+        root: folder of the model index, to which the paths of configs are relative.
+        metafile: path of the metafile.
+
+    Raises:
+        ValueError: a model in the metafile has a config but no name.
+    """
     models: Any = load(str(metafile))
     # A metafile is either a list of models or a mapping with the list under "Models".
     if isinstance(models, dict):

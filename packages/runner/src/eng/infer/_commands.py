@@ -35,7 +35,7 @@ def infer(
     from .inputs import as_list
 
     items = [item for given_input in inputs for item in as_list(given_input)]
-    # Output of libraries goes to stderr, so that stdout contains only the predictions.
+    # Libraries may print to stdout. Their output is redirected to stderr, so that stdout contains only the predictions.
     with contextlib.redirect_stdout(sys.stderr):
         results = _build_inferencer(ctx, model, options)(items, batch_size=batch_size)
     predictions, pictures = results, None
@@ -54,7 +54,17 @@ def infer(
 
 
 def _build_inferencer(ctx: click.Context, model: str, options: dict[str, Any]) -> Any:
-    """Builds the inferencer for a config file, or for the name of a published model."""
+    """Builds the inferencer for the argument MODEL of ``eng infer``.
+
+    Args:
+        ctx: the context of the command.
+        model: path of a config file, or name of a published model.
+        options: values of the command's options by name.
+
+    Raises:
+        click.ClickException: neither config nor options name an inferencer, or it is not registered.
+        click.UsageError: ``--cfg-options`` is given for a published model.
+    """
     from eng.registry import INFERENCERS, DefaultScope
 
     from .sources import CONFIG_SUFFIXES
@@ -81,11 +91,11 @@ def _build_inferencer(ctx: click.Context, model: str, options: dict[str, Any]) -
     inferencer_type = settings.pop("type")
     if options["device"] is not None:
         settings["device"] = options["device"]
-    # Model and weights are passed by position, since libraries use different names for these arguments.
+    # Model and weights are passed by position, since inferencers of libraries have different names for these arguments.
     arguments = [chosen]
     if weights is not None:
         arguments.append(weights)
-    # An inferencer takes the current default scope as its own.
+    # The constructor of an inferencer takes the current default scope as the scope of the inferencer.
     with DefaultScope.overwrite_default_scope(scope):
         inferencer_class = inferencer_type
         if isinstance(inferencer_type, str):
@@ -97,10 +107,10 @@ def _build_inferencer(ctx: click.Context, model: str, options: dict[str, Any]) -
 
 
 def _check_published(name: str, scope: str | None) -> None:
-    """Checks that a model name, which is not the path of a file, is the name of a published model.
+    """Checks that `name`, which is no path of a file, is the name of a model that the library `scope` publishes.
 
     Raises:
-        click.ClickException: no library is named.
+        click.ClickException: `scope` is None, so the library is unknown.
         KeyError: the library publishes no such model; the message suggests similar names.
     """
     from eng.hub import find_model
@@ -126,14 +136,14 @@ def _weights_of(cfg: Any, path: str) -> str:
 
 
 def _save(pictures: Sequence[Any] | None, items: Sequence[str], folder: Path) -> None:
-    """Saves images as PNG files, named by the number and the name of their input."""
+    """Saves images as PNG files; the file name contains the number and the name of the input that the image shows."""
     if not pictures:
         raise click.ClickException("--out-dir: this inferencer draws no pictures")
     pillow = optional_module("PIL.Image", "--out-dir", "pillow")
     folder.mkdir(parents=True, exist_ok=True)
     width = len(str(len(items)))
     for number, (picture, item) in enumerate(zip(pictures, items, strict=True)):
-        # Files in different folders may have the same name; the number makes each output name unique.
+        # Inputs in different folders may have the same file name; the number makes the name of each saved image unique.
         stem = re.sub(r"[^\w.-]", "_", Path(item).stem) or "input"
         pillow.fromarray(picture).save(folder / f"{number:0{width}d}-{stem}.png")
 

@@ -12,7 +12,8 @@ class InputError(ValueError):
     """The pipeline returned None for an input, so that there is nothing to run the model on.
 
     Attributes:
-        item: the input. After unpickling in another process, its repr if the input cannot be pickled.
+        item: the input. If the error was pickled, for example to be raised in another process, and the input cannot be
+            pickled: the repr of the input.
     """
 
     def __init__(self, item: Any, reason: str | None = None) -> None:

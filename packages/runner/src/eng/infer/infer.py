@@ -53,9 +53,9 @@ class BaseInferencer(ABC):
             the checkpoint, which is read without running code and may name only registered classes.
         weights: path or URL of a checkpoint. None (default) takes the checkpoint of a published model; without any
             checkpoint the weights are random.
-        device: name of the device, such as ``"cuda:0"``; None (default) is the best available device.
-        scope: the library whose registered names are used first; None (default) is the current default scope, or
-            ``"eng"``.
+        device: name of the device, such as ``"cuda:0"``; None (default) is an accelerator if available, else the CPU.
+        scope: the library in whose registries names are looked up first; None (default) is the current default scope,
+            or ``"eng"``.
         show_progress: whether to show a progress bar on a terminal.
         weight: another name of `weights`, which MMEngine's manual uses.
 
@@ -141,10 +141,10 @@ class BaseInferencer(ABC):
 
     @contextmanager
     def _in_scope(self) -> Iterator[None]:
-        """Makes the inferencer's scope the default scope within the ``with`` block.
+        """Makes the inferencer's scope the default scope for registries while the ``with`` block runs.
 
-        A config from a checkpoint may name only registered classes and ``nn.Module`` classes. A config that the user
-        passes may name any class or function.
+        If the config comes from a checkpoint, only registered classes and ``nn.Module`` classes can be built from it in
+        the block. A config that the user has passed may name any class or function.
         """
         restriction: AbstractContextManager[Any] = nullcontext()
         if not self._accepts_any_type:
@@ -153,12 +153,13 @@ class BaseInferencer(ABC):
             yield
 
     def preprocess(self, inputs: InputsType, batch_size: int = 1, **kwargs: Any) -> Iterator[Any]:
-        """Yields batches of inputs after the pipeline; each batch is prepared when it is requested.
+        """Yields batches of inputs after the pipeline; each batch is prepared when the caller requests it.
 
         Args:
-            inputs: the single inputs.
+            inputs: the inputs, one item each.
             batch_size: number of inputs per batch.
-            **kwargs: arguments listed in ``preprocess_kwargs``; they are not passed to the pipeline.
+            **kwargs: arguments listed in ``preprocess_kwargs``. This implementation ignores them; a subclass may use
+                them.
 
         Yields:
             batches, as the collate function returns them.
@@ -175,7 +176,7 @@ class BaseInferencer(ABC):
         """Draws the predictions.
 
         Args:
-            inputs: the single inputs, as the user passed them.
+            inputs: the inputs as the user passed them, one item each.
             preds: the predictions, one per input.
             show: whether to open a window for each image.
             **kwargs: arguments listed in ``visualize_kwargs``.
@@ -188,7 +189,9 @@ class BaseInferencer(ABC):
     def postprocess(
         self, preds: Any, visualization: list[np.ndarray] | None, return_datasample: bool = False, **kwargs: Any
     ) -> dict[str, Any]:
-        """Returns the result for the user: by convention a dict with ``predictions`` and ``visualization``.
+        """Returns the result of a call of the inferencer: by convention a dict with predictions and images.
+
+        The keys of this dict are ``predictions`` and ``visualization``.
 
         Args:
             preds: the predictions, one per input.
@@ -208,13 +211,14 @@ class BaseInferencer(ABC):
         if weights is not None:
             checkpoint = CheckpointLoader.load_checkpoint(weights, map_location="cpu")
         self._load_weights_to_model(model, checkpoint, cfg)
-        # Synchronised batch normalisation needs a process group, which inference on a single process does not have.
+        # Synchronised batch normalisation needs a process group, which inference in a single process does not have. It
+        # is replaced by ordinary batch normalisation.
         return revert_sync_batchnorm(model).to(device).eval()
 
     def _load_weights_to_model(
         self, model: nn.Module, checkpoint: dict[str, Any] | None, cfg: Config | ConfigDict | None
     ) -> None:
-        """Loads the weights of a checkpoint into the model; without a checkpoint, initialises the weights."""
+        """Loads the weights of a checkpoint into the model; without a checkpoint, calls its ``init_weights``."""
         if checkpoint is not None:
             _load_checkpoint_to_model(model, checkpoint)
             return
@@ -223,13 +227,20 @@ class BaseInferencer(ABC):
             model.init_weights()  # type: ignore[operator]  # BaseModule's
 
     def _load_model_from_metafile(self, model: str) -> tuple[Config, str | None]:
-        """Returns config and weights of a published model; libraries override this method to accept more names."""
+        """Returns the config, and the path or URL of the checkpoint, of a published model.
+
+        The inferencers of libraries override this method to accept further names.
+
+        Args:
+            model: name of the model.
+        """
         return published(model, self.scope)
 
     def _init_collate(self, cfg: Config) -> Callable[[Sequence[Any]], Any]:
-        """Returns the collate function: ``test_dataloader.collate_fn`` of the config, or else `pseudo_collate`.
+        """Returns the function that collates prepared inputs to a batch.
 
-        The setting is a name, a callable, or a dict with ``type`` and further arguments.
+        This is ``test_dataloader.collate_fn`` of the config: a name, a callable, or a dict with ``type`` and further
+        arguments. If the config does not set it, the function is `pseudo_collate`.
         """
         from functools import partial
 
@@ -249,7 +260,10 @@ class BaseInferencer(ABC):
         return function  # type: ignore[no-any-return]  # what is registered there is a function
 
     def _init_visualizer(self, cfg: Config) -> Visualizer | None:
-        """Builds the config's visualizer with a unique name; None if the config has no visualizer."""
+        """Builds the visualizer of the config; returns None if the config has no visualizer.
+
+        Its name is unique, so that two inferencers do not share a visualizer.
+        """
         if cfg.get("visualizer") is None:
             return None
         arguments = dict(cfg.visualizer)
@@ -258,11 +272,11 @@ class BaseInferencer(ABC):
         return visualizer
 
     def _inputs_to_list(self, inputs: InputsType) -> list[Any]:
-        """Returns a list of single inputs; a directory gives all its files."""
+        """Converts the argument of a call to a list of inputs; a directory is replaced by the paths of its files."""
         return as_list(inputs)
 
     def _prepare(self, item: Any) -> Any:
-        """Returns an input after the pipeline.
+        """Passes an input through the pipeline, and returns the result.
 
         Raises:
             InputError: the pipeline returns None for the input.
@@ -270,7 +284,7 @@ class BaseInferencer(ABC):
         try:
             prepared = self.pipeline(item)
         except Exception as error:
-            # The note says which of many inputs caused the error.
+            # The note that is added to the exception says which of many inputs caused the error.
             name = type(item).__name__
             if isinstance(item, str):
                 name = item
@@ -285,7 +299,7 @@ class BaseInferencer(ABC):
         return in_chunks(inputs, chunk_size)
 
     def _dispatch_kwargs(self, **kwargs: Any) -> tuple[dict[str, Any], ...]:
-        """Returns the keyword arguments of each of the four steps.
+        """Distributes the keyword arguments of a call to the four steps (preprocess, forward, visualize, postprocess).
 
         Raises:
             ValueError: no step takes one of the arguments.
@@ -344,7 +358,7 @@ def _check_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        # torch raises one of these, depending on the type of the device and on how torch was built.
+        # Which of these exceptions torch raises for a missing device depends on the device and on torch's build.
         reason = str(error).partition("\n")[0]
         raise ValueError(f"device {name!r} cannot be used here: {reason}. {get_device()!r} can, the default") from error
     return device

@@ -11,7 +11,7 @@ from eng.fileio import get_file_backend, isdir, join_path, list_dir_or_file
 
 
 def as_list(inputs: Any) -> list[Any]:
-    """Returns a list of single inputs.
+    """Converts the argument of an inferencer's call to a list of inputs.
 
     Args:
         inputs: a path, a URL, an array, a tensor, or a list or tuple of these. A directory, in any storage that can
@@ -36,7 +36,7 @@ def as_list(inputs: Any) -> list[Any]:
 
 
 def _is_directory(path: str) -> bool:
-    # The backend of a storage without directories, such as HTTP, has no method isdir.
+    # The backend of a storage without directories, such as HTTP, has no method isdir; its paths are no directories.
     return hasattr(get_file_backend(path), "isdir") and isdir(path)
 
 

@@ -25,7 +25,7 @@ def config_and_weights(
     Args:
         model: a config, the path of a config, the name of a published model, or None for the config in the checkpoint.
         weights: path or URL of a checkpoint; None takes the checkpoint of a published model.
-        by_name: returns config and weights of a published model.
+        by_name: function that returns config and weights of a published model; called with the model's name.
 
     Raises:
         ValueError: there is neither a model nor weights, or the checkpoint has no config.
@@ -55,7 +55,7 @@ def config_and_weights(
 
 
 def published(name: str, scope: str) -> tuple[Config, str | None]:
-    """Returns config and weights of a model that a library publishes.
+    """Returns the config, and the path or URL of the weights, of a model that a library publishes.
 
     Args:
         name: name of the model.
@@ -74,7 +74,11 @@ def published(name: str, scope: str) -> tuple[Config, str | None]:
 
 
 def _config_in(weights: str) -> Config:
-    """Returns the config in a checkpoint, read without running code."""
+    """Returns the config that a checkpoint holds in its metadata; no code in the config runs.
+
+    Raises:
+        ValueError: the checkpoint holds no config.
+    """
     checkpoint = CheckpointLoader.load_checkpoint(weights, map_location="cpu")
     meta: Mapping[str, Any] = {}
     if isinstance(checkpoint, Mapping):
@@ -83,11 +87,13 @@ def _config_in(weights: str) -> Config:
     if not stored:
         raise ValueError(f"the checkpoint {weights!r} holds no config (meta.cfg): give the model as well")
     if isinstance(stored, str):
-        # The author of the checkpoint may not be trusted, so the text is read without running code.
+        # The config is Python source text. The author of the checkpoint may not be trusted, so the text is parsed
+        # without running it.
         cfg = Config.fromstring(stored, ".py", trust=False)
     else:
         cfg = Config(stored)
-    # to_dict gives imported names as dotted paths, which the registries check when they build.
+    # to_dict() converts imported classes and functions to dotted paths as text. The registries check these paths when
+    # they build an object.
     values = cfg.to_dict()
     _check_plain(values, "")
     return Config(values)

@@ -73,11 +73,11 @@ class ToyMetric(BaseMetric):
         self.dummy_metrics = dummy_metrics
 
     def process(self, data_batch: Any, predictions: Any) -> None:
-        """Appends a result for the batch."""
+        """Appends one fixed result for the batch to ``self.results``."""
         self.results.append({"acc": 1})
 
     def compute_metrics(self, results: list[Any]) -> dict[str, Any]:
-        """Returns the fixed values."""
+        """Returns the accuracy 1, or the values that were passed to the constructor."""
         if self.dummy_metrics is None:
             return {"acc": 1}
         return self.dummy_metrics

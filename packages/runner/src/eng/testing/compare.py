@@ -58,10 +58,10 @@ def assert_allclose(
 
 
 def check_python_script(cmd: str) -> None:
-    """Runs a command line such as ``path/script.py --flag 1`` (with or without ``python`` before it) in this process.
+    """Runs a Python script with arguments in this process, as if it were started from the command line.
 
     Args:
-        cmd: the command line.
+        cmd: the command line, such as ``path/script.py --flag 1``, with or without ``python`` before it.
     """
     arguments = shlex.split(cmd)
     if arguments and arguments[0].startswith("python"):
@@ -71,7 +71,7 @@ def check_python_script(cmd: str) -> None:
 
 
 def assert_dict_contains_subset(dict_obj: Mapping[Any, Any], expected_subset: Mapping[Any, Any]) -> bool:
-    """Whether each item of `expected_subset` is in `dict_obj` with the same value; arrays must be equal everywhere.
+    """Whether `dict_obj` has each key of `expected_subset` with the same value; arrays must be equal in all elements.
 
     Examples:
         >>> assert_dict_contains_subset({"a": 1, "b": 2}, {"a": 1})
@@ -81,12 +81,15 @@ def assert_dict_contains_subset(dict_obj: Mapping[Any, Any], expected_subset: Ma
 
 
 def assert_attrs_equal(obj: Any, expected_attrs: Mapping[str, Any]) -> bool:
-    """Whether each attribute has its expected value; arrays must be equal in all elements."""
+    """Whether each attribute of `obj` that `expected_attrs` names has the value in `expected_attrs`.
+
+    Arrays must be equal in all elements.
+    """
     return all(_same(getattr(obj, name, _MISSING), value) for name, value in expected_attrs.items())
 
 
 def assert_dict_has_keys(obj: Mapping[str, Any], expected_keys: Sequence[str]) -> bool:
-    """Whether `obj` has all expected keys; it may have more."""
+    """Whether the mapping `obj` has all keys in `expected_keys`; it may have further keys."""
     return set(expected_keys) <= set(obj)
 
 

@@ -38,7 +38,7 @@ class RunnerTestCase(TestCase):
     }
 
     def setUp(self) -> None:
-        """Creates the work folder and the configs, and stores the loggers' state for :meth:`tearDown`."""
+        """Creates the work folder and the configs, and stores which loggers exist, for :meth:`tearDown`."""
         from ._toys import epoch_based_cfg, iter_based_cfg
 
         self._instances_before = _instances()
@@ -71,7 +71,7 @@ class RunnerTestCase(TestCase):
 
     @property
     def experiment_name(self) -> str:
-        """A new name at each access, so that the named instances (logger, visualizer, ...) of runs are not shared."""
+        """A new experiment name at each access, so that two runs do not share a logger or visualizer of that name."""
         return f"{self.id().rpartition('.')[2]}_{time.time_ns()}_{uuid.uuid4().hex[:6]}"
 
     def setup_dist_env(self) -> None:
@@ -95,7 +95,10 @@ class RunnerTestCase(TestCase):
 
 
 def _instances() -> list[tuple[Any, dict[str, Any]]]:
-    """Returns the named instances of each class that has them, to find those that a test creates."""
+    """Returns all loggers, message hubs, visualizers and default scopes that exist now, by class and name.
+
+    A test case compares the result with that before a test, to find the instances that the test has created.
+    """
     from eng.logging import MessageHub, MMLogger
     from eng.registry import DefaultScope
     from eng.visualization import Visualizer
