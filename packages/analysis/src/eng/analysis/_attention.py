@@ -13,11 +13,14 @@ from typing import Any
 
 from eng.analysis._cost import Cost, Formula, Rule, numel
 
-# B batch (any number of leading dimensions), H heads, L queries, S keys, D query width, V value width, E = H * D.
+# Names of dimensions in this module: B batch (any number of leading dimensions), H heads, L queries, S keys, D width of
+# queries and keys, V width of values, E = H * D.
 
 
 def attention_macs(batch_heads_queries: int, keys: int, query_width: int, value_width: int) -> int:
-    """Returns the multiply-adds of attention: per head L x S x D for the scores and L x S x V for the weighted sum.
+    """Returns the number of multiply-adds of scaled dot-product attention.
+
+    Each head needs L x S x D multiply-adds for the scores and L x S x V for the weighted sum of the values.
 
     Args:
         batch_heads_queries: product of batch size, number of heads and number of queries L.
@@ -29,11 +32,14 @@ def attention_macs(batch_heads_queries: int, keys: int, query_width: int, value_
 
 
 def scaled_dot_product(first: int = 0, factor: int = 1) -> Formula:
-    """Returns the cost formula of an operator with query (B, H, L, D), key (B, H', S, D) and value (B, H', S, V).
+    """Returns a function that computes the multiply-adds of an attention operator from the shapes of its arguments.
+
+    The operator's arguments include query (B, H, L, D), key (B, H', S, D) and value (B, H', S, V), where H' is the
+    number of key-value heads.
 
     Args:
-        first: position of the query among the arguments; key and value follow.
-        factor: multiple of the forward cost; 2 for a backward pass.
+        first: position of the query among the operator's arguments; key and value are the next two.
+        factor: factor by which the forward cost is multiplied; 2 for the operator of a backward pass.
     """
 
     def formula(args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Any]) -> Cost:
@@ -51,13 +57,19 @@ def _query_key_value(args: Sequence[Any], kwargs: Mapping[str, Any], first: int)
 
 
 def sequence_first(args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Any]) -> Cost:
-    """Cost of the raw kernels, whose layout is query (B, L, H, D), key (B, S, H', D), value (B, S, H', V)."""
+    """Returns the multiply-adds of attention kernels in which the heads follow the sequence dimension.
+
+    Query is (B, L, H, D), key (B, S, H', D) and value (B, S, H', V).
+    """
     query, key, value = args[:3]
     return Cost(macs=attention_macs(numel(query.shape[:-1]), key.shape[1], query.shape[-1], value.shape[-1]))
 
 
 def multi_head(args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Any]) -> Cost:
-    """Cost of the fused `nn.MultiheadAttention`: four linear projections (query, key, value, output) and attention."""
+    """Returns the multiply-adds of torch's fused operator for `nn.MultiheadAttention`.
+
+    It computes four linear projections (query, key, value, output) and the attention.
+    """
     query_BLE, key_BSE, embed = args[0], args[1], args[3]
     batch, queries, keys = query_BLE.shape[0], query_BLE.shape[1], key_BSE.shape[1]
     projections = batch * (2 * queries + 2 * keys) * embed * embed
@@ -65,7 +77,11 @@ def multi_head(args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence
 
 
 def encoder_layer(args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Any]) -> Cost:
-    """Cost of the fused `nn.TransformerEncoderLayer`: attention, two linear layers and two layer norms."""
+    """Returns the operations of torch's fused operator for `nn.TransformerEncoderLayer`.
+
+    They are the multiply-adds of multi-head attention and two linear layers, and 5 other operations per element for
+    each of two layer norms.
+    """
     source_BLE, embed, hidden = args[0], args[1], args[14].shape[0]
     tokens = numel(source_BLE.shape[:-1])
     feed_forward = Cost(macs=2 * tokens * embed * hidden, other=2 * 5 * source_BLE.numel())
@@ -78,7 +94,8 @@ ATTENTION_RULES: dict[str, Rule] = {
     "aten::scaled_dot_product_attention": Rule(scaled_dot_product(), activates=True),
     "aten::_scaled_dot_product_fused_attention_overrideable": Rule(scaled_dot_product(), activates=True),
     **{f"aten::_scaled_dot_product_{name}": Rule(scaled_dot_product(), activates=True) for name in _KERNELS},
-    # Backward has factor 2: it computes four matrix products (gradients of query, key, value and scores), forward two.
+    # The backward pass costs twice the forward pass: it computes four matrix products (the gradients of query, key,
+    # value and scores), the forward pass two.
     "aten::_scaled_dot_product_flash_attention_backward": Rule(scaled_dot_product(1, factor=2)),
     "aten::_scaled_dot_product_flash_attention_for_cpu_backward": Rule(scaled_dot_product(1, factor=2)),
     "aten::_scaled_dot_product_efficient_attention_backward": Rule(scaled_dot_product(1, factor=2)),

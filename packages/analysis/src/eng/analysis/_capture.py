@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-# torch has no public name for its dispatch mode, but documents this one in its notes on extending torch.
+# TorchDispatchMode has no public name, but torch documents this private module in its notes on extending torch.
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from eng.analysis._cost import Cost, Rule, tensors_in
@@ -25,11 +25,11 @@ ATTENTION = "aten::scaled_dot_product_attention"
 
 @dataclass
 class Uncounted:
-    """Statistics of an operator without a cost formula.
+    """How often a model called an operator for which eng has no cost formula, and how large its outputs were.
 
     Args:
-        calls: number of calls.
-        elements: number of elements of all its outputs.
+        calls: number of calls of the operator.
+        elements: number of elements of all outputs of these calls.
     """
 
     calls: int = 0
@@ -38,12 +38,12 @@ class Uncounted:
 
 @dataclass
 class Tally:
-    """The counts of one run of a model.
+    """What was counted during one forward (and backward) of a model, by name of the module.
 
-    The name of the root module is ``""``.
+    The name of the model itself is ``""``.
 
     Attributes:
-        costs: cost by module and operator.
+        costs: number of arithmetic operations (`Cost`) by module and operator.
         activations: number of activations by module and operator.
         moved_bytes: bytes that operators read and wrote, by module.
         uncounted: statistics of operators without a cost formula, by module and operator.
@@ -72,15 +72,15 @@ class Tally:
 
 
 class ModuleTracker:
-    """Knows in which modules the current operator runs, in the forward and in the backward pass.
+    """Records which modules of a model are running, so that the cost of an operator can be added to these modules.
 
-    In forward, hooks maintain a stack of running modules. In backward, a module counts as running from the moment a
-    gradient of its outputs is available until all gradients of its inputs are.
+    In the forward pass, hooks maintain a stack of running modules. In the backward pass, a module counts as running
+    from the moment a gradient of one of its outputs is available until the gradients of all its inputs are available.
 
     Args:
         model: the model.
-        by_owner: whether an operator belongs to the running module and the modules that contain it, or to all running
-            modules.
+        by_owner: True assigns an operator to the innermost running module and to the modules that contain this module
+            by name; False assigns an operator to all running modules.
     """
 
     def __init__(self, model: nn.Module, *, by_owner: bool = False) -> None:
@@ -92,7 +92,7 @@ class ModuleTracker:
 
     @property
     def current(self) -> list[str]:
-        """Names of the modules to which an operator that runs now belongs, the root first."""
+        """Names of the modules to which the cost of an operator that runs now is added, the model (``""``) first."""
         running = ["", *self.stack, *self.in_backward]
         if self.by_owner:
             running = [owner for name in (*self.stack[-1:], *self.in_backward) for owner in _owners(name)] or [""]
@@ -102,11 +102,13 @@ class ModuleTracker:
     def watch(self) -> Iterator[None]:
         handles = []
         for module in self.names:
-            # Submodules of a ScriptModule do not support hooks, so it is counted as part of the module around it.
+            # Submodules of a ScriptModule do not support hooks, so operators of a ScriptModule are counted for the
+            # module that contains the ScriptModule.
             if isinstance(module, torch.jit.ScriptModule):
                 continue
             handles.append(module.register_forward_pre_hook(self._enter))
-            # `always_call` keeps the stack correct if a forward catches the exception of a submodule.
+            # With `always_call` the hook also runs if the forward of the module raises an exception. The stack then
+            # stays correct if the calling module catches the exception.
             handles.append(module.register_forward_hook(self._leave, always_call=True))
         try:
             yield
@@ -131,7 +133,7 @@ class ModuleTracker:
 
 
 def _owners(name: str) -> list[str]:
-    """Returns the names of the modules that contain a module, the root first, followed by its own name.
+    """Returns the names of all modules that contain a module, the complete model (``""``) first, and the name itself.
 
     Example:
         >>> _owners("backbone.layer1")
@@ -149,9 +151,9 @@ def _ignoring_gradients(action: Callable[[], object]) -> Callable[[Any], None]:
 
 
 class OperatorCounter(TorchDispatchMode):
-    """Dispatch mode that adds the cost of every operator that runs to a tally."""
+    """Dispatch mode (torch calls it for every operator) that adds the cost of each operator to a `Tally`."""
 
-    supports_higher_order_operators = True  # flex_attention is a higher-order operator.
+    supports_higher_order_operators = True  # Needed for flex_attention, which takes functions as arguments.
 
     def __init__(self, rules: Mapping[str, Rule], tracker: ModuleTracker) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's base class has no annotations
@@ -191,9 +193,9 @@ class OperatorCounter(TorchDispatchMode):
 
 
 class AttentionCounter(TorchFunctionMode):
-    """Counts attention at the call of ``scaled_dot_product_attention``, so that every kernel gives the same numbers.
+    """Counts the cost of attention when ``scaled_dot_product_attention`` is called, whichever kernel torch chooses.
 
-    The operators of the kernel itself are not counted.
+    The operators that run inside the call are not counted, because they differ between kernels and devices.
     """
 
     def __init__(self, counter: OperatorCounter) -> None:
@@ -215,7 +217,13 @@ class AttentionCounter(TorchFunctionMode):
 
 @contextmanager
 def counting(model: nn.Module, rules: Mapping[str, Rule], *, by_owner: bool = False) -> Iterator[OperatorCounter]:
-    """Counts the operators that run inside the ``with`` block; yields the counter, whose `tally` has the results."""
+    """Counts the operators that run inside the ``with`` block; yields the counter, whose `tally` holds the counts.
+
+    Args:
+        model: the model whose modules the operators are assigned to.
+        rules: how each operator is counted, by name of the operator.
+        by_owner: see `ModuleTracker`.
+    """
     tracker = ModuleTracker(model, by_owner=by_owner)
     counter = OperatorCounter(rules, tracker)
     with tracker.watch(), counter, AttentionCounter(counter):

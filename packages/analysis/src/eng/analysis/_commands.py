@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from eng.analysis.complexity_analysis import ActivationAnalyzer, FlopAnalyzer
 
 
-# click would reject a wrong word after --shape as an unexpected argument. `check_words` has a better message.
+# Collects the remaining words of the command line. click would reject a wrong word after --shape as an unexpected
+# argument; `check_words` raises an error with a better message.
 @click.command(context_settings={"allow_extra_args": True})
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.option(
@@ -50,7 +51,7 @@ def flops(
     model = network_of(ctx.obj.build_model(ctx.obj.load_config(config, cfg_options)))
     inputs = tensors_of(parse_shape(shape))
     analyzer = FlopAnalyzer(model, inputs, backward=backward, convention=convention)
-    with naming_the_shape(shape):  # This call runs the model, which may fail if the shape is wrong.
+    with naming_the_shape(shape):  # The block runs the model, which may fail if the input shape is wrong.
         activations = ActivationAnalyzer.of(analyzer)
     if as_json:
         click.echo(json.dumps(_numbers(analyzer, activations), indent=2))
@@ -63,9 +64,10 @@ def flops(
 
 
 def network_of(model: Any) -> Any:
-    """Returns the user's module if eng-runner has wrapped it to train it with a loss; other models unchanged.
+    """Returns the user's module inside the wrapper by which eng-runner trains a plain module with a loss.
 
-    The wrapper of eng-runner has the attributes `shown_name` (name of the user's class) and `network` (the module).
+    The wrapper is recognized by its attributes `shown_name` (name of the user's class) and `network` (the module).
+    Other models are returned unchanged.
     """
     if isinstance(getattr(model, "shown_name", None), str):
         return getattr(model, "network", model)
@@ -73,7 +75,7 @@ def network_of(model: Any) -> Any:
 
 
 def check_words(config: str, shape: tuple[str, ...], extra: list[str]) -> None:
-    """Raises click.UsageError for an argument that is neither the config nor an option, such as a wrong ``--shape``."""
+    """Raises click.UsageError if the command line has surplus words, such as ``--shape 3 224 x``."""
     stray = [argument for argument in (config, *extra) if not Path(argument).is_file()]
     if shape and (extra or (stray and not Path(config).suffix and "::" not in config)):
         strays = " ".join(stray or extra)
@@ -84,7 +86,9 @@ def check_words(config: str, shape: tuple[str, ...], extra: list[str]) -> None:
 
 @contextmanager
 def naming_the_shape(shape: tuple[str, ...]) -> Iterator[None]:
-    """Converts an exception of the model's forward to a message that names the input shape, which may be the reason.
+    """Converts an exception of the model's forward to an error message that names the input shape.
+
+    A wrong ``--shape`` is the usual reason for such an exception.
 
     Raises:
         click.ClickException: the forward failed; its exception is the cause.
@@ -93,9 +97,9 @@ def naming_the_shape(shape: tuple[str, ...]) -> Iterator[None]:
 
     try:
         yield
-    except AnalysisError:  # Its message already says what to do.
+    except AnalysisError:  # The message of an AnalysisError already says what to do.
         raise
-    except Exception as error:  # The forward of a user may raise any exception.
+    except Exception as error:  # The forward of a user's model may raise any exception.
         tried = " ".join(map(str, parse_shape(shape)))
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
         raise NoForwardError(
@@ -147,7 +151,7 @@ def _uncounted(flops: FlopAnalyzer) -> str:
 
 
 def draw(flops: FlopAnalyzer, path: str) -> None:
-    """Writes a bar chart with the cost of each top-level module to an image file."""
+    """Writes a bar chart of the flops of the model's direct submodules to an image file."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:

@@ -10,10 +10,11 @@ import torch
 
 
 class Cost(NamedTuple):
-    """Number of arithmetic operations of one call.
+    """Number of arithmetic operations of one call of an operator.
 
     Args:
-        macs: multiply-adds; each counts as one flop in MMEngine's convention and as two in that of hardware vendors.
+        macs: multiply-adds; each counts as one flop in MMEngine's convention and as two flops in that of hardware
+            vendors.
         other: other operations, such as the sums of a pooling; each counts as one flop.
     """
 
@@ -30,16 +31,17 @@ class Cost(NamedTuple):
         return Cost(self.macs + cost.macs, self.other + cost.other)
 
 
-#: Arguments, keyword arguments and outputs of the call -> its cost.
+#: A function that computes the cost of an operator's call from its arguments, keyword arguments and outputs.
 Formula = Callable[[Sequence[Any], Mapping[str, Any], Sequence[Any]], Cost]
 
 
 class Rule(NamedTuple):
-    """How an operator is counted.
+    """How the calls of an operator are counted.
 
     Args:
         formula: computes the cost of a call.
-        activates: whether its outputs count as activations, as those of convolutions and matrix products do.
+        activates: whether the outputs of the operator count as activations, as those of convolutions and matrix
+            products do.
     """
 
     formula: Formula

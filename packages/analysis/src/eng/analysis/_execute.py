@@ -27,7 +27,7 @@ def observe(
     *,
     backward: bool = False,
 ) -> Observer:
-    """Runs a model once inside a context manager and returns the object that the context manager yields.
+    """Runs a model once inside a context manager that observes the run; returns what the context manager yields.
 
     Parameters, buffers and inputs are replaced by meta tensors, which have shapes but no memory. If the forward needs
     values (``if x.sum() > 0``), it fails and runs again on the real tensors, with a warning. Models and inputs with
@@ -37,7 +37,7 @@ def observe(
         model: any module.
         args: positional arguments of its forward.
         kwargs: keyword arguments of its forward.
-        observation: creates the context manager; called again for a second attempt.
+        observation: creates the context manager for the model; called again if the model runs a second time.
         backward: whether to run backward as well, from the sum of all outputs.
 
     Raises:
@@ -45,11 +45,11 @@ def observe(
     """
     model = initialize_lazy_parameters(unwrap(model), args, kwargs)
     if any(is_sparse(tensor) for tensor in (*model.parameters(), *model.buffers(), *tensors_in((args, kwargs)))):
-        # The cost depends on the number of stored elements, which a meta tensor does not have.
+        # The cost of a sparse operator depends on the number of stored elements, which a meta tensor does not have.
         return _attempt(model, args, kwargs, observation, backward, device=None)
     try:
         return _attempt(model, _meta(args), _meta(kwargs), observation, backward, device="meta")
-    except Exception as error:  # If the model itself is wrong, the run on real tensors below fails as well.
+    except Exception as error:  # If the reason is not the meta device, the run on real tensors below fails as well.
         if _lives_on_meta(model):
             raise
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
@@ -67,7 +67,7 @@ def _attempt(
     device: str | None,
 ) -> Observer:
     factory = torch.device(device) if device else _nothing()
-    state = _stand_ins(model, device)  # Created before the observation starts, so that it is not counted.
+    state = _stand_ins(model, device)  # Before the observation starts, so that these operators are not counted.
     with torch.random.fork_rng(), torch.set_grad_enabled(backward), _eager(), observation(model) as observer:
         with factory, naming_the_module(model):
             outputs = _call(model, state, args, kwargs)
@@ -78,7 +78,8 @@ def _attempt(
 
 def _stand_ins(model: nn.Module, device: str | None) -> dict[str, torch.Tensor]:
     state = {name: _stand_in(tensor, device) for name, tensor in model.named_parameters()}
-    # Buffers are copied even for a run on real tensors, because a forward in training mode changes running statistics.
+    # Buffers are copied even for a run on real tensors: in training mode the forward changes running statistics, and
+    # the buffers of the user's model must stay as they are.
     return state | {name: _stand_in(tensor, device, copied=True) for name, tensor in model.named_buffers()}
 
 
@@ -103,7 +104,10 @@ def _backward(outputs: Any) -> None:
 
 @contextmanager
 def naming_the_module(model: nn.Module) -> Iterator[None]:
-    """Adds a note to an exception of the forward that names the innermost module that was running."""
+    """If the forward raises an exception inside the ``with`` block, adds a note to it with the name of the module.
+
+    The name is that of the innermost module that was running.
+    """
     names = {module: name for name, module in model.named_modules()}
     running: list[nn.Module] = []
     handles = []
@@ -127,9 +131,10 @@ def naming_the_module(model: nn.Module) -> Iterator[None]:
 
 
 def _remove_finished(running: list[nn.Module], module: nn.Module) -> None:
-    """Removes a finished module from the stack, together with submodules whose exception its forward has caught.
+    """Removes a module whose forward has finished from the end of the list `running`.
 
-    It is used as a forward hook and must return None, because torch replaces the output by any other result.
+    Submodules behind the module in the list raised an exception that the module has caught; they are removed too. The
+    function is used as a forward hook and must return None, because torch would replace the output by another result.
     """
     while running.pop() is not module:
         pass
@@ -148,7 +153,10 @@ def _eager() -> Iterator[None]:
 
 
 def unwrap(model: nn.Module) -> nn.Module:
-    """Returns the module inside wrappers of `DataParallel`, `DistributedDataParallel` and `torch.compile`."""
+    """Returns the user's module inside wrappers of `DataParallel`, `DistributedDataParallel` and `torch.compile`.
+
+    A model without such a wrapper is returned unchanged.
+    """
     while True:
         if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
             model = cast(nn.Module, model.module)
@@ -159,7 +167,10 @@ def unwrap(model: nn.Module) -> nn.Module:
 
 
 def initialize_lazy_parameters(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> nn.Module:
-    """Returns the model; if it has lazy parameters, a copy whose parameters one forward has initialized."""
+    """Returns a copy of a model with lazy parameters (`nn.LazyLinear`), after one forward has created its parameters.
+
+    A model without lazy parameters is returned itself.
+    """
     tensors = [*model.parameters(), *model.buffers()]
     if not any(nn.parameter.is_lazy(tensor) for tensor in tensors):
         return model
@@ -174,7 +185,7 @@ def _lives_on_meta(model: nn.Module) -> bool:
 
 
 def _meta(value: Any) -> Any:
-    """Returns a nested value with all tensors replaced by meta tensors."""
+    """Replaces all tensors in nested mappings, lists and tuples by meta tensors, which have a shape but no memory."""
     if isinstance(value, torch.Tensor):
         return value.detach().to("meta").requires_grad_(value.requires_grad)
     if isinstance(value, Mapping):

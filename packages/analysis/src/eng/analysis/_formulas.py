@@ -21,7 +21,11 @@ Kwargs = Mapping[str, Any]
 
 
 def matrix_product(first: int) -> Formula:
-    """Returns the cost formula of a matrix product of the arguments at positions `first` and `first + 1`."""
+    """Returns a function that computes the multiply-adds of an operator that multiplies two matrices.
+
+    Args:
+        first: position of the left matrix among the operator's arguments; the right matrix is the next argument.
+    """
 
     def formula(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
         left, right = args[first], args[first + 1]
@@ -40,7 +44,10 @@ def linear(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
 
 
 def trilinear(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
-    """Cost of ``sum(a * b * c)``: two multiplications for every element of the broadcast shape."""
+    """Returns the cost of torch's operator ``_trilinear``, which computes ``sum(a * b * c)`` of broadcast tensors.
+
+    Every element of the broadcast shape counts as two multiply-adds.
+    """
     operands, expanded = args[:3], args[3:6]
     dims = operands[0].dim() + len(expanded[0])
     sizes = [1] * dims
@@ -55,9 +62,10 @@ def trilinear(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
 
 
 def convolution_macs(input_shape: Args, weight_shape: Args, output_shape: Args, *, transposed: bool) -> int:
-    """Multiply-adds of a convolution: the size of one filter, ``weight.shape[1:]``, for each output element.
+    """Returns the multiply-adds of a convolution, given the shapes of its input, weight and output.
 
-    A transposed convolution applies the filter to each input element instead.
+    Each output element needs as many multiply-adds as one filter has elements (``weight.shape[1:]``). A transposed
+    convolution applies the filter to each input element instead.
     """
     return numel(input_shape if transposed else output_shape) * numel(weight_shape[1:])
 
@@ -68,9 +76,10 @@ def convolution(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
 
 
 def convolution_backward(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
-    """Cost of a convolution's backward: each of the gradients of input and weight costs as much as the forward.
+    """Returns the multiply-adds of the backward pass of a convolution.
 
-    Argument 10 of the operator says which gradients are computed.
+    The gradient of the input costs as much as the forward pass, and so does that of the weight. Argument 10 of the
+    operator says for input, weight and bias whether the gradient is computed.
     """
     grad_output, inputs, weight = args[:3]
     macs = convolution_macs(inputs.shape, weight.shape, grad_output.shape, transposed=bool(args[7]))
@@ -81,11 +90,13 @@ def convolution_backward(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
 
 
 def recurrent(weights: slice, factor: int = 1) -> Formula:
-    """Returns the cost formula of a recurrent kernel: each time step multiplies by each weight matrix once.
+    """Returns a function that computes the multiply-adds of an operator that runs a complete RNN, LSTM or GRU.
+
+    Each time step of each sample multiplies a vector by each weight matrix once.
 
     Args:
-        weights: positions of the weight matrices among the arguments.
-        factor: multiple of the forward cost; 2 for a backward pass.
+        weights: positions of the weight matrices among the operator's arguments.
+        factor: factor by which the forward cost is multiplied; 2 for the operator of a backward pass.
     """
 
     def formula(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
@@ -100,16 +111,19 @@ def recurrent(weights: slice, factor: int = 1) -> Formula:
 
 
 def batch_norm(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
-    """Cost of batch norm: in training 5 operations per element (4 without affine), in evaluation 2 (1 without affine)."""
+    """Returns the cost of batch norm: a number of operations for each input element.
+
+    In training mode these are 5 operations (4 without affine parameters), in evaluation mode 2 (1 without).
+    """
     affine, training = args[1] is not None, bool(args[5])
     return Cost(other=args[0].numel() * (4 + affine if training else 1 + affine))
 
 
 def normalisation(weight: int) -> Formula:
-    """Returns the cost formula of a normalization: 5 operations per element with a weight, 4 without.
+    """Returns a function that computes the cost of a normalization: 5 operations per input element, 4 without weight.
 
     Args:
-        weight: position of the weight among the arguments.
+        weight: position of the weight among the operator's arguments.
     """
 
     def formula(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
@@ -132,25 +146,30 @@ def mean(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
 
 
 def average_pool(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
-    """Cost of average pooling: the size of the window for each output element.
+    """Returns the cost of average pooling: one operation per output element and element of the pooling window.
 
-    A kernel size with a single number applies to every axis.
+    A kernel size with a single number applies to every spatial axis.
     """
     kernel = args[1] if len(args[1]) > 1 else list(args[1]) * (args[0].dim() - 2)
     return Cost(other=outputs[0].numel() * numel(kernel))
 
 
 def grid_sample(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
-    """Cost of grid sampling: per output element, neighbours**axes with 2 neighbours (bilinear), 4 (bicubic), 1 (nearest)."""
+    """Returns the cost of `grid_sample`: one operation per output element and input element that it is computed from.
+
+    An output element is computed from ``n ** axes`` input elements, where n is 2 for bilinear, 4 for bicubic and 1 for
+    nearest interpolation.
+    """
     axes, mode = args[0].dim() - 2, args[2]
     neighbours = {0: 2, 1: 1, 2: 4}[mode]
     return Cost(other=outputs[0].numel() * neighbours**axes)
 
 
 def fourier(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
-    """Cost of a Fourier transform: ``5 N log2 N`` operations for complex data of length N, half as many for real data.
+    """Returns the cost of a Fourier transform of N elements: ``5 N log2 N`` operations, half as many for real data.
 
-    Two operations are counted as one multiply-add, so that the convention with two flops gives the textbook value.
+    Two operations are counted as one multiply-add. With ``convention="flops"``, in which a multiply-add counts as two,
+    the result is therefore the number of operations.
 
     Source: Cooley and Tukey 1965; FFTW's convention for "mflops".
     """
@@ -196,7 +215,8 @@ RULES: dict[str, Rule] = {
     **ATTENTION_RULES,
 }
 
-#: Operators that only move, allocate or look up data and compute nothing. Views are recognized without being listed.
+#: Operators that compute nothing, but move, allocate or look up data; they cost nothing and are not reported as
+#: uncounted. Operators that return views need no entry here, because torch marks them as views.
 FREE = frozenset(
     f"aten::{name}"
     for name in (

@@ -17,7 +17,9 @@ def bytes_of(tensor: Tensor) -> int:
 
 
 def sparse_product_macs(left: Tensor, right: Tensor) -> int:
-    """Returns the multiply-adds of a matrix product with a sparse matrix: one for each pair of multiplied elements.
+    """Returns the multiply-adds of a matrix product in which at least one matrix is sparse.
+
+    Only stored elements are multiplied: one multiply-add for each pair of elements that are multiplied.
 
     Args:
         left: (rows, inner) matrix.

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 Row = tuple[str, ...]
 
-# (limit, unit, letter): a number above the limit is shown in the unit, so 100 stays 100 and 101 becomes 0.101K.
+# Triples (limit, unit, letter): a number above the limit is divided by the unit and shown with the letter, so that 100
+# stays 100 and 101 becomes 0.101K.
 _UNITS = ((1e14, 1e15, "P"), (1e11, 1e12, "T"), (1e8, 1e9, "G"), (1e5, 1e6, "M"), (1e2, 1e3, "K"))
 
 

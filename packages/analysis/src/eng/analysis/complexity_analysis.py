@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: A function of the user that computes the flops (a number or a Counter) from inputs and outputs of an operator.
+#: A function of the user that computes the flops of an operator's call (a number or a Counter) from lists of the call's
+#: inputs and outputs.
 Handle = Callable[[list[Any], list[Any]], Any]
 Convention = Literal["macs", "flops"]
 
 
 class ModelAnalysis(ABC):
-    """Base class of analyzers, which run a model once and count its operators.
+    """Base class of analyzers, which run a model once and count the cost of the operators that it calls.
 
-    The run happens when a count is read for the first time. Every operator that runs is observed, so any control flow
-    and any signature of forward works. The model runs on meta tensors, which need no memory; only if forward needs
-    values, it runs on the real tensors.
+    The model runs when a count is read for the first time. Every operator that runs is observed, so any control flow
+    and any signature of forward works. The model runs on meta tensors, which have no values and need no memory; only if
+    its forward needs values, it runs on the real tensors.
 
     Args:
         model: the module; wrappers of `DataParallel` and `torch.compile` are removed.
@@ -86,12 +87,14 @@ class ModelAnalysis(ABC):
         return self._tally
 
     def set_op_handle(self, *args: str | Handle | None, **kwargs: Handle | None) -> ModelAnalysis:
-        """Sets functions (handles) that compute the flops of operators; an operator with the handle None is ignored.
+        """Sets functions (handles) that compute the flops of operators, instead of eng's formulas.
+
+        An operator whose handle is None costs nothing.
 
         Args:
-            *args: pairs name, handle, name, handle, … with names such as ``"aten::gelu"``. A handle gets lists of the
-                operator's inputs and outputs (tensors and numbers) and returns its flops.
-            **kwargs: further handles by name.
+            *args: pairs name, handle, name, handle, … with names such as ``"aten::gelu"``. A handle gets a list of the
+                inputs and a list of the outputs (tensors and numbers) of an operator's call and returns its flops.
+            **kwargs: further handles by name of the operator.
 
         Raises:
             TypeError: the positional arguments are not pairs of a name and a handle.
@@ -110,7 +113,11 @@ class ModelAnalysis(ABC):
         return self
 
     def clear_op_handles(self) -> ModelAnalysis:
-        """Removes all handles, including those of eng, so that every operator without a new handle is uncounted."""
+        """Removes all handles of the user and all cost formulas of eng.
+
+        Only operators for which :meth:`set_op_handle` sets a handle afterwards are counted; all others are reported as
+        uncounted.
+        """
         self._known, self._handles, self._tally = {}, {}, None
         return self
 
@@ -132,11 +139,11 @@ class ModelAnalysis(ABC):
         return {name: self._counts(name) for name in self._names()}
 
     def unsupported_ops(self, module_name: str = "") -> Counter[str]:
-        """Returns the operators without a cost formula, with the number of their calls in a module."""
+        """Returns how often a module called each operator for which there is no cost formula, by operator."""
         return Counter({name: entry.calls for name, entry in self.uncounted(module_name).items()})
 
     def uncounted(self, module_name: str = "") -> dict[str, Uncounted]:
-        """Returns the operators without a cost formula, with calls and output elements in a module."""
+        """Returns, for each operator without a cost formula, its calls in a module and the size of their outputs."""
         self._must_exist(module_name)
         ignored = {name for name, handle in self._handles.items() if handle is None}
         return {name: entry for name, entry in self.tally.uncounted[module_name].items() if name not in ignored}
@@ -146,7 +153,9 @@ class ModelAnalysis(ABC):
         return {name for name in self._names() if name not in self.tally.called}
 
     def canonical_module_name(self, name: str) -> str:
-        """Returns the name under which a module is counted: if it occurs under several names, the first of them.
+        """Returns the name under which the counts of a module are stored.
+
+        If the model contains the same module under several names, this is the first of them.
 
         Raises:
             KeyError: the model has no module with this name.
@@ -162,11 +171,11 @@ class ModelAnalysis(ABC):
         new_model: nn.Module | None = None,
         new_inputs: torch.Tensor | tuple[Any, ...] | Mapping[str, Any] | None = None,
     ) -> Self:
-        """Returns a copy of this analyzer with the same settings and handles, but without counts.
+        """Returns an analyzer with the same settings and handles, but without counts: its model runs again.
 
         Args:
-            new_model: model of the copy; None uses the same model.
-            new_inputs: inputs of the copy; None uses the same inputs.
+            new_model: model of the new analyzer; None uses the model of this analyzer.
+            new_inputs: inputs of the new analyzer; None uses the inputs of this analyzer.
         """
         analyzer = copy.copy(self)
         analyzer.model = self.model if new_model is None else unwrap(new_model)
@@ -176,17 +185,27 @@ class ModelAnalysis(ABC):
         return analyzer
 
     def unsupported_ops_warnings(self, enabled: bool) -> Self:
-        """Sets whether a run logs a warning for operators without a cost formula (off by default); returns itself."""
+        """Sets whether a run logs a warning for operators without a cost formula (off by default).
+
+        Returns:
+            This analyzer, so that calls can be chained.
+        """
         self._warns_of_operators = enabled
         return self
 
     def uncalled_modules_warnings(self, enabled: bool) -> Self:
-        """Sets whether a run logs a warning for modules that were never called (off by default); returns itself."""
+        """Sets whether a run logs a warning for modules that were never called (off by default).
+
+        Returns:
+            This analyzer, so that calls can be chained.
+        """
         self._warns_of_modules = enabled
         return self
 
     def tracer_warnings(self, mode: str) -> Self:
-        """Does nothing and returns itself; exists for code written for MMEngine, whose tracer can log warnings.
+        """Does nothing and returns this analyzer.
+
+        The method exists for code written for MMEngine, whose tracer can log warnings.
 
         Raises:
             ValueError: `mode` is none of ``"all"``, ``"no_tracer_warning"`` and ``"none"``.
@@ -197,11 +216,12 @@ class ModelAnalysis(ABC):
         return self
 
     def ancestor_mode(self, mode: str) -> Self:
-        """Sets to which modules the cost of an operator is added; returns itself.
+        """Sets to which modules the cost of an operator is added; returns this analyzer.
 
         Args:
-            mode: ``"owner"`` (default) for the innermost running module and all modules that contain it; ``"caller"``
-                for all running modules. They differ if a module calls a module that it does not contain.
+            mode: ``"owner"`` (default) adds the cost to the innermost running module and all modules that contain this
+                module; ``"caller"`` adds the cost to all running modules. The modes differ if a module calls a module
+                that is not one of its submodules.
 
         Raises:
             ValueError: `mode` is neither ``"owner"`` nor ``"caller"``.
@@ -231,7 +251,7 @@ class ModelAnalysis(ABC):
 
     @abstractmethod
     def _counts(self, module_name: str) -> Counter[str]:
-        """Returns the counts of one module by operator."""
+        """Returns what the analyzer counts (flops or activations) in one module, by operator."""
 
     def _rules(self) -> dict[str, Rule]:
         rules = dict(self._known)
@@ -254,7 +274,12 @@ def _formula_of(handle: Handle) -> Callable[[Sequence[Any], Mapping[str, Any], S
 def split_inputs(
     inputs: torch.Tensor | tuple[Any, ...] | Mapping[str, Any], forward_kwargs: Mapping[str, Any] | None = None
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Converts inputs (a tensor, a tuple or a dict) to positional and keyword arguments of forward."""
+    """Converts the argument `inputs` of an analyzer to positional and keyword arguments of the model's forward.
+
+    Args:
+        inputs: a tensor (one argument), a tuple (positional arguments) or a dict (keyword arguments).
+        forward_kwargs: further keyword arguments.
+    """
     if isinstance(inputs, Mapping):
         return (), {**inputs, **(forward_kwargs or {})}
     return (tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)), dict(forward_kwargs or {})
@@ -320,7 +345,8 @@ def flop_count(
     Args:
         model: the module.
         inputs: positional arguments of its forward.
-        supported_ops: handles that compute the flops of further operators, or replace those of eng.
+        supported_ops: functions that compute the flops of operators, by name of the operator; they replace the formulas
+            of eng. See `ModelAnalysis.set_op_handle`.
 
     Returns:
         The flops by operator in units of 10⁹, and the number of calls by uncounted operator, such as
@@ -334,9 +360,10 @@ def flop_count(
 def activation_count(
     model: nn.Module, inputs: tuple[Any, ...], supported_ops: Mapping[str, Handle] | None = None
 ) -> tuple[defaultdict[str, float], Counter[str]]:
-    """Counts the activations of a model by operator, in millions, and the calls of uncounted operators.
+    """Counts the activations (output elements of convolutions, matrix products and attention) of a model by operator.
 
-    The arguments are those of `flop_count`.
+    Returns the activations by operator in millions, and the number of calls by uncounted operator. The arguments are
+    those of `flop_count`.
     """
     analyzer = _with_handles(ActivationAnalyzer(model, inputs), supported_ops)
     mega = defaultdict(float, {name: count / 1e6 for name, count in analyzer.by_operator().items()})

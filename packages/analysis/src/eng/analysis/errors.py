@@ -6,10 +6,10 @@ class AnalysisError(ValueError):
 
 
 class FormulaError(AnalysisError):
-    """The cost formula of an operator, of eng or a handle of the user, raised an exception.
+    """The function that computes an operator's cost (a formula of eng or a handle of the user) raised an exception.
 
     Args:
-        operator: name of the operator, such as ``"aten::addmm"``; without `reason` the complete message.
+        operator: name of the operator, such as ``"aten::addmm"``; if `reason` is not passed, the complete message.
         reason: message of the exception.
     """
 

@@ -19,13 +19,16 @@ from eng.analysis.complexity_analysis import split_inputs
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Memory of tensors in bytes. Rounding by the allocator and workspaces of libraries are not included.
+    """Estimated memory of a model's tensors in bytes.
+
+    What the allocator adds by rounding sizes up, and workspaces of libraries such as cuDNN, are not included.
 
     Args:
         parameter_bytes: memory of all parameters.
         buffer_bytes: memory of all buffers.
         gradient_bytes: memory of the parameter gradients (0 without backward).
-        activation_bytes: memory of tensors that autograd saves for backward, without parameters (0 without backward).
+        activation_bytes: memory of the tensors that autograd saves for the backward pass, parameters not included
+            (0 without backward).
         peak_bytes: largest memory in use at one time, including parameters, buffers, inputs and gradients.
     """
 
@@ -37,12 +40,12 @@ class MemoryEstimate:
 
 
 class LiveMemory(TorchDispatchMode):
-    """Dispatch mode that tracks the storages in use and the peak of their total size.
+    """Dispatch mode (torch calls it for every operator) that tracks the memory of tensors and its peak.
 
     Attributes:
-        alive: weak reference and size of each storage that may be in use, by identity of the storage.
-        saved: sizes of the storages that autograd saves for backward.
-        kept: identities of the storages of parameters and buffers.
+        alive: weak reference and size in bytes of each storage that may be in use, by identity of the storage.
+        saved: size in bytes of each storage that autograd saves for backward, by identity of the storage.
+        kept: identities of the storages of the model's parameters and buffers.
         live_bytes: total size of the storages in `alive`.
         peak_bytes: the largest total size so far.
     """
@@ -61,7 +64,7 @@ class LiveMemory(TorchDispatchMode):
         return result
 
     def see(self, tensors: list[torch.Tensor]) -> None:
-        """Adds the storages of tensors that are not tracked yet, and updates the peak."""
+        """Starts to track the storages of these tensors, if they are not tracked yet, and updates the memory peak."""
         has_new_storage = False
         for tensor in tensors:
             storage = tensor.untyped_storage()
@@ -70,7 +73,8 @@ class LiveMemory(TorchDispatchMode):
                 self.alive[reference.cdata] = (reference, storage.nbytes())
                 self.live_bytes += storage.nbytes()
                 has_new_storage = True
-        # Searching for freed storages is slow, so it is done only if a new peak is possible.
+        # `live_bytes` still includes storages that were freed. Searching for these is slow, so they are removed only if
+        # the memory peak may have risen.
         if has_new_storage and self.live_bytes > self.peak_bytes:
             self._remove_freed_storages()
             self.peak_bytes = max(self.peak_bytes, self.live_bytes)
@@ -80,7 +84,10 @@ class LiveMemory(TorchDispatchMode):
             self.live_bytes -= self.alive.pop(key)[1]
 
     def keep(self, tensors: list[torch.Tensor]) -> None:
-        """Records the tensors of the model. Autograd saves them without additional memory, so they do not count."""
+        """Records the parameters and buffers of the model, which `save` must not count as activations.
+
+        Autograd saves references to them, which need no additional memory.
+        """
         self.see(tensors)
         self.kept = {StorageWeakRef(tensor.untyped_storage()).cdata for tensor in tensors}
 
@@ -122,7 +129,7 @@ def estimate_memory(
     The model runs on meta tensors, so that even a model that does not fit into memory can be estimated.
 
     Args:
-        model: the module, in training or evaluation mode, whichever is to be estimated.
+        model: the module, in the mode (training or evaluation) for which memory is estimated.
         inputs: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
         forward_kwargs: further keyword arguments of forward.
         backward: whether to include the backward pass (from the sum of all outputs).

@@ -12,7 +12,7 @@ from eng.analysis._table import Row, format_size, indented, render
 from eng.analysis.complexity_analysis import ActivationAnalyzer, FlopAnalyzer
 from eng.analysis.parameters import parameter_count
 
-_format_size = format_size  # Libraries import this private name from MMEngine.
+_format_size = format_size  # Libraries that were written for MMEngine import this private name.
 
 MISSING = "N/A indicates a module that was never called as a module; what it computed is in its parent's numbers."
 
@@ -27,7 +27,7 @@ def get_model_complexity_info(
     """Counts flops, activations and parameters of a model for one input.
 
     Args:
-        model: the module, in training or evaluation mode, whichever is to be counted.
+        model: the module, in the mode (training or evaluation) in which it is to be counted.
         input_shape: shape of one input without the batch dimension, such as ``(3, 224, 224)``, or a tuple of such
             shapes if forward has several arguments. A float32 batch of one sample is used.
         inputs: the inputs themselves: a tensor, a tuple of positional arguments, or a dict of keyword arguments.
@@ -78,12 +78,13 @@ def tensors_of(input_shape: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
         is_shape = isinstance(shape, (tuple, list)) and shape
         if not is_shape or not all(isinstance(size, int) and size > 0 for size in shape):
             raise ValueError(f"input_shape: expected whole numbers such as (3, 224, 224), got {shape!r}")
-    # Real tensors, because the model may read their values. The system allocates memory for zeros only when written to.
+    # Tensors with values, because the forward may read them. Zeros need hardly any memory: the operating system
+    # allocates a page only when it is written to.
     return tuple(torch.zeros(1, *shape) for shape in shapes)
 
 
 class _Statistics:
-    """Parameters, flops and activations of every module, and which modules are shown."""
+    """The numbers that a table of a model shows: parameters, flops and activations of every module."""
 
     def __init__(self, flops: FlopAnalyzer, activations: ActivationAnalyzer | None) -> None:
         self.model = flops.model
@@ -98,7 +99,11 @@ class _Statistics:
         return bool(self.params.get(module)) or any(column[module] for column in self.columns.values())
 
     def names(self) -> list[str]:
-        """Returns the names of modules with parameters and of parameters, then of modules that only compute."""
+        """Returns the names of the rows of a table.
+
+        First come modules that have parameters and the parameters themselves, then modules without parameters that have
+        flops or activations.
+        """
         computing = [name for name in self.columns["flops"] if name not in self.params and self.worth_showing(name)]
         return [*self.params, *computing]
 
@@ -113,8 +118,8 @@ def complexity_stats_table(
 
     Args:
         flops: the analyzer with the flops.
-        max_depth: number of levels of names to show.
-        activations: the analyzer with the activations; None omits the column.
+        max_depth: number of nested levels of modules to show below the first row.
+        activations: the analyzer that counted the activations; None omits their column.
         show_param_shapes: whether to add a row with the shape of each parameter.
     """
     statistics = _Statistics(flops, activations)
@@ -145,7 +150,10 @@ def complexity_stats_table(
 
 
 def _collapsed_root(children: Mapping[str, list[str]], statistics: _Statistics) -> str:
-    """Returns the outermost module with more than one child; a table of wrappers around a single module is no help."""
+    """Returns the name of the outermost module that has more than one child, with which the table starts.
+
+    Modules that only wrap a single module are left out, because their rows would repeat the same numbers.
+    """
     root = ""
     while len(children.get(root, [])) == 1 and children[root][0] not in statistics.shapes:
         root = children[root][0]
