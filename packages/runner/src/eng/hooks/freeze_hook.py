@@ -25,17 +25,20 @@ logger = logging.getLogger(__name__)
 class FreezeHook(Hook):
     r"""Freezes the parameters whose names match a pattern, from epoch ``begin`` to epoch ``end``.
 
-    A frozen parameter gets no update, no weight decay and no change of its optimizer state. Whether it is frozen depends on
-    the epoch alone, so a resumed run freezes the same parameters. The optimizer has all parameters from the beginning; do
-    not change ``requires_grad`` yourself. Use several hooks to freeze parts of the model for different ranges.
+    A frozen parameter gets no update, no weight decay and no change of its optimizer state. Only the current epoch (or
+    iteration) decides whether a parameter is frozen, so a resumed run freezes the same parameters. The optimizer
+    contains all parameters from the beginning; the hook changes their ``requires_grad``, so do not change it yourself.
+    Use several hooks to freeze parts of the model for different ranges of epochs.
 
     Args:
         patterns: regular expressions, matched from the start of a parameter's name: ``"backbone"``, ``r"layers\\.[0-3]\\."``.
         begin: epoch, counted from 0, at whose start the parameters are frozen.
-        end: epoch, counted from 0, from which on the parameters are trained again; None (default) never trains them.
+        end: epoch, counted from 0, at whose start training of the parameters begins again; None (default) keeps them
+            frozen.
         by_epoch: whether ``begin`` and ``end`` count epochs (True, the default) or iterations (False).
-        lr_mult: factor for the learning rates of these parameters when they are trained again. It requires parameter groups
-            that contain no other parameters, which any ``paramwise_cfg`` creates.
+        lr_mult: factor for the learning rates of the parameters when they are trained again; None (default) does not
+            change the rates. The factor requires parameter groups of the optimizer that contain no other parameters,
+            which any ``paramwise_cfg`` creates.
         norm_eval: whether to keep BatchNorm layers with frozen parameters in evaluation mode, so that their running
             statistics do not change. True by default.
 
@@ -76,8 +79,8 @@ class FreezeHook(Hook):
         """Finds the parameters that match the patterns, and freezes them if training starts within the range.
 
         Raises:
-            ValueError: a pattern matches no parameter, the patterns match all parameters, or the parameters share a group
-                with others although ``lr_mult`` is set.
+            ValueError: a pattern matches no parameter, the patterns match all parameters, or ``lr_mult`` is set and a
+                parameter group of the optimizer contains both frozen and other parameters.
         """
         self._look_up(runner.model)
         if self.lr_mult is not None and not self.has_scaled_lr:
@@ -89,7 +92,10 @@ class FreezeHook(Hook):
         self._follow(runner)
 
     def before_train_iter(self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None) -> None:
-        """Applies a range of iterations, and keeps frozen BatchNorm layers in evaluation mode after ``model.train()``."""
+        """Freezes or unfreezes the parameters if a range of iterations begins or ends (``by_epoch=False``).
+
+        Also puts frozen BatchNorm layers back into evaluation mode, because ``model.train()`` may have ended it.
+        """
         if not self.by_epoch:
             self._follow(runner)
         if self._frozen and self.norm_eval:
@@ -103,11 +109,11 @@ class FreezeHook(Hook):
             self._set(runner, frozen=False)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns whether the learning rates are multiplied with ``lr_mult`` already, which must happen only once."""
+        """Returns whether the learning rates were multiplied by ``lr_mult``, so that a resume does not repeat it."""
         return {"has_scaled_lr": self.has_scaled_lr}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores whether the saved run had multiplied the learning rates with ``lr_mult``."""
+        """Restores whether the saved run had multiplied the learning rates by ``lr_mult``."""
         self.has_scaled_lr = bool(state_dict["has_scaled_lr"])
 
     def _look_up(self, model: nn.Module) -> None:
@@ -145,7 +151,10 @@ class FreezeHook(Hook):
         self._model = bare
 
     def _follow(self, runner: RunnerView) -> None:
-        """Freezes or unfreezes the parameters for the current epoch or iteration; scales learning rates once after the end."""
+        """Freezes or unfreezes the parameters for the current epoch or iteration.
+
+        When the range has ended, the learning rates of the parameters are multiplied by ``lr_mult``, once per run.
+        """
         now = runner.iter
         if self.by_epoch:
             now = runner.epoch
@@ -158,9 +167,10 @@ class FreezeHook(Hook):
             self._scale_learning_rates(runner)
 
     def _set(self, runner: RunnerView, *, frozen: bool) -> None:
-        """Freezes or unfreezes the parameters.
+        """Freezes or unfreezes the parameters by setting their ``requires_grad``.
 
-        DistributedDataParallel needs the gradients of all its parameters, so there they are dropped before each step.
+        DistributedDataParallel needs gradients of all its parameters. Under DistributedDataParallel ``requires_grad``
+        therefore stays True, and the gradients of frozen parameters are dropped before each optimizer step instead.
         """
         if self._frozen is not None or frozen:
             state = "trained again"
@@ -184,9 +194,10 @@ class FreezeHook(Hook):
                 module.train()
 
     def _drop_gradients(self, runner: RunnerView) -> None:
-        """Removes the gradients before each optimizer step, because ``requires_grad`` must stay True.
+        """Registers hooks that set the gradients of frozen parameters to 0 and drop them before each optimizer step.
 
-        DistributedDataParallel waits in each backward pass for all parameters that required gradients when it was created.
+        DistributedDataParallel waits in each backward pass for all parameters that required gradients when it was
+        created, so ``requires_grad`` must stay True.
         """
         parameters = list(self._parameters.values())
         self._handles = [parameter.register_hook(torch.zeros_like) for parameter in parameters]
@@ -199,7 +210,10 @@ class FreezeHook(Hook):
             self._handles.append(optimizer.register_step_pre_hook(drop))
 
     def _groups(self, runner: RunnerView) -> list[dict[str, Any]]:
-        """Returns the optimizer's parameter groups of the frozen parameters; they must not contain other parameters."""
+        """Returns the optimizer's parameter groups that contain frozen parameters.
+
+        A group that also contains other parameters raises UsageError, because its learning rate cannot be scaled.
+        """
         mine = {id(parameter) for parameter in self._parameters.values()}
         groups = [group for optimizer in _optimizers(runner.optim_wrapper) for group in optimizer.param_groups]
         touched = [group for group in groups if any(id(parameter) in mine for parameter in group["params"])]

@@ -19,9 +19,10 @@ from .view import RunnerView
 class GarbageCollectionHook(Hook):
     """Runs Python's garbage collection every ``interval`` training iterations, and never in between.
 
-    Automatic collection pauses each rank in a different iteration, and in the next collective operation all other ranks
-    wait for it. With the hook all ranks collect in the same iteration. Objects that exist when training begins are excluded
-    from collections (``gc.freeze``). ``env_cfg=dict(gc_interval=N)`` adds the hook.
+    Python's automatic collection pauses each rank in a different iteration, and in the next collective operation all
+    other ranks wait for the paused rank. With the hook all ranks collect garbage in the same iteration. Objects that
+    exist when training begins are excluded from collections (``gc.freeze``). ``env_cfg=dict(gc_interval=N)`` adds the
+    hook.
 
     Args:
         interval: training iterations between two collections.
@@ -47,7 +48,8 @@ class GarbageCollectionHook(Hook):
         gc.disable()
         self._holds_collection = True
         if hasattr(os, "register_at_fork"):
-            # Python cannot unregister the function: a weak reference lets the hook be freed after the run.
+            # Python cannot unregister a function for forks. The function has only a weak reference to the hook, so that
+            # the hook can be freed after the run.
             method = weakref.WeakMethod(self._enable_in_worker)
             os.register_at_fork(after_in_child=lambda: _call(method))
 

@@ -11,7 +11,8 @@ from .view import RunnerView
 
 DataBatch = dict[str, Any] | tuple[Any, ...] | list[Any] | None
 
-# Each point of a run, with the method that the base class calls there: `_before_epoch` serves train, val and test.
+# The points of a run at which the runner calls hooks. The value is the common method that the base class calls at the
+# point, such as `_before_epoch` before an epoch of train, val and test; None if the point has no common method.
 POINTS: dict[str, str | None] = {
     "before_run": None,
     "after_load_checkpoint": None,
@@ -50,8 +51,8 @@ class Hook:
 
     Attributes:
         needs_validation: whether the hook works with validation metrics, so that it has no effect without a validation.
-        settings_changed: whether a resumed run has changed the settings of a hook that may stop the run; None for hooks
-            that never stop a run.
+        settings_changed: for a hook that may stop a run, whether its settings in a resumed run differ from those in the
+            saved run; None for hooks that never stop a run.
         priority: order among the hooks of a run, a name of :class:`eng.runner.Priority` or an int from 0 (first) to
             100 (last). ``"NORMAL"`` (50) by default.
 
@@ -173,15 +174,15 @@ class Hook:
         self._after_iter(runner, batch_idx=batch_idx, data_batch=data_batch, outputs=outputs, mode="test")
 
     def _before_epoch(self, runner: RunnerView, mode: str = "train") -> None:
-        """Called before an epoch of training, validation or test, as ``mode`` tells."""
+        """Called before each epoch; ``mode`` is ``"train"``, or ``"val"`` or ``"test"`` for a validation or test."""
 
     def _after_epoch(self, runner: RunnerView, mode: str = "train") -> None:
-        """Called after an epoch of training, validation or test, as ``mode`` tells."""
+        """Called after each epoch; ``mode`` is ``"train"``, or ``"val"`` or ``"test"`` for a validation or test."""
 
     def _before_iter(
         self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None, mode: str = "train"
     ) -> None:
-        """Called before an iteration of training, validation or test, as ``mode`` tells."""
+        """Called before each iteration; ``mode`` is ``"train"``, or ``"val"`` or ``"test"`` in a validation or test."""
 
     def _after_iter(
         self,
@@ -191,19 +192,26 @@ class Hook:
         outputs: Sequence[Any] | dict[str, Any] | None = None,
         mode: str = "train",
     ) -> None:
-        """Called after an iteration of training, validation or test, as ``mode`` tells."""
+        """Called after each iteration; ``mode`` is ``"train"``, or ``"val"`` or ``"test"`` in a validation or test."""
 
     def every_n_epochs(self, runner: RunnerView, n: int, start: int = 0) -> bool:
-        """Whether the current epoch is a multiple of ``n``, counted from ``start`` epochs on; never for ``n <= 0``."""
+        """Whether an interval of ``n`` epochs ends with the current epoch; False for ``n <= 0``.
+
+        The first interval begins after ``start`` epochs. The result is also True at the end of epoch ``start`` itself.
+        """
         done = runner.epoch + 1 - start
         return n > 0 and done >= 0 and done % n == 0
 
     def every_n_inner_iters(self, batch_idx: int, n: int) -> bool:
-        """Whether ``batch_idx`` ends a group of ``n`` batches of this epoch; never for ``n <= 0``."""
+        """Whether ``batch_idx`` (from 0 in each epoch) ends a group of ``n`` batches; False for ``n <= 0``."""
         return n > 0 and (batch_idx + 1) % n == 0
 
     def every_n_train_iters(self, runner: RunnerView, n: int, start: int = 0) -> bool:
-        """Whether the current iteration is a multiple of ``n``, counted from iteration ``start`` on; never for ``n <= 0``."""
+        """Whether an interval of ``n`` training iterations ends with the current iteration; False for ``n <= 0``.
+
+        The first interval begins after ``start`` iterations. The result is also True at the end of iteration ``start``
+        itself.
+        """
         done = runner.iter + 1 - start
         return n > 0 and done >= 0 and done % n == 0
 
@@ -220,16 +228,16 @@ class Hook:
         return runner.iter + 1 == runner.max_iters
 
     def get_triggered_stages(self) -> list[str]:
-        """Returns the points whose methods this hook overrides, in the order of a run."""
+        """Returns the names of the points of a run whose methods this hook overrides, in the order of a run."""
         return [point for point in Hook.stages if overrides(self, point)]
 
 
 def overrides(hook: Hook, point: str) -> bool:
-    """Whether ``hook`` overrides the method of ``point`` or the common method that the base class calls there."""
+    """Whether ``hook`` overrides the method of ``point``, or the common method that the base class calls there."""
     common = POINTS.get(point)
     return any(is_own(hook, name) for name in (point, common) if name)
 
 
 def is_own(hook: Hook, name: str) -> bool:
-    """Whether ``hook`` or its class overrides the method ``name`` of the base class."""
+    """Whether ``hook`` or its class overrides the method ``name`` of :class:`Hook`."""
     return name in vars(hook) or getattr(type(hook), name, None) is not getattr(Hook, name, None)

@@ -17,10 +17,11 @@ from .view import RunnerView
 
 @HOOKS.register_module()
 class IterTimerHook(Hook):
-    """Records ``data_time`` and ``time`` (seconds per iteration) and ``eta``, the remaining time (seconds).
+    """Records ``data_time`` and ``time`` (seconds per iteration) and ``eta``, the remaining time of the run (seconds).
 
-    ``data_time`` is the time for which the loop waits for a batch, without the time of any hooks. ``time`` is measured from
-    the end of one iteration to the end of the next, including all hooks and excluding a validation in between.
+    ``data_time`` is the time for which the loop waits for a batch, without the time of any hooks. ``time`` is measured
+    from the end of one iteration to the end of the next, including all hooks and excluding a validation in between. The
+    values are stored in the message hub.
     """
 
     priority = "NORMAL"
@@ -37,7 +38,7 @@ class IterTimerHook(Hook):
 
     @property
     def t(self) -> float:
-        """Time at which the last iteration ended, in seconds since 1970; subclasses read and set it.
+        """Time at which the last iteration ended, in seconds since 1970; subclasses read and set this property.
 
         The hook itself measures with ``time.perf_counter``, because the system clock may be adjusted during a run.
         """
@@ -61,7 +62,10 @@ class IterTimerHook(Hook):
             self.time_sec_test_val = 0.0
 
     def _follow(self, runner: RunnerView, mode: str) -> None:
-        """Lets the clock be read before and after all hooks of a point; impossible with a runner without ``hook_list``."""
+        """Registers functions that read the clock before or after all hooks of a point, to exclude the hooks' time.
+
+        A runner of another library, without a ``hook_list``, cannot call these functions, so nothing is registered.
+        """
         hooks = getattr(runner, "hook_list", None)
         if hooks is None:
             return
@@ -82,7 +86,7 @@ class IterTimerHook(Hook):
         self._waits_since = time.perf_counter()
 
     def _leave_training(self, _: RunnerView) -> None:
-        """Stores the time of the current iteration before a validation, so that the validation is not counted."""
+        """Stores the seconds since the last training iteration, so that the time of the validation can be excluded."""
         self._before_validation = time.perf_counter() - self._last
 
     def _return_to_training(self, _: RunnerView) -> None:
@@ -92,7 +96,7 @@ class IterTimerHook(Hook):
     def _before_iter(
         self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None, mode: str = "train"
     ) -> None:
-        """Records the time for which the loop waited for this batch."""
+        """Records the seconds for which the loop waited for this batch."""
         since = max(self._waits_since, self._last)
         if self._got_batch >= since:
             until = self._got_batch
@@ -108,7 +112,7 @@ class IterTimerHook(Hook):
         outputs: Sequence[Any] | dict[str, Any] | None = None,
         mode: str = "train",
     ) -> None:
-        """Records the time of the iteration and the estimate of the remaining time."""
+        """Records the seconds of this iteration, and estimates the remaining seconds from the mean so far."""
         now = time.perf_counter()
         elapsed = now - self._last
         self._last = now
@@ -121,7 +125,7 @@ class IterTimerHook(Hook):
             self._done += 1
             self._left -= 1
             if self._left == math.inf:
-                # A run without a known number of iterations has no estimate.
+                # Without a known number of iterations the remaining time cannot be estimated.
                 hub.runtime_info.pop("eta", None)
             else:
                 hub.runtime_info["eta"] = self.time_sec_tot / self._done * self._left

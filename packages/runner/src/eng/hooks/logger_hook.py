@@ -30,18 +30,19 @@ logger = logging.getLogger(__name__)
 
 @HOOKS.register_module()
 class LoggerHook(Hook):
-    """Prints a line every ``interval`` iterations and sends its scalars to the visualizer.
+    """Logs a line every ``interval`` iterations, and sends the scalars of the line to the visualizer.
 
     Before the first iteration the hook prints a report of the run: device, model, data, optimizer and schedule.
 
     Args:
         interval: iterations between two log lines, counted within the epoch. 10 by default.
-        ignore_last: whether to print no line for the last iterations of an epoch if they are fewer than ``interval``. True
-            by default; an epoch shorter than ``interval`` always gets a line.
+        ignore_last: whether to log no line at the end of an epoch if fewer than ``interval`` iterations remained. True
+            by default. An epoch with at most ``interval`` iterations always gets a line.
         interval_exp_name: iterations between two lines with the experiment's name, which is also printed at the end of each
             epoch. 1000 by default.
         out_dir: folder on any storage that :mod:`eng.fileio` reaches; the log files are copied there when the run ends.
-        out_suffix: suffixes of the files to copy.
+            None (default) copies no files.
+        out_suffix: suffixes of the names of the files to copy.
         keep_local: whether to keep the local files after they are copied. True by default.
         file_client_args: the old name of ``backend_args``.
         log_metric_by_epoch: whether the x axis of validation metrics is the epoch (True) or the iteration (False). None
@@ -126,7 +127,7 @@ class LoggerHook(Hook):
             self._report(runner)
 
     def _report(self, runner: RunnerView) -> None:
-        """Logs the report of the run's parts, on rank 0 and once per hook object."""
+        """Logs the report of the run (device, model, data, optimizer, schedule), on rank 0 and once per hook object."""
         if self._has_reported or runner.rank != 0:
             return
         self._has_reported = True
@@ -135,8 +136,8 @@ class LoggerHook(Hook):
         try:
             runner.logger.info(start_report(runner))
         except Exception:
-            # A loop, model or wrapper of another library may lack an attribute that the report reads. A report is not worth
-            # a failed run.
+            # A loop, model or optimizer wrapper of another library may lack an attribute that the report reads. The run
+            # must not fail because of a report.
             runner.logger.debug("There is no report of the run's parts", exc_info=True)
 
     def before_train(self, runner: RunnerView) -> None:
@@ -164,18 +165,22 @@ class LoggerHook(Hook):
         data_batch: DataBatch = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Logs a line and its scalars when an interval ends."""
+        """Logs a line and sends its scalars to the visualizer when an interval ends.
+
+        With ``ignore_last=False``, or in an epoch shorter than an interval, the last iteration of the epoch logs a
+        line, too.
+        """
         done = batch_idx + 1
         self._numbers.count(data_batch)
         if batch_idx != self._next_batch:
-            # This is the first iteration of an epoch, or iterations before it were left out.
+            # A new epoch began, or the loop left out iterations: compute at which iteration the epoch began.
             self._begin = runner.iter - batch_idx
         self._next_batch = done
         ends_epoch = done == self._epoch_length
         if ends_epoch or (self._begin + done) % self.interval_exp_name == 0:
             runner.logger.info("Exp name: %s", runner.experiment_name, extra=DETAIL)
         is_regular = done % self.interval == 0
-        # The next iteration logs a line: its update must measure the gradient norm.
+        # If the next iteration logs a line, which contains the gradient norm, its update must measure the norm.
         if (done + 1) % self.interval == 0 or (self._logs_end and done + 1 == self._epoch_length):
             self._numbers.want_grad_norm()
         if not is_regular and not (ends_epoch and self._logs_end):
@@ -248,11 +253,11 @@ class LoggerHook(Hook):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(json.dumps(_plain(tag)), encoding="utf-8")
             except OSError as error:
-                # The log line has the metrics and `test()` returns them: a full disk must not end the run.
+                # A full disk must not end the run: the log line contains the metrics, and `test()` returns them.
                 logger.warning("The metrics of the test are not written to %s: %s", path, error)
 
     def after_run(self, runner: RunnerView) -> None:
-        """Logs how the training time divides into parts, closes the visualizer and copies the log files."""
+        """Logs the training time by part (such as data and forward), closes the visualizer and copies the log files."""
         self._report_parts(runner)
         runner.visualizer.close()
         if self.out_dir is not None and runner.rank == 0:

@@ -21,7 +21,7 @@ class NaiveVisualizationHook(Hook):
     """Sends test images with ground truth and predictions to the run's visualizer.
 
     Args:
-        interval: draws the images of every ``interval``-th batch. 1 by default.
+        interval: number of batches of which the images of one batch are drawn. 1 (default) draws all images.
         draw_gt: whether to draw the ground truth. True by default.
         draw_pred: whether to draw the prediction. True by default.
     """
@@ -96,7 +96,10 @@ def _denormalize(image_HWC: np.ndarray, sample: Any) -> np.ndarray:
 
 
 def _unpadded_size(sample: Any) -> tuple[int, int] | None:
-    """Returns height and width of the image without padding; None if it has none. ``scale`` is (width, height)."""
+    """Returns height and width of the image without its padding; None if the image has no padding.
+
+    The sample's ``img_shape`` is (height, width), and its ``scale`` is (width, height).
+    """
     if "pad_shape" not in sample:
         return None
     if "img_shape" in sample:
@@ -107,7 +110,7 @@ def _unpadded_size(sample: Any) -> tuple[int, int] | None:
 
 
 def _original_size(sample: Any) -> tuple[int, int] | None:
-    """Returns height and width of the image before any resizing; None if the sample does not know them."""
+    """Returns height and width of the image before any resizing; None if the sample does not contain them."""
     if "ori_shape" in sample:
         return int(sample.ori_shape[0]), int(sample.ori_shape[1])
     if "ori_height" in sample and "ori_width" in sample:

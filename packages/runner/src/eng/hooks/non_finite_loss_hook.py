@@ -29,15 +29,17 @@ NAN_POLICIES = ("warn", "stop", "skip", "rollback")
 class NonFiniteLossHook(Hook):
     """Collects the loss tensors of each iteration and checks all of them at once for NaN and infinity.
 
-    The check runs every ``interval`` iterations, at the end of training, and before each checkpoint, so that no checkpoint
-    of a broken run is written. Checking every iteration would make the CPU wait for the device each time.
+    The check runs every ``interval`` iterations, at the end of training and before each checkpoint, so that a run that
+    is going to be stopped writes no checkpoint with broken weights. A check in each iteration would make the CPU wait
+    for the device each time.
 
     Args:
         policy: what to do about a non-finite loss. ``"warn"`` (default) logs a warning. ``"stop"`` ends the run with
             NonFiniteLossError. ``"skip"`` undoes the updates whose gradients are not finite. ``"rollback"`` returns to the
             newest checkpoint and trains on without the iteration that gave the loss.
         interval: iterations between two checks, counted across epochs; None (default) uses LoggerHook's interval.
-        spike: options of :class:`~eng.hooks.spike.LossSpike`, to detect losses that jump too; None (default) does not.
+        spike: options of :class:`~eng.hooks.spike.LossSpike`, to detect losses far above the median of earlier losses,
+            too; None (default) does not detect them.
 
     Raises:
         ValueError: ``policy`` is unknown, or ``spike`` has an unknown option.
@@ -65,15 +67,18 @@ class NonFiniteLossHook(Hook):
             self.spikes = SpikeDetector(spikes)
         self._has_begun = False
         self._seen: list[tuple[int, str, torch.Tensor]] = []
-        # Pairs (position in `_seen`, iteration of the run) at each point where the iterations are not consecutive.
+        # Pairs (position, iteration of the run). A position counts the iterations since the last check from 0. A pair
+        # is stored where an iteration does not follow the previous one, such as after left-out iterations.
         self._marks: list[tuple[int, int]] = []
         self._iterations = 0
         self._next_batch = -1
 
     def before_train(self, runner: RunnerView) -> None:
-        """Prepares the policy before the first training: reads LoggerHook's interval, and for ``"skip"`` guards the optimizers.
+        """Prepares the policy before the first training.
 
-        ``"rollback"`` saves a checkpoint of the initial state, to have one to return to.
+        Reads LoggerHook's interval if none is set. For ``"skip"``, guards the steps of all optimizers. For
+        ``"rollback"``, saves a checkpoint of the initial state, to which a run can return before its first regular
+        checkpoint.
         """
         if self._has_begun:
             return
@@ -97,7 +102,7 @@ class NonFiniteLossHook(Hook):
         """Stores the losses of an iteration, and checks the stored losses when the interval ends."""
         position = self._iterations
         if batch_idx != self._next_batch:
-            # A new epoch began or iterations were left out: store which iteration belongs to this position.
+            # A new epoch began, or the loop left out iterations: store the iteration of the run at this position.
             iteration = 0
             if runner is not None:
                 iteration = runner.iter
@@ -114,11 +119,11 @@ class NonFiniteLossHook(Hook):
             self.look(runner)
 
     def before_save_checkpoint(self, runner: RunnerView, checkpoint: dict[str, Any]) -> None:
-        """Checks the stored losses, so that no checkpoint of a broken run is written."""
+        """Checks the stored losses, so that a run that must stop writes no checkpoint with broken weights."""
         self.look(runner)
 
     def after_train(self, runner: RunnerView) -> None:
-        """Checks the losses since the last check."""
+        """Checks the losses of the iterations since the last check."""
         self.look(runner)
 
     def forget(self) -> None:
@@ -135,8 +140,10 @@ class NonFiniteLossHook(Hook):
     def look(self, runner: RunnerView) -> None:
         """Checks the stored losses, with one transfer from the device, and discards them.
 
+        With the policies ``"warn"`` and ``"skip"`` a non-finite loss only logs a warning.
+
         Args:
-            runner: the run; its training loop names the samples of a batch for the message.
+            runner: the run; its training loop knows the samples of the batch that gave the loss, for the warning.
 
         Raises:
             NonFiniteLossError: a loss is not finite and the policy is ``"stop"`` or ``"rollback"``.
@@ -191,11 +198,12 @@ class NonFiniteLossHook(Hook):
             logger.warning(message, iteration + 1, loss, loss / median, samples)
 
     def go_back(self, runner: RunnerView, error: Exception, origin: str | None) -> bool:
-        """Resumes from the newest checkpoint and leaves out the broken iteration, if the policy is ``"rollback"``.
+        """Resumes from the newest checkpoint and leaves out the failed iteration, if the policy is ``"rollback"``.
 
         Args:
             runner: the run, whose training ended with ``error``.
-            error: the error that ended the training; only a NonFiniteLossError, which names the iteration, is handled.
+            error: the error that ended the training; any error but a NonFiniteLossError or LossSpikeError returns
+                False.
             origin: the checkpoint that the run was resumed from; None for a new run.
 
         Returns:
@@ -231,7 +239,10 @@ class NonFiniteLossHook(Hook):
 
 
 def options_of(policy: str | Mapping[str, Any]) -> dict[str, Any]:
-    """Converts the setting ``nan_policy``, ``"stop"`` or ``dict(type="stop", interval=20)``, to arguments of the hook."""
+    """Converts the setting ``nan_policy`` to arguments of :class:`NonFiniteLossHook`.
+
+    The setting is the name of a policy, such as ``"stop"``, or a dict such as ``dict(type="stop", interval=20)``.
+    """
     if not isinstance(policy, Mapping):
         return {"policy": policy}
     options = {"policy": policy.get("type", "warn")}
@@ -241,7 +252,10 @@ def options_of(policy: str | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _newest_checkpoint(runner: RunnerView) -> str | None:
-    """Returns the path of the newest intact checkpoint of this run. Only rank 0 writes checkpoints, so it tells the others."""
+    """Returns the path of the newest intact checkpoint of this run, the same on all ranks; None without a checkpoint.
+
+    Only rank 0 writes checkpoints, so all ranks use the path that rank 0 knows.
+    """
     saver = saver_of(runner.hooks)
     newest = None
     if saver is not None:
@@ -262,8 +276,8 @@ def _is_loss(name: str, value: object) -> bool:
 
 def _non_finite_indices(losses: torch.Tensor) -> list[int]:
     """Returns the indices of the losses that are NaN or infinite."""
-    # A finite sum proves that all losses are finite, with one number read from the device. An infinite sum may also be an
-    # overflow of finite losses, so the losses are then checked one by one.
+    # A finite sum proves that all losses are finite, and only one number is read from the device. A sum that is not
+    # finite may also be an overflow of finite losses, so the losses are then checked one by one.
     if math.isfinite(losses.sum().item()):
         return []
     return [index for index, is_finite in enumerate(torch.isfinite(losses).tolist()) if not is_finite]
@@ -277,7 +291,10 @@ def _gather_losses(losses: list[tuple[int, str]]) -> list[tuple[int, str]]:
 
 
 def _iteration(position: int, marks: list[tuple[int, int]]) -> int:
-    """Returns the iteration of the run for a position among the stored losses."""
+    """Returns the iteration of the run at ``position``, which counts the iterations since the last check from 0.
+
+    ``marks`` are pairs (position, iteration of the run); between two pairs the iterations are consecutive.
+    """
     begin, iteration = next(mark for mark in reversed(marks) if mark[0] <= position)
     return iteration + position - begin
 
@@ -288,7 +305,8 @@ def _stack(losses: list[torch.Tensor]) -> torch.Tensor:
     try:
         return torch.stack(losses)
     except RuntimeError:
-        # The losses differ in shape, dtype or device, so each is reduced to a float32 mean on the first one's device.
+        # The losses differ in shape, dtype or device, so each loss is reduced to its float32 mean, on the first loss's
+        # device.
         device = losses[0].device
         return torch.stack([loss.to(device, torch.float32).mean() for loss in losses])
 
@@ -296,16 +314,16 @@ def _stack(losses: list[torch.Tensor]) -> torch.Tensor:
 def probable_causes(iteration: int, left_out: Collection[int], patience: int = 4) -> set[int]:
     """Returns the iterations to leave out when ``iteration`` gave a loss that is not finite.
 
-    A loss that breaks directly after iterations that were left out may be caused by its own batch, or by the update before
-    the gap. Both iterations are then left out.
+    If the iterations directly before ``iteration`` were left out already, the loss may come from the batch of
+    ``iteration`` or from the last update before the gap. Both iterations are then left out.
 
     Args:
         iteration: the first iteration with a non-finite loss.
         left_out: iterations that were left out before.
-        patience: adjacent iterations to leave out before giving up.
+        patience: number of adjacent left-out iterations at which the function gives up. 4 by default.
 
     Returns:
-        The iterations to leave out; an empty set means that the run cannot be saved this way.
+        The iterations to leave out; an empty set means that leaving out iterations does not help.
 
     Example:
         >>> probable_causes(9, set()), probable_causes(9, {8}), probable_causes(9, {5, 6, 7, 8})

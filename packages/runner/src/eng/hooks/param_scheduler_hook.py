@@ -15,9 +15,9 @@ from .view import CountsUnits, RunnerView
 
 @HOOKS.register_module()
 class ParamSchedulerHook(Hook):
-    """Steps each parameter scheduler after each iteration, epoch or optimizer update, depending on the unit it counts.
+    """Steps each parameter scheduler in its unit: after each iteration, epoch or optimizer update.
 
-    Schedulers that follow a metric (``need_val_args``) are stepped after each validation instead.
+    A scheduler that follows a validation metric (``need_val_args``) is stepped after each validation instead.
     """
 
     priority = "LOW"
@@ -28,7 +28,7 @@ class ParamSchedulerHook(Hook):
         self._readers: dict[int, MetricReader] = {}
 
     def before_train(self, runner: RunnerView) -> None:
-        """Selects the schedulers that are stepped in iterations, so that an iteration need not check all of them."""
+        """Selects the schedulers that count iterations or updates, so that ``after_train_iter`` need not check all."""
         self._per_iter = [
             s for s in _built_schedulers(runner.param_schedulers) if not s.by_epoch and not follows_metric(s)
         ]
@@ -42,7 +42,7 @@ class ParamSchedulerHook(Hook):
         data_batch: DataBatch = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Steps the schedulers that count iterations, and those that count updates if the optimizer made one."""
+        """Steps the schedulers that count iterations, and after an optimizer update those that count updates."""
         if self._per_iter is None:
             self.before_train(runner)
         for scheduler in self._per_iter or ():
@@ -56,7 +56,7 @@ class ParamSchedulerHook(Hook):
                 scheduler.step()
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
-        """Steps the schedulers that follow a metric."""
+        """Steps the schedulers that follow a validation metric."""
         if metrics is None:
             return
         for scheduler in _built_schedulers(runner.param_schedulers):
@@ -64,7 +64,10 @@ class ParamSchedulerHook(Hook):
                 scheduler.step(self._monitored(scheduler, metrics))
 
     def _monitored(self, scheduler: Any, metrics: dict[str, float]) -> dict[str, Any] | None:
-        """Returns the metrics with the monitored one converted to a number; None, with one warning, if it is missing."""
+        """Returns the metrics, with the one that the scheduler monitors converted to a Python number.
+
+        If the monitored metric is missing, returns None and warns once.
+        """
         name = getattr(scheduler, "monitor", None)
         if name is None:
             # A scheduler of another library may have no `monitor`; it gets all metrics unchanged.
@@ -76,14 +79,20 @@ class ParamSchedulerHook(Hook):
         return {**metrics, name: value}
 
     def _made_update(self, scheduler: Any, runner: RunnerView) -> bool:
-        """Whether the scheduler's optimizer made an update since the last call; gradient accumulation makes none."""
+        """Whether the scheduler's optimizer made an update since the last call.
+
+        False for an iteration that only accumulates gradients.
+        """
         before, now = self._seen_updates[id(scheduler)], _updates(scheduler, runner)
         self._seen_updates[id(scheduler)] = now
         return now > before
 
 
 def _updates(scheduler: Any, runner: RunnerView) -> int:
-    """Returns the update count of the scheduler's optimizer wrapper; of the run's, if the scheduler has a bare optimizer."""
+    """Returns the number of updates that the scheduler's optimizer wrapper has made.
+
+    If the scheduler has a plain optimizer of torch, the run's optimizer wrapper is asked instead.
+    """
     if hasattr(scheduler.optimizer, "update_count"):
         wrapper = scheduler.optimizer
     else:
@@ -92,6 +101,6 @@ def _updates(scheduler: Any, runner: RunnerView) -> int:
 
 
 def _built_schedulers(schedulers: Any) -> Iterator[Any]:
-    """Yields the schedulers; none while they are configs, as in a run that only validates."""
+    """Yields the parameter schedulers that are built; a run that only validates leaves them as configs."""
     for group in groups_of(schedulers):
         yield from (scheduler for scheduler in group if not isinstance(scheduler, dict))
