@@ -292,7 +292,8 @@ def initialize(module: nn.Module, init_cfg: Mapping[str, Any] | list[Any]) -> No
         override = outer.pop("override", None)
         _apply(module, outer)
         if override is not None:
-            outer.pop("layer", None)  # `layer` does not limit an override: it sets all layers.
+            # An override without a type initialises all layers of its submodule, whatever `layer` says.
+            outer.pop("layer", None)
             _apply_overrides(module, override, outer)
 
 

@@ -18,10 +18,15 @@ logger = logging.getLogger(__name__)
 
 
 class WeightedWindow:
-    """Weights the losses of one accumulation window and divides the summed gradients by the sum of the weights.
+    """Accumulates the gradients of losses that are means over different numbers of samples.
+
+    An accumulation window is the series of losses whose gradients are summed for one optimizer step. Each loss is
+    multiplied by its weight, such as its number of samples; at the end of the window the summed gradients are divided
+    by the sum of the weights.
 
     Args:
-        total: sum of the weights of a window that was saved half-way; None (default) begins a new window.
+        total: sum of the weights so far, of a window that a checkpoint saved before its end; None (default) begins a
+            new window.
 
     Examples:
         >>> weight = torch.ones(1, requires_grad=True)
@@ -40,12 +45,12 @@ class WeightedWindow:
         """Returns the loss times its weight, and adds the weight to the sum of the window's weights.
 
         Args:
-            loss: 0-dim tensor.
-            weight: a number or a 0-dim tensor, 0 or more.
+            loss: a loss of the window, as a 0-dim tensor.
+            weight: weight of the loss, a number or a 0-dim tensor, 0 or more.
 
         Raises:
-            OptimError: ``weight`` is a number below 0. The value of a tensor is not checked, since reading it would
-                wait for the device.
+            OptimError: ``weight`` is a number below 0. A weight that is a tensor is not checked, since the host would
+                have to wait for the device to read the tensor's value.
         """
         if isinstance(weight, torch.Tensor):
             weight = weight.detach()
@@ -61,7 +66,7 @@ class WeightedWindow:
         """Divides the gradients in place by the sum of the window's weights.
 
         With several ranks the gradients are averages over the ranks, so each rank divides by the average of the ranks'
-        sums. If that average is zero, all losses had the weight 0 and the gradients, which are zero, stay as they are.
+        sums of weights. If the average is zero, all losses had the weight 0; the gradients are zero and stay unchanged.
 
         Args:
             gradients: the gradients of this rank's parameters, after they were averaged over the ranks.
@@ -78,7 +83,10 @@ class WeightedWindow:
 
 
 def _scalar(value: Any, device: torch.device) -> torch.Tensor:
-    """Returns a new 0-dim tensor with the value, on the device, without waiting for the device."""
+    """Returns a number or a tensor with one element as a new 0-dim float tensor on the device.
+
+    The host does not wait for the device.
+    """
     dtype = torch.float64 if device.type == "cpu" else torch.float32
     if isinstance(value, torch.Tensor):
         return value.to(device, dtype, non_blocking=True, copy=True).reshape(())
@@ -86,10 +94,12 @@ def _scalar(value: Any, device: torch.device) -> torch.Tensor:
 
 
 def gradients_of(parameters: Sequence[tuple[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Returns copies of the gradients that this rank holds, by parameter name.
+    """Returns copies of the parameters' gradients by parameter name; of a sharded gradient, this rank's shard.
+
+    Parameters without a gradient are left out.
 
     Args:
-        parameters: names and parameters.
+        parameters: pairs of a parameter's name and the parameter.
     """
     return {name: local_part(p.grad).detach().clone() for name, p in parameters if p.grad is not None}
 
@@ -97,8 +107,10 @@ def gradients_of(parameters: Sequence[tuple[str, torch.Tensor]]) -> dict[str, to
 def restore_gradients(parameters: Sequence[tuple[str, torch.Tensor]], gradients: Mapping[str, torch.Tensor]) -> None:
     """Sets the ``grad`` of each parameter to the gradient that was saved under the parameter's name.
 
+    Parameters without a saved gradient stay unchanged; saved gradients without a parameter cause a warning.
+
     Args:
-        parameters: names and parameters.
+        parameters: pairs of a parameter's name and the parameter.
         gradients: saved gradients by parameter name, as :func:`gradients_of` returns them.
     """
     unknown = set(gradients) - {name for name, _ in parameters}
@@ -112,7 +124,7 @@ def restore_gradients(parameters: Sequence[tuple[str, torch.Tensor]], gradients:
 
 
 def _gradient_for(parameter: Any, gradient: torch.Tensor) -> torch.Tensor:
-    """Returns a copy of a saved gradient with the device, the dtype and the sharding of its parameter."""
+    """Returns a copy of a saved gradient with the device, the dtype and the sharding of the parameter."""
     gradient = gradient.to(parameter.device, parameter.dtype, copy=True)
     if not is_dtensor(parameter):
         return gradient
@@ -126,7 +138,7 @@ def _gradient_for(parameter: Any, gradient: torch.Tensor) -> torch.Tensor:
 
 def has_batch_norm(model: nn.Module) -> bool:
     """Whether the model has a layer that normalises with the statistics of a batch, such as BatchNorm."""
-    # BatchNorm layers of other libraries need not derive from torch's class, but all of them have a running mean.
+    # BatchNorm layers of other libraries need not derive from torch's class, but all have the attribute running_mean.
     return any(hasattr(m, "running_mean") and not isinstance(m, _INSTANCE_NORMS) for m in model.modules())
 
 

@@ -17,9 +17,10 @@ from .errors import OptimError, OptimTypeError
 
 @wraps(torch.nn.utils.clip_grad_norm_)
 def _clip_norm(parameters: Any, max_norm: float, *args: Any, **kwargs: Any) -> torch.Tensor:
-    """Clips like ``torch.nn.utils.clip_grad_norm_``, also if gradients are sharded over several device meshes.
+    """Clips the gradients of parameters to a total norm of ``max_norm``, and returns the total norm before clipping.
 
-    Torch's function refuses gradients of several meshes, so their total norm is computed here from one norm per mesh.
+    The function works like ``torch.nn.utils.clip_grad_norm_``, which refuses gradients that are sharded over different
+    device meshes. For such gradients the total norm is computed here, from the norm of the gradients of each mesh.
     """
     arguments = inspect.signature(torch.nn.utils.clip_grad_norm_).bind(parameters, max_norm, *args, **kwargs)
     options = arguments.arguments
@@ -49,14 +50,15 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 
 def read_clip_grad(clip_grad: Any) -> tuple[str, Callable[..., Any], dict[str, Any]]:
-    """Reads a setting of gradient clipping such as ``dict(max_norm=1)`` or ``dict(clip_value=0.2)``.
+    """Converts the setting ``clip_grad``, such as ``dict(max_norm=1)``, to a clipping function and its arguments.
 
     Args:
         clip_grad: arguments of ``clip_grad_norm_`` or ``clip_grad_value_`` of ``torch.nn.utils``, and ``type``
             (``"norm"`` or ``"value"``). Without ``type`` the argument ``clip_value`` selects ``"value"``.
 
     Returns:
-        the type, the function that clips, and the arguments of that function.
+        the type (``"norm"`` or ``"value"``), the function that clips gradients, and the keyword arguments for the
+        function.
 
     Raises:
         OptimTypeError: ``clip_grad`` is not a mapping, or is empty.
@@ -88,13 +90,13 @@ def read_clip_grad(clip_grad: Any) -> tuple[str, Callable[..., Any], dict[str, A
 
 
 def total_norm(parameters: Sequence[torch.Tensor]) -> torch.Tensor | None:
-    """Returns the 2-norm of all gradients together, as a 0-dim tensor on their device.
+    """Returns the 2-norm of the gradients of all parameters together, as a 0-dim tensor on the gradients' device.
 
     Args:
-        parameters: the parameters whose gradients are measured; those without a gradient are left out.
+        parameters: the parameters; parameters without a gradient are left out.
 
     Returns:
-        None if no parameter has a gradient, or if a gradient is sparse or sharded over ranks.
+        the norm; None if no parameter has a gradient, or if a gradient is sparse or sharded over ranks.
     """
     gradients = [p.grad.detach() for p in parameters if p.grad is not None]
     if not gradients or any(item.layout is not torch.strided or is_dtensor(item) for item in gradients):

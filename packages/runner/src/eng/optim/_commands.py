@@ -50,7 +50,11 @@ def lr(
 
 
 def summary(previews: dict[str, Any]) -> list[str]:
-    """Returns one line of text per curve with its first, highest, lowest and last value."""
+    """Returns lines of text, one per learning-rate or momentum curve, with the curve's first to last values.
+
+    Each line has the first, highest, lowest and last value of a curve, and the parameter groups that follow the curve.
+    ``previews`` are the schedules by the name of their optimizer.
+    """
     lines = []
     for name, shown in previews.items():
         for label, values in (("lr", shown.lr), ("momentum", shown.momentum)):
@@ -71,7 +75,7 @@ def summary(previews: dict[str, Any]) -> list[str]:
 
 
 def _list_names(labels: list[str]) -> str:
-    """Joins the first names of several labels, and says how many more there are."""
+    """Joins names from ``labels`` (texts of names with commas) into one text, and shortens a long list to a count."""
     names = [name for label in labels for name in label.split(", ")]
     text = ", ".join(names[:_MOST_NAMES])
     if len(names) > _MOST_NAMES:
@@ -84,10 +88,10 @@ def draw(previews: dict[str, Any], path: str) -> None:
 
     Args:
         previews: schedules by the name of their optimizer.
-        path: path of the image file; its ending selects the format.
+        path: path of the image file, whose extension selects the image format.
 
     Raises:
-        click.ClickException: matplotlib is not installed, or has no format with this ending.
+        click.ClickException: matplotlib is not installed, or supports no image format with this extension.
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

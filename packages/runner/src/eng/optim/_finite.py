@@ -13,16 +13,17 @@ from eng.dist import all_reduce
 
 
 class NonFiniteGuard:
-    """Steps an optimizer; if a gradient is NaN or infinite, weights and optimizer state keep their values.
+    """Steps an optimizer, and undoes the step if a gradient was NaN or infinite, so that weights and state stay valid.
 
-    The decision is made on the device, so the host does not wait for it. The guard copies all values before the step:
-    while a step runs, the parameters and the optimizer's tensors take twice their memory. State tensors that a skipped
-    step creates are set to zero. A step count that an optimizer keeps as a plain number is increased all the same.
+    Whether a step is undone is decided on the device, so the host does not wait. The guard copies the parameters and
+    the optimizer's state before each step, which takes the memory of both a second time while the step runs. State
+    tensors that an undone step has created are set to zero. A step count that an optimizer keeps as a plain number is
+    not undone.
 
     Attributes:
-        finite: whether the gradients of the last step were all finite: 0-dim bool tensor on the parameters' device;
+        finite: whether all gradients of the last step were finite, as a 0-dim bool tensor on the parameters' device;
             None before the first step.
-        skipped: how many steps were skipped: 0-dim int64 tensor; None before the first step.
+        skipped: number of steps that were undone, as a 0-dim int64 tensor; None before the first step.
 
     Examples:
         >>> weight = torch.ones(1, requires_grad=True)
@@ -39,11 +40,11 @@ class NonFiniteGuard:
         self._before: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
     def step(self, optimizer: Any, **kwargs: Any) -> None:
-        """Steps ``optimizer``, and undoes the step if a gradient is not finite.
+        """Calls ``optimizer.step``, and undoes the step if a gradient is not finite.
 
         Args:
-            optimizer: the optimizer.
-            **kwargs: arguments of the optimizer's ``step``.
+            optimizer: the optimizer, whose parameters have their gradients.
+            **kwargs: arguments of the optimizer's method ``step``.
         """
         self.keep(optimizer)
         optimizer.step(**kwargs)
@@ -51,9 +52,9 @@ class NonFiniteGuard:
 
     @torch.no_grad()
     def keep(self, optimizer: Any) -> None:
-        """Copies all tensors that a step of ``optimizer`` may change.
+        """Copies all tensors that a step of ``optimizer`` may change, so that :meth:`restore` can undo the step.
 
-        For code that steps the optimizer itself: call this method before the step and :meth:`restore` after it.
+        Code that calls ``optimizer.step`` itself calls this method before the step, and :meth:`restore` after the step.
         """
         parameters = _with_gradients(optimizer)
         tensors = (*parameters, *_state(optimizer, parameters))
@@ -63,10 +64,10 @@ class NonFiniteGuard:
 
     @torch.no_grad()
     def restore(self, optimizer: Any) -> torch.Tensor | None:
-        """Undoes a step if a gradient was not finite, from the copies that :meth:`keep` took before the step.
+        """Undoes the optimizer's step if a gradient was not finite, with the copies that :meth:`keep` took before.
 
         Returns:
-            :attr:`finite`; None if no parameter had a gradient.
+            whether all gradients were finite, as a 0-dim bool tensor; None if no parameter had a gradient.
         """
         before, self._before = self._before, {}
         finite = self.finite
@@ -84,15 +85,15 @@ class NonFiniteGuard:
 
 
 def all_finite(tensors: list[torch.Tensor]) -> torch.Tensor:
-    """Whether all elements of the tensors are finite, as a 0-dim bool tensor.
+    """Returns whether all elements of the tensors are finite, as a 0-dim bool tensor.
 
-    If a tensor is sharded over ranks, the ranks agree: the result covers the shards of all ranks.
+    If a tensor is sharded over ranks, the ranks exchange their results, and the returned value covers all shards.
 
     Args:
         tensors: floating point tensors, at least one.
     """
-    # The infinity norm (largest magnitude) is NaN or infinite exactly if an element is. A 2-norm may overflow although
-    # all elements are finite. The shard of a rank may be empty, and the norm of no element is not defined.
+    # The infinity norm (the largest magnitude) is NaN or infinite exactly if an element is. A 2-norm may overflow
+    # although all elements are finite. Empty shards are left out, since their norm is not defined.
     local_parts = [part for part in map(local_part, tensors) if part.numel()]
     largest = torch.zeros((), device=tensors[0].device)
     if local_parts:
@@ -106,7 +107,10 @@ def all_finite(tensors: list[torch.Tensor]) -> torch.Tensor:
 
 
 def keep_where(finite: torch.Tensor, tensor: torch.Tensor, old: torch.Tensor) -> None:
-    """Writes the values of ``old`` into ``tensor`` if ``finite`` is false; decided on the device."""
+    """Writes the values of ``old`` into ``tensor`` if the 0-dim bool tensor ``finite`` is false.
+
+    The values are selected on the device, so the host does not wait to read ``finite``.
+    """
     values = local_part(tensor)
     values.copy_(torch.where(finite.to(values.device, non_blocking=True), values, local_part(old)))
 

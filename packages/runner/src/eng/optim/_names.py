@@ -20,7 +20,10 @@ _WRAPPING = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped
 
 
 class ParameterNames:
-    """The names of a model's parameters, looked up by the identity of the parameter; empty before :meth:`learn`."""
+    """A two-way table of a model's parameters and their names; empty until :meth:`learn` is called with the model.
+
+    A parameter is looked up by its identity, since an optimizer holds parameters without names.
+    """
 
     def __init__(self) -> None:
         self._by_id: dict[int, str] = {}
@@ -30,9 +33,9 @@ class ParameterNames:
         return bool(self._by_id)
 
     def learn(self, model: nn.Module) -> None:
-        """Stores the names of the parameters of ``model``, without the components that wrappers insert.
+        """Stores the parameters of ``model`` with their names, without components such as ``_orig_mod`` of wrappers.
 
-        A parameter that several modules share has several names. The first one in the alphabet is stored, so that the
+        A parameter that several modules share has several names. The alphabetically first name is stored, so that the
         name does not depend on the order of the modules.
         """
         for name, parameter in unwrap(model).named_parameters(remove_duplicate=False):
@@ -48,7 +51,7 @@ class ParameterNames:
         return self._parameters.get(name)
 
     def of_groups(self, groups: Sequence[Mapping[str, Any]]) -> list[list[str]] | None:
-        """Returns for each parameter group the names of its parameters; None if any name is unknown."""
+        """Returns for each parameter group the list of its parameters' names; None if a parameter has no known name."""
         if self._by_id:
             names: list[Any] = [[self._by_id.get(id(parameter)) for parameter in group["params"]] for group in groups]
         else:
@@ -58,9 +61,9 @@ class ParameterNames:
         return names
 
     def of_parameters(self, groups: Sequence[Mapping[str, Any]]) -> list[tuple[str, Any]]:
-        """Returns pairs of name and parameter.
+        """Returns a list of (name, parameter) pairs for all parameters of an optimizer's parameter groups.
 
-        If the name of any parameter is unknown, all names are positions such as ``param_groups.0.3``.
+        If the name of any parameter is unknown, positions such as ``param_groups.0.3`` are used as names for all.
         """
         names = self.of_groups(groups)
         if not names:
@@ -77,18 +80,22 @@ def match_by_name(
     names: Sequence[Sequence[str]] | None,
     in_model: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Reorders a saved optimizer state to the order of the parameters of the optimizer that will load the state.
+    """Reorders a saved optimizer state by parameter names, for an optimizer with another order of its parameters.
+
+    torch's ``load_state_dict`` assigns saved states to parameters by their order, which changes when layers of the
+    model are reordered or added.
 
     Args:
-        saved: ``state`` and ``param_groups``; the groups hold ``params`` and may hold ``param_names``.
+        saved: the saved state: ``state`` and ``param_groups``, whose groups hold ``params`` and may hold
+            ``param_names``.
         groups: the parameter groups of the optimizer that will load the state.
-        names: for each of ``groups`` the names of its parameters; None if they are unknown.
-        in_model: names of all parameters of the model; the warning about unused state says which parameters the model
-            has but no group trains.
+        names: for each group of ``groups`` the names of its parameters; None if the names are unknown.
+        in_model: names of all parameters of the model. With these names the warning about unused state can say which
+            parameters the model still has, although no group trains them.
 
     Returns:
-        a state for the optimizer's ``load_state_dict``. If the saved state or ``groups`` have no names, the order of
-        the saved state is kept.
+        a state for the optimizer's ``load_state_dict``. If the saved state has no names, or ``names`` is None, the
+        order of the saved state is kept.
 
     Raises:
         OptimError: the saved state and the optimizer have no parameter name in common.
@@ -119,17 +126,21 @@ def settings_that_differ(
     names: Sequence[Sequence[str]] | None,
     settings: Sequence[Mapping[str, str]],
 ) -> list[tuple[str, Any, Any, int]]:
-    """Compares the settings of parameter groups with those of a saved state, without the effect of schedules.
+    """Lists the settings, such as ``weight_decay``, in which parameter groups differ from those of a saved state.
+
+    A setting that a schedule changes is compared by its initial value.
 
     Args:
-        saved: ``state`` and ``param_groups`` of the saved optimizer.
+        saved: the saved optimizer state: ``state`` and ``param_groups``.
         groups: the parameter groups of the optimizer that will load the state.
-        names: for each of ``groups`` the names of its parameters; None compares groups by their order.
-        settings: for each group the keys to compare, by their name in the optimizer's config.
+        names: for each group of ``groups`` the names of its parameters, by which the saved group is selected; None
+            compares groups by their order.
+        settings: for each group of ``groups`` the keys of the group to compare, by the setting's name in the
+            optimizer's config.
 
     Returns:
-        for each setting that differs its name, the saved value, the present value, and the number of groups in which
-        it differs.
+        for each setting that differs a tuple: the setting's name, the saved value, the present value, and the number of
+        groups with this difference.
     """
     saved_groups = saved.get("param_groups", [])
     if names is not None and all("param_names" in group for group in saved_groups):
@@ -152,7 +163,10 @@ def settings_that_differ(
 
 
 def _unscheduled_value(group: Any, key: str) -> Any:
-    """Returns a group's value from before any schedule, as plain Python data so that two values can be compared."""
+    """Returns the value of a parameter group's setting before schedules changed the setting (``initial_<key>``).
+
+    Tensors and tuples are converted to numbers and lists, so that two values can be compared by ``==``.
+    """
     value = group.get(f"initial_{key}", group.get(key))
     if hasattr(value, "item"):
         if value.numel() == 1:
@@ -164,8 +178,8 @@ def _unscheduled_value(group: Any, key: str) -> Any:
 
 
 def _without_names(group: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    # torch refuses to add a group without names to an optimizer whose groups have names, and the reverse. So saved
-    # names are dropped unless the groups of the present optimizer have names too.
+    # torch refuses to mix parameter groups with and without `param_names` in one optimizer. So the saved names are
+    # dropped unless the groups of the present optimizer have names too.
     keep_names = any("param_names" in live for live in groups)
     return {key: value for key, value in group.items() if keep_names or key != "param_names"}
 
@@ -173,12 +187,16 @@ def _without_names(group: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]
 def _settings(
     group: Mapping[str, Any], sources: Sequence[Mapping[str, Any]], saved_groups: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Returns the values for a parameter group: the saved ones, or for a new group its own at the present schedule.
+    """Returns the settings, such as ``lr``, that a parameter group has after a saved optimizer state was loaded.
+
+    The settings are those of the saved group of the first parameter. A group whose parameters are all new keeps its own
+    settings, changed by the factor by which schedules have changed the saved groups so far.
 
     Args:
         group: the group of the optimizer that loads the state.
-        sources: the saved groups of the group's parameters, one per parameter; empty if all parameters are new.
-        saved_groups: all saved groups.
+        sources: for each saved parameter of ``group`` the saved group that had the parameter; empty if all parameters
+            are new.
+        saved_groups: all groups of the saved state.
     """
     if sources:
         chosen = dict(sources[0])
@@ -197,9 +215,10 @@ def _settings(
 
 
 def _as_scheduled(group: Mapping[str, Any], saved_groups: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns a new group's values, multiplied by the factor by which schedules have changed the saved groups' values.
+    """Returns the settings of a new parameter group, changed as the schedules have changed the saved groups so far.
 
-    A value is changed only if its factor (present value / initial value) is the same in all saved groups.
+    Each scheduled setting is multiplied by the factor (present value / initial value) of the saved groups. If the
+    factors of the saved groups differ, the setting is not changed.
     """
     settings = {key: value for key, value in group.items() if key != "params"}
     for initial in [key for key in saved_groups[0] if key.startswith("initial_")]:
@@ -216,7 +235,11 @@ def _values(group: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _report(places: Mapping[str, Any], names: Sequence[str], in_model: Collection[str]) -> None:
-    """Warns of parameters whose optimizer state is missing or unused; raises if no name matches."""
+    """Warns of parameters that have no saved optimizer state, and of saved state that no parameter uses.
+
+    ``places`` has the saved parameter names as keys, ``names`` are the names of the optimizer's parameters, and
+    ``in_model`` those of all parameters of the model. If no name of the optimizer is saved, OptimError is raised.
+    """
     new = [name for name in names if name not in places]
     gone = sorted(set(places) - set(names))
     if len(new) == len(names):

@@ -24,17 +24,21 @@ def previews_of(
     epoch_length: int | None = None,
     world_size: int = 1,
 ) -> dict[str, Preview]:
-    """Returns the schedules of each optimizer by the optimizer's name; the only optimizer of a run has the name ``""``.
+    """Returns the learning-rate and momentum schedules that a config gives, by the name of their optimizer.
+
+    If the run has a single optimizer, the optimizer's name is ``""``.
 
     Args:
         cfg: the config of a run: ``optim_wrapper``, ``param_scheduler``, ``train_cfg`` and, for the length of an epoch,
             ``train_dataloader``.
-        build_model: builds the model; called only if the parameter groups depend on the model.
-        epoch_length: iterations of an epoch; None computes them from the dataset if anything counts epochs.
-        world_size: number of ranks of the run; each trains on an equal share of an epoch.
+        build_model: function that builds the model; called only if the parameter groups depend on the model.
+        epoch_length: iterations of an epoch. None computes the length from the dataset, if the run or a schedule counts
+            epochs.
+        world_size: number of ranks of the run; each rank trains on an equal share of the samples of an epoch.
 
     Raises:
-        MissingValueError: the config lacks a key that this needs (a KeyError).
+        MissingValueError: the config lacks ``optim_wrapper``, ``train_cfg`` or another key without which there is no
+            schedule (a KeyError).
         OptimError: the length of the run is unknown (a ValueError).
     """
     wrapper_cfg = _needed(cfg, "optim_wrapper")
@@ -53,9 +57,10 @@ def previews_of(
 
 
 def _build_wrapper(cfg: Mapping[str, Any], build_model: Callable[[], nn.Module]) -> Any:
-    """Builds the optimizer wrapper of a config, or, if the config's keys name submodules, one wrapper per submodule.
+    """Builds the optimizer wrapper of the config ``optim_wrapper``; with configs by submodule name, one wrapper each.
 
-    If no parameter groups depend on the model, a small layer takes the model's place.
+    If the parameter groups do not depend on the model, the model is not built: a small linear layer gives the
+    parameters instead.
     """
     parts = dict(cfg)
     if "optimizer" in cfg or "constructor" in cfg:
@@ -75,9 +80,10 @@ def _build_wrapper(cfg: Mapping[str, Any], build_model: Callable[[], nn.Module])
 
 
 def _set_schedule_units(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns the config with ``by_epoch=False`` in schedules without a unit, if the run counts iterations.
+    """Returns the run's config, in which each schedule that names no unit counts what the training loop counts.
 
-    Training does the same: a schedule without a unit counts what the training loop counts.
+    If the loop counts iterations, ``by_epoch=False`` is added to these schedules, as the Runner does for training. If
+    the loop counts epochs, the config is returned unchanged, since a schedule counts epochs by default.
     """
     if _counts_epochs(_needed(cfg, "train_cfg")):
         return cfg
@@ -103,7 +109,7 @@ def _counts_epochs(train_cfg: Mapping[str, Any]) -> bool:
 def _preview(
     wrapper: Any, schedulers: list[Any], epoch_length: int | None, max_iters: int, accumulated: int
 ) -> Preview:
-    """Computes the learning rates and momenta of one optimizer over the run."""
+    """Builds the schedulers of one optimizer and records the optimizer's learning rates and momenta over the run."""
     ends: dict[str, int | None] = {"epoch": None, "iter": max_iters, "update": math.ceil(max_iters / accumulated)}
     if epoch_length:
         ends["epoch"] = math.ceil(max_iters / epoch_length)
@@ -114,9 +120,10 @@ def _preview(
 
 
 def _labels(wrapper: Any) -> list[str]:
-    """Returns a label per parameter group: the class of its optimizer if there are several, else its parameters.
+    """Returns a label for each parameter group of an optimizer, or an empty list for a single group.
 
-    A single parameter group needs no label, so the list is empty.
+    The label is the class name of the group's optimizer in a :class:`SplitOptimizer`, and the names of the group's
+    parameters in any other optimizer.
     """
     optimizer = wrapper.optimizer
     if isinstance(optimizer, SplitOptimizer):
@@ -130,7 +137,10 @@ def _labels(wrapper: Any) -> list[str]:
 
 
 def _build(scheduler: Mapping[str, Any], wrapper: Any, epoch_length: int | None, ends: Mapping[str, int | None]) -> Any:
-    """Builds a scheduler that ends with the run, unless its config has an ``end``."""
+    """Builds a scheduler from its config.
+
+    A config without ``end`` gets the end of the run, which ``ends`` has for each unit (epoch, iteration, update).
+    """
     settings = copy.deepcopy(dict(scheduler))
     unit = settings.get("by")
     if not unit:
@@ -160,7 +170,10 @@ def _accumulated(wrapper_cfg: Mapping[str, Any], name: str) -> int:
 
 
 def _run_length(cfg: Mapping[str, Any], epoch_length: int | None, world_size: int) -> tuple[int | None, int]:
-    """Returns the iterations of an epoch (None if neither the run nor a schedule counts epochs) and of the run."""
+    """Returns the number of iterations of an epoch, and the number of iterations of the complete run.
+
+    The first number is None if it is not given and neither the run nor a schedule counts epochs.
+    """
     train_cfg = _needed(cfg, "train_cfg")
     by_epoch = _counts_epochs(train_cfg)
     counts_epochs = any(
@@ -184,7 +197,11 @@ def _names(cfg: Mapping[str, Any]) -> list[str]:
 
 
 def _ask_dataset(dataloader: Any, world_size: int) -> int:
-    """Returns the iterations of an epoch on one rank, from the length of the dataset or of a list of batches."""
+    """Returns the number of iterations of an epoch on one rank.
+
+    The number is computed from the length of the dataset that the dataloader's config describes. A ``dataloader`` that
+    is no config, such as a list of batches, has one iteration per item.
+    """
     try:
         if not isinstance(dataloader, Mapping):
             return len(dataloader)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 
 class OptimError(ValueError, AssertionError):
-    """A setting of an optimizer, optimizer wrapper or scheduler cannot work.
+    """A setting of an optimizer, optimizer wrapper or scheduler has an invalid value.
 
-    The class derives from AssertionError too, because MMEngine raises AssertionError for most of these mistakes.
+    The class derives from AssertionError too, which MMEngine raises for most invalid settings, so that existing
+    ``except`` clauses still work.
     """
 
 
@@ -15,10 +16,10 @@ class OptimTypeError(OptimError, TypeError):
 
 
 class ScheduleError(OptimError):
-    """A scheduler got arguments that describe no schedule.
+    """A scheduler got an argument with which no schedule can be computed, such as an ``end`` before ``begin``.
 
     Attributes:
-        argument: name of the argument that is wrong.
+        argument: name of the invalid argument.
     """
 
     def __init__(self, message: str, argument: str = "") -> None:
@@ -27,11 +28,14 @@ class ScheduleError(OptimError):
 
 
 class MissingValueError(OptimError, KeyError):
-    """A parameter group or a metric dict lacks a value that a schedule needs."""
+    """A parameter group, a metric dict or a config lacks a value that an optimizer or a schedule needs."""
 
-    # KeyError.__str__ returns the repr of the message, which would put the message between quotes.
+    # KeyError.__str__ would return the repr of the message, with quotes around the message.
     __str__ = ValueError.__str__
 
 
 class AmbiguousOptimizerError(OptimError, NotImplementedError):
-    """A method of :class:`OptimWrapperDict` needs one optimizer wrapper; call it on the wrapper, ``wrappers[name]``."""
+    """A method was called on an :class:`OptimWrapperDict` that only one of its optimizer wrappers can carry out.
+
+    Call the method on the wrapper that is meant, ``wrappers[name]``.
+    """

@@ -36,7 +36,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # torch.distributed.optim takes most of a second to import, and few runs need it.
+    # ZeroRedundancyOptimizer is imported at first use, since its module torch.distributed.optim takes most of a second
+    # to import and few runs need the class.
     if name == "ZeroRedundancyOptimizer":
         from .zero_optimizer import ZeroRedundancyOptimizer
 

@@ -15,7 +15,7 @@ from eng.registry import OPTIMIZERS, InstalledClass
 
 _FAMILIES = "Adagrad Adam PagedAdam AdamW PagedAdamW AdEMAMix PagedAdEMAMix LAMB LARS Lion PagedLion RMSprop SGD"
 _BITSANDBYTES = [family + bits for family in _FAMILIES.split() for bits in ("", "8bit", "32bit")] + ["PytorchLARS"]
-# For each package: the name that pip installs it by, the module of its optimizers, and their class names.
+# For each package with optimizers: its name on PyPI, the module that has the optimizers, and their class names.
 _OTHER_PACKAGES: Mapping[str, tuple[str, str, list[str]]] = {
     "dadaptation": ("dadaptation", "dadaptation", ["DAdaptAdaGrad", "DAdaptAdam", "DAdaptSGD"]),
     "lion_pytorch": ("lion-pytorch", "lion_pytorch", ["Lion"]),
@@ -27,12 +27,14 @@ _OTHER_PACKAGES: Mapping[str, tuple[str, str, list[str]]] = {
 
 
 def register_optimizers(is_installed: Callable[[str], object] = find_spec) -> None:
-    """Registers torch's optimizers and those of all installed packages in ``OPTIMIZERS``, as fallbacks.
+    """Registers the optimizers of torch and of other installed packages in ``OPTIMIZERS``, under their class names.
 
-    A class that a user registers under the same name, earlier or later, takes precedence, with a warning.
+    The classes are registered as fallbacks: a class that a user registers under the same name, earlier or later, takes
+    precedence, with a warning.
 
     Args:
-        is_installed: a function that returns None (or False) for the name of a package that cannot be imported.
+        is_installed: function that gets the name of a package, and returns None or False if the package cannot be
+            imported.
     """
     ours = torch_optimizers()
     if "Muon" in ours:
@@ -60,9 +62,10 @@ def register_optimizers(is_installed: Callable[[str], object] = find_spec) -> No
 
 
 def torch_optimizers() -> dict[str, type[torch.optim.Optimizer]]:
-    """Returns the optimizers of ``torch.optim`` by name.
+    """Returns the optimizer classes of ``torch.optim`` by class name.
 
-    torch's Adafactor has the name TorchAdafactor, since configs that say Adafactor mean the older one of transformers.
+    ``torch.optim.Adafactor`` has the name TorchAdafactor, since the name Adafactor in existing configs means the older
+    class of the package transformers.
     """
     base = torch.optim.Optimizer
     optimizers = {}
@@ -73,17 +76,21 @@ def torch_optimizers() -> dict[str, type[torch.optim.Optimizer]]:
 
 
 def name_beside(registered: Mapping[str, Any], package: str, name: str) -> str:
-    """Returns the name to register an optimizer by: ``bnb_<name>`` if bitsandbytes has a class whose name is taken."""
+    """Returns the name under which the optimizer ``name`` of a package is registered.
+
+    The name is unchanged, except for a class of bitsandbytes whose name is already registered, which gets the name
+    ``bnb_<name>``.
+    """
     if package == "bitsandbytes" and name in registered:
         return f"bnb_{name}"
     return name
 
 
 def names_of_package(package: str) -> list[str]:
-    """Names under which the optimizers of a package are registered, sorted; empty where it is not installed.
+    """Returns the sorted names under which the optimizers of a package are registered; empty if it is not installed.
 
     Args:
-        package: as it is imported, such as ``"lion_pytorch"``.
+        package: import name of the package, such as ``"lion_pytorch"``.
     """
     _, module, names = _OTHER_PACKAGES[package]
     candidates = sorted({option for name in names for option in (name, f"bnb_{name}")})
@@ -91,7 +98,7 @@ def names_of_package(package: str) -> list[str]:
 
 
 def _register_npu() -> None:
-    """Registers the optimizers of ``torch_npu`` whose names are free."""
+    """Registers the optimizers of ``torch_npu`` under their class names, unless a name is registered already."""
     module = getattr(import_module("torch_npu"), "optim", None)
     if module is None:
         return

@@ -41,11 +41,11 @@ _DEFORMABLE = {"DeformConv2d", "ModulatedDeformConv2d"}
 
 @dataclass(frozen=True)
 class Place:
-    """The position of a parameter in the model.
+    """Where a parameter is in the model, from which the rules of ``paramwise_cfg`` for the parameter follow.
 
     Attributes:
         name: name of the parameter in its module, such as ``bias``.
-        prefix: path of the module in the model, such as ``backbone.layer1``.
+        prefix: dotted name of the module in the model, such as ``backbone.layer1``.
         module: the module that owns the parameter.
         in_deformable: whether the module is a child of a deformable convolution.
         ndim: number of dimensions of the parameter.
@@ -59,14 +59,14 @@ class Place:
 
     @property
     def path(self) -> str:
-        """The name of the parameter in the model, such as ``backbone.layer1.bias``."""
+        """The dotted name of the parameter in the model, such as ``backbone.layer1.bias``."""
         if self.prefix:
             return f"{self.prefix}.{self.name}"
         return self.name
 
 
 def is_norm(module: nn.Module) -> bool:
-    """Whether a module is a normalisation layer: a class of torch, or any module with a running mean and variance."""
+    """Whether a module is a normalisation layer of torch, or another module with a running mean and variance."""
     return isinstance(module, _NORMS) or (hasattr(module, "running_mean") and hasattr(module, "running_var"))
 
 
@@ -76,9 +76,9 @@ def is_deformable(module: nn.Module) -> bool:
 
 
 def custom_key_of(path: str, custom_keys: Mapping[str, Any]) -> str | None:
-    """Returns the longest custom key that is part of a parameter's name; None if no key is.
+    """Returns the longest key of ``custom_keys`` that is part of a parameter's name, or None if there is no such key.
 
-    Of two keys with the same length the first in the alphabet is returned.
+    Of two keys with the same length the alphabetically first is returned.
 
     Examples:
         >>> custom_key_of("backbone.layer0.weight", {"backbone": {}, "backbone.layer0": {}})
@@ -86,7 +86,8 @@ def custom_key_of(path: str, custom_keys: Mapping[str, Any]) -> str | None:
         >>> custom_key_of("cls_token", {".cls_token": {}})
         '.cls_token'
     """
-    # In MMEngine the path of a parameter of the root module begins with a dot, so configs have keys like '.cls_token'.
+    # MMEngine puts a dot before the name of a parameter that the model itself owns, so configs have keys such as
+    # '.cls_token'.
     rooted = path if "." in path else f".{path}"
     return next((key for key in sorted(sorted(custom_keys), key=len, reverse=True) if key in rooted), None)
 
@@ -94,16 +95,17 @@ def custom_key_of(path: str, custom_keys: Mapping[str, Any]) -> str | None:
 def options(
     site: Place, rules: Mapping[str, Any], base_lr: float | None, base_wd: float | None
 ) -> tuple[dict[str, Any], str | None]:
-    """Computes the values of a parameter's group from the rules.
+    """Computes the settings of a parameter's own parameter group from the rules of ``paramwise_cfg``.
 
     Args:
-        site: the position of the parameter in the model.
-        rules: ``paramwise_cfg``.
-        base_lr: the optimizer's ``lr``.
-        base_wd: the optimizer's ``weight_decay``.
+        site: where the parameter is in the model.
+        rules: the setting ``paramwise_cfg``.
+        base_lr: ``lr`` of the optimizer's config; None if the config has no ``lr``.
+        base_wd: ``weight_decay`` of the optimizer's config; None if the config has no ``weight_decay``.
 
     Returns:
-        the values, such as ``lr`` and ``weight_decay``, and the custom key that they come from, None without a key.
+        the settings of the group, such as ``lr`` and ``weight_decay``, and the key of ``custom_keys`` that decided
+        them; None if no key is part of the parameter's name.
 
     Raises:
         OptimError: a rule multiplies a value that the optimizer's config does not give.
@@ -130,10 +132,10 @@ def options(
 
 
 def logged(site: Place, rules: Mapping[str, Any], custom_key: str | None) -> set[str]:
-    """Selects which of ``lr`` and ``weight_decay`` the log shows for a parameter.
+    """Returns which of ``lr`` and ``weight_decay`` are written to the log for a parameter.
 
-    The selection follows the log in chapter 17 of MMEngine's manual: both for biases, ``weight_decay`` for
-    normalisation layers, none for weights without a rule.
+    The selection follows the log that MMEngine's manual shows in chapter 17: both settings for biases and for
+    parameters with a custom key, ``weight_decay`` for normalisation layers, and no setting for weights without a rule.
     """
     if custom_key is not None:
         return {"lr", "weight_decay"}
@@ -154,9 +156,10 @@ def _lr_mult(site: Place, rules: Mapping[str, Any]) -> float:
 
 
 def _decay_mult(site: Place, rules: Mapping[str, Any]) -> float:
-    """Returns the factor for the weight decay, from the first rule that applies.
+    """Returns the factor that multiplies a parameter's weight decay: that of the first rule that applies, or 1.
 
-    The order of the rules is: normalisation layer, bias, depthwise convolution, parameter with one dimension.
+    The order of the rules is: normalisation layer, bias, depthwise convolution, parameter with one dimension. A rule
+    that ``paramwise_cfg`` does not set is skipped.
     """
     norm = is_norm(site.module)
     module = site.module
@@ -185,7 +188,11 @@ def _check_factor(rule: str, value: Any) -> None:
 
 
 def _check_custom(key: str, values: Any, group_values: Collection[str] | None) -> None:
-    """Checks the values of a custom key; an unknown name is an error only if it is similar to a known name."""
+    """Checks the settings that ``custom_keys`` has for a key.
+
+    A setting that the optimizer's groups do not know is an error only if its name is similar to a known name, since the
+    setting may be misspelt.
+    """
     where = f"custom_keys[{key!r}]"
     if not isinstance(values, Mapping):
         raise OptimTypeError(f"paramwise_cfg.{where} must be a mapping such as dict(lr_mult=0.1), got {values!r}")
@@ -195,24 +202,24 @@ def _check_custom(key: str, values: Any, group_values: Collection[str] | None) -
         elif group_values is not None and name not in group_values:
             known = ["lr_mult", "decay_mult", *group_values]
             if not difflib.get_close_matches(name, known, n=1, cutoff=0.8):
-                # A hook of a library may read the value, as mmpretrain's SimSiam hook reads fix_lr.
+                # A library's hook may read such a setting from the group, as mmpretrain's SimSiam hook reads fix_lr.
                 continue
             raise OptimError(f"paramwise_cfg.{where}: a parameter group has no {name!r}{suggest(name, known)}")
 
 
 def check_rules(rules: Any, base_wd: float | None, group_values: Collection[str] | None = None) -> None:
-    """Checks the rules of ``paramwise_cfg``.
+    """Raises an error if the rules of ``paramwise_cfg`` have wrong types or cannot be applied to the optimizer.
 
     Args:
-        rules: ``paramwise_cfg``.
-        base_wd: the optimizer's ``weight_decay``.
-        group_values: names of the values that a group of the optimizer may have; None allows any.
+        rules: the setting ``paramwise_cfg``.
+        base_wd: ``weight_decay`` of the optimizer's config; None if the config has no ``weight_decay``.
+        group_values: names of the settings that a parameter group of the optimizer may have; None allows all names.
 
     Raises:
         OptimTypeError: ``paramwise_cfg``, its ``custom_keys`` or the value of a custom key is not a mapping, or a
             factor is not a number.
-        OptimError: a custom key misspells the name of a group's value, or a rule multiplies a weight decay that the
-            optimizer's config does not set.
+        OptimError: a custom key misspells the name of a group's setting, or a rule multiplies ``weight_decay``, which
+            the optimizer's config does not set.
     """
     if not isinstance(rules, Mapping):
         raise OptimTypeError(f"paramwise_cfg must be a mapping or None, got {type(rules).__name__}")

@@ -20,18 +20,20 @@ from .optimizer_wrapper import OptimWrapper
 
 @OPTIM_WRAPPERS.register_module()
 class AmpOptimWrapper(OptimWrapper):
-    """Updates parameters in mixed precision, on any device that ``torch.amp`` serves.
+    """Updates parameters in mixed precision: autocast in the forward, and loss scaling for float16.
 
-    The device is that of the optimizer's parameters. The loss is scaled only for float16, whose small exponent range
-    would turn small gradients into zero.
+    All devices that ``torch.amp`` supports can be used; the device is that of the optimizer's parameters. Only with
+    float16 is the loss multiplied by a scale before the backward, since the small exponent range of float16 would turn
+    small gradients into zero.
 
     Args:
-        loss_scale: ``"dynamic"`` (default), a number for a fixed scale, or arguments of
-            :class:`torch.amp.GradScaler`.
-        dtype: type to compute in: ``"float16"``, ``"bfloat16"``, ``"float32"``, ``"float64"`` or a ``torch.dtype``.
-            None (default) is bfloat16 on a CPU and float16 on other devices. float32 and float64 compute without
-            autocast.
-        use_fsdp: scale with ``ShardedGradScaler``, for FullyShardedDataParallel of FSDP 1. Defaults to False.
+        loss_scale: ``"dynamic"`` (default) adapts the scale during training, a number is a fixed scale, and a dict has
+            arguments of :class:`torch.amp.GradScaler`.
+        dtype: type that the forward computes in: ``"float16"``, ``"bfloat16"``, ``"float32"``, ``"float64"`` or a
+            ``torch.dtype``. None (default) is bfloat16 on a CPU and float16 on other devices. With float32 and float64
+            the forward runs without autocast.
+        use_fsdp: whether to scale the loss with ``ShardedGradScaler``, which a model in torch's FSDP 1 class
+            ``FullyShardedDataParallel`` needs. Defaults to False.
         **kwargs: arguments of :class:`OptimWrapper`.
 
     Raises:
@@ -67,8 +69,8 @@ class AmpOptimWrapper(OptimWrapper):
 
     @cached_property
     def loss_scaler(self) -> torch.amp.GradScaler:
-        """The scaler of the loss; disabled unless the forward computes in float16."""
-        # Built at first use: parameters may still move to another device after the wrapper was created.
+        """The scaler that multiplies the loss; disabled unless the forward computes in float16."""
+        # The scaler is built at first use, since parameters may move to another device after the wrapper was created.
         settings = {"enabled": self._compute_dtype() is torch.float16, **self._scaler_settings}
         if self._use_fsdp:
             from torch.distributed.fsdp.sharded_grad_scaler import ShardedGradScaler
@@ -83,6 +85,8 @@ class AmpOptimWrapper(OptimWrapper):
 
     def step(self, **kwargs: Any) -> None:
         """Updates the parameters if all gradients are finite, and adapts the loss scale.
+
+        If a gradient is NaN or infinite, the update is skipped and a dynamic loss scale is lowered.
 
         Args:
             **kwargs: arguments of :meth:`torch.optim.Optimizer.step`.
@@ -101,22 +105,23 @@ class AmpOptimWrapper(OptimWrapper):
         self._last_update_at = self._inner_count
 
     def _measure_scaled_norm(self) -> None:
-        """Measures the norm of the gradients without the loss scale."""
+        """Stores the norm of all gradients in ``grad_norm``, divided by the loss scale that the gradients contain."""
         self.wants_grad_norm = False
         norm = total_norm(self._parameters())
-        # Clipping has unscaled the gradients in place already.
+        # If gradients are clipped, they were divided by the loss scale in place before.
         if norm is not None and not self.clip_grad_kwargs:
             norm = norm / self.loss_scaler.get_scale()
         self.grad_norm = norm
 
     def _step_if_finite(self, **kwargs: Any) -> bool:
-        """Steps through the scaler, which skips the step if gradients overflowed.
+        """Lets the loss scaler call the optimizer's step, which the scaler skips if gradients overflowed.
 
         Returns:
-            whether the optimizer stepped.
+            whether the optimizer updated the parameters.
         """
-        # A step hook tells whether the optimizer stepped. A fused optimizer skips inside its step and fires the hook
-        # all the same, and some optimizers have no hooks: for these a smaller loss scale shows that a step was skipped.
+        # The scaler does not return whether it skipped the step. A step hook of the optimizer runs only in a step that
+        # was not skipped. A fused optimizer skips the update inside its step and runs the hook all the same, and some
+        # optimizers have no hooks; for both a loss scale that became smaller shows that the update was skipped.
         is_fused = any(group.get("fused") for group in self.optimizer.param_groups)
         if is_fused or not hasattr(self.optimizer, "register_step_post_hook"):
             before = self.loss_scaler.get_scale()
@@ -133,14 +138,15 @@ class AmpOptimWrapper(OptimWrapper):
         return bool(steps)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the optimizer's state, with the scaler's state under ``loss_scaler`` (empty if no loss is scaled)."""
+        """Returns the optimizer's state, with the loss scaler's state under ``loss_scaler`` (empty without float16)."""
         return {**super().state_dict(), "loss_scaler": self.loss_scaler.state_dict()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restores the state of an earlier run; see :meth:`BaseOptimWrapper.load_state_dict`.
 
         Args:
-            state_dict: the state, with or without ``loss_scaler``, which is used only if losses are scaled.
+            state_dict: the result of :meth:`state_dict` in the earlier run. ``loss_scaler`` may be missing, and is
+                ignored if this wrapper does not scale the loss.
         """
         state = dict(state_dict)
         scaler = state.pop("loss_scaler", None)
@@ -150,10 +156,10 @@ class AmpOptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Returns a context for the forward, with autocast; see :meth:`OptimWrapper.optim_context`.
+        """Returns the context for a forward: that of :meth:`OptimWrapper.optim_context`, with autocast.
 
         Args:
-            model: the model.
+            model: the model, in its distributed wrapper if it has one.
         """
         dtype: torch.dtype | None = self._compute_dtype()
         enabled = dtype in (torch.float16, torch.bfloat16)

@@ -24,17 +24,20 @@ class ApexOptimWrapper(OptimWrapper):
     The arguments are those of ``apex.amp.initialize``.
 
     Args:
-        opt_level: ``"O0"`` to ``"O3"``: full precision, mixed, almost half, half. Defaults to ``"O1"``.
-        loss_scale: ``"dynamic"`` (default) or a number.
-        enabled: False makes apex do nothing. Defaults to True.
-        cast_model_type: type of the model's parameters. None (default) lets ``opt_level`` decide.
-        patch_torch_functions: let torch's functions choose their precision. None (default) lets ``opt_level`` decide.
-        keep_batchnorm_fp32: leave BatchNorm in float32. None (default) lets ``opt_level`` decide.
-        master_weights: keep a float32 copy of float16 weights. None (default) lets ``opt_level`` decide.
-        cast_model_outputs: type of the model's outputs. None (default) leaves their type as it is.
+        opt_level: ``"O0"`` is float32, ``"O1"`` mixed precision per operation, ``"O2"`` float16 except BatchNorm,
+            ``"O3"`` float16. Defaults to ``"O1"``.
+        loss_scale: ``"dynamic"`` (default) adapts the loss scale during training; a number is a fixed scale.
+        enabled: whether apex is used; with False training runs in the model's own precision. Defaults to True.
+        cast_model_type: dtype that the model's parameters are converted to. None (default) lets ``opt_level`` decide.
+        patch_torch_functions: whether each function of torch computes in the precision that suits the function. None
+            (default) lets ``opt_level`` decide.
+        keep_batchnorm_fp32: whether BatchNorm layers stay in float32. None (default) lets ``opt_level`` decide.
+        master_weights: whether the optimizer updates a float32 copy of float16 weights. None (default) lets
+            ``opt_level`` decide.
+        cast_model_outputs: dtype that the model's outputs are converted to. None (default) does not convert outputs.
         num_losses: number of losses with separate loss scales. Defaults to 1.
-        verbosity: 0 logs nothing. Defaults to 1.
-        min_loss_scale: smallest dynamic loss scale. None (default) is no limit.
+        verbosity: 0 turns the messages of apex off. Defaults to 1.
+        min_loss_scale: smallest dynamic loss scale. None (default) sets no limit.
         max_loss_scale: largest dynamic loss scale. Defaults to 2**24.
         **kwargs: arguments of :class:`OptimWrapper`.
 
@@ -84,14 +87,16 @@ class ApexOptimWrapper(OptimWrapper):
         self._inner_count += 1
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the optimizer's state, with apex's state under ``apex_amp``."""
+        """Returns the optimizer's state, with the state of ``apex.amp`` (the loss scales) under ``apex_amp``."""
         return {**super().state_dict(), "apex_amp": self._apex_amp.state_dict()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restores the state of an earlier run; apex's state is loaded once apex was initialized with the model.
+        """Restores the state of an earlier run.
+
+        The state of apex is loaded later if apex is not initialized yet, which the first ``optim_context`` does.
 
         Args:
-            state_dict: the state, with or without ``apex_amp``.
+            state_dict: the result of :meth:`state_dict` in the earlier run; ``apex_amp`` may be missing.
         """
         state = dict(state_dict)
         self._pending_state = state.pop("apex_amp", None)
@@ -101,10 +106,12 @@ class ApexOptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Returns a context for the forward; the first call initializes apex. See :meth:`OptimWrapper.optim_context`.
+        """Returns the context for a forward: that of :meth:`OptimWrapper.optim_context`.
+
+        The first call initializes apex with the model and the optimizer.
 
         Args:
-            model: the model.
+            model: the model, in its distributed wrapper if it has one.
         """
         with super().optim_context(model):
             if not self._is_initialized:

@@ -16,11 +16,11 @@ from .group_settings import group_settings
 
 
 class BaseOptimWrapper(metaclass=ABCMeta):
-    """Wraps an optimizer in an interface that is the same for all precisions and with gradient accumulation.
+    """Base class of optimizer wrappers, which give training loops one interface for all precisions.
 
-    With several parameter groups the wrapper has one more set of values, ``base_param_settings``: the optimizer's
-    default values without the factors of any group. Schedulers change it too, so that its ``lr`` is the configured
-    learning rate at the present iteration.
+    If the optimizer has several parameter groups, the wrapper also has ``base_param_settings``, a dict with the
+    optimizer's default settings, which no factor of a group has changed. Schedulers change ``base_param_settings`` like
+    a group, so that its ``lr`` is what the learning rate of the config has become at the present iteration.
 
     Args:
         optimizer: a ``torch.optim.Optimizer``, or an object with ``param_groups`` and ``step``.
@@ -64,8 +64,8 @@ class BaseOptimWrapper(metaclass=ABCMeta):
     def name_parameters(self, model: nn.Module) -> None:
         """Stores the names that the optimizer's parameters have in ``model``.
 
-        With names the optimizer's state is saved and loaded by name, so that a run can be resumed after layers of the
-        model were reordered or added. :func:`build_optim_wrapper` calls this method.
+        After this call the optimizer's state is saved and loaded by parameter name, so that a run can be resumed after
+        layers of the model were reordered or added. :func:`build_optim_wrapper` calls this method.
 
         Args:
             model: the model, with or without a wrapper such as DistributedDataParallel.
@@ -73,11 +73,18 @@ class BaseOptimWrapper(metaclass=ABCMeta):
         self._names.learn(model)
 
     def named_parameters(self) -> list[tuple[str, Any]]:
-        """Returns the names and parameters of the optimizer; without names, positions such as ``param_groups.0.3``."""
+        """Returns (name, parameter) pairs of the optimizer's parameters.
+
+        If the names in the model are unknown, the names are positions such as ``param_groups.0.3``.
+        """
         return self._names.of_parameters(self.optimizer.param_groups)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the optimizer's ``state_dict``, with ``param_names`` in each group if the names are known."""
+        """Returns the optimizer's ``state_dict``, with what :meth:`load_state_dict` needs besides.
+
+        If the names of the parameters are known, each group has ``param_names``. ``groups_added_from`` is the index of
+        the first group that was added during training, and ``base_param_settings`` the dict of this name.
+        """
         state: dict[str, Any] = self.optimizer.state_dict()
         names = self._names.of_groups(self.optimizer.param_groups)
         if names is not None:
@@ -92,11 +99,12 @@ class BaseOptimWrapper(metaclass=ABCMeta):
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Restores the state of an earlier run.
 
-        Parameters are matched by name if both the saved state and this wrapper have names. Otherwise they are matched
-        by their order, as torch does. A group that was added during training is added again.
+        Parameters are matched by name if both the saved state and this wrapper have parameter names. Otherwise they are
+        matched by their order, as torch does. A parameter group that was added during the earlier run's training is
+        added again.
 
         Args:
-            state_dict: the result of :meth:`state_dict`, or an optimizer's ``state_dict``. It is not changed.
+            state_dict: the result of :meth:`state_dict`, or an optimizer's ``state_dict``. The dict is not changed.
 
         Raises:
             OptimError: the saved state and this wrapper have names, but none in common (a ValueError).
@@ -109,7 +117,7 @@ class BaseOptimWrapper(metaclass=ABCMeta):
         self._load_optimizer(match_by_name(state, groups, self._names.of_groups(groups), list(self._names)))
 
     def _load_optimizer(self, state: dict[str, Any]) -> None:
-        """Loads a state whose parameters are in the order of the optimizer's groups into the optimizer."""
+        """Loads a state into the optimizer; the order of its parameters is already that of the optimizer's groups."""
         self.optimizer.load_state_dict(state)
 
     def differing_settings(self, state_dict: Mapping[str, Any]) -> list[tuple[str, Any, Any, int]]:
@@ -119,15 +127,18 @@ class BaseOptimWrapper(metaclass=ABCMeta):
             state_dict: the state of an earlier run.
 
         Returns:
-            for each such setting its name in the optimizer's config, the saved value, the present value, and the number
-            of groups in which it differs.
+            for each such setting a tuple: the setting's name in the optimizer's config, the saved value, the present
+            value, and the number of parameter groups with this difference.
         """
         groups = self.optimizer.param_groups
         names = self._names.of_groups(groups)
         return settings_that_differ(state_dict, groups, names, group_settings(self.optimizer))
 
     def _add_groups_again(self, state: dict[str, Any]) -> None:
-        """Adds the parameter groups that were added during the earlier run's training and are missing here."""
+        """Adds to the optimizer the parameter groups that the earlier run added during training.
+
+        A group is skipped if the model lacks one of its parameters, or if the optimizer has one of them already.
+        """
         first_added = state.pop("groups_added_from", None)
         names = self._names.of_groups(self.optimizer.param_groups)
         if first_added is None or names is None:
@@ -141,7 +152,7 @@ class BaseOptimWrapper(metaclass=ABCMeta):
 
     @property
     def param_groups(self) -> list[dict[str, Any]]:
-        """The optimizer's parameter groups; if there are several, ``base_param_settings`` follows as the last one."""
+        """The optimizer's parameter groups; if there are several, ``base_param_settings`` follows as the last group."""
         groups: list[dict[str, Any]] = self.optimizer.param_groups
         if self.base_param_settings is None:
             return groups
@@ -149,12 +160,16 @@ class BaseOptimWrapper(metaclass=ABCMeta):
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """The optimizer's default values for a parameter group; empty if an optimizer of another library has none."""
+        """The optimizer's default settings for parameter groups; empty if the optimizer has no such attribute."""
         defaults: dict[str, Any] = getattr(self.optimizer, "defaults", {})
         return defaults
 
     def get_lr(self) -> dict[str, list[float]]:
-        """Returns the groups' learning rates under ``lr``, and with several groups the base rate under ``base_lr``."""
+        """Returns the learning rates of the parameter groups under ``lr``.
+
+        With several groups, ``base_lr`` is the learning rate of the config as schedules have changed the rate so far,
+        without the factor of a group.
+        """
         rates = {}
         if self.base_param_settings is not None:
             rates["base_lr"] = [self.base_param_settings["lr"]]
@@ -162,7 +177,10 @@ class BaseOptimWrapper(metaclass=ABCMeta):
         return rates
 
     def get_momentum(self) -> dict[str, list[float]]:
-        """Returns the groups' momenta under ``momentum``: SGD's momentum, Adam's first beta, or 0."""
+        """Returns the momenta of the parameter groups under ``momentum``.
+
+        The momentum of an optimizer with ``betas``, such as Adam, is the first beta; without a momentum the value is 0.
+        """
         return {"momentum": [_momentum(group) for group in self.optimizer.param_groups]}
 
 

@@ -16,18 +16,18 @@ from eng.registry import OPTIM_WRAPPERS
 from .amp_optimizer_wrapper import AmpOptimWrapper
 
 _DROPPED_BITS = 16
-# The generator's seed is run seed * _SPREAD + update number. The large factor keeps the seeds of two runs with
-# neighbouring seeds apart; otherwise update n + 1 of one run would draw the same numbers as update n of the other.
+# The random generator of an update is seeded with `seed * _SPREAD + number of losses so far`. With a factor of 1,
+# update n + 1 of a run with seed 0 would draw the same random numbers as update n of a run with seed 1.
 _SPREAD = 2_654_435_761
 
 
 @OPTIM_WRAPPERS.register_module()
 class BFloat16OptimWrapper(AmpOptimWrapper):
-    """Trains a model whose weights are bfloat16, as ``precision=dict(weights="bfloat16")`` makes them.
+    """Trains a model whose weights are bfloat16, which the setting ``precision=dict(weights="bfloat16")`` converts.
 
-    bfloat16 has 8 bits of precision, so an update below 1/256 of a weight is lost if the result is rounded to nearest.
-    The optimizer therefore computes in float32, moments included. Its result is rounded at random, or kept in float32
-    together with the weights:
+    bfloat16 has 8 bits of precision, so an update below 1/256 of a weight is lost if the new weight is rounded to
+    nearest. The optimizer therefore computes in float32, and its moments are float32. The new weight is either rounded
+    up or down at random (``update="stochastic"``), or also kept in float32, as a master weight (``update="master"``):
 
     ======================== ============================== ====================================
     ``update``               weights between steps          float32 in memory during the update
@@ -36,11 +36,11 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
     ``"master"``             2 bytes, and 4 for the master  nothing more
     ======================== ============================== ====================================
 
-    Random rounding depends only on ``seed`` and the number of the update, so all ranks and a resumed run round alike.
-    The forward runs under autocast with bfloat16; gradients are bfloat16.
+    Random rounding depends only on ``seed`` and the number of the update, so all ranks round the same weight to the
+    same value, and so does a resumed run. The forward runs under autocast with bfloat16; gradients are bfloat16.
 
     Args:
-        update: ``"stochastic"`` (default) or ``"master"``, which keeps float32 weights and saves them in checkpoints.
+        update: ``"stochastic"`` (default) or ``"master"``; the float32 master weights are saved in checkpoints.
         seed: seed of the random rounding. Defaults to 0.
         **kwargs: arguments of :class:`OptimWrapper`.
 
@@ -76,18 +76,22 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
             )
         self.update = update
         self.seed = seed
-        # Master weights, each with the version of the weight it was computed for. Other code that writes to the weight
-        # (such as loading a checkpoint) raises the version, and the outdated master weight is not used any more.
+        # For each bfloat16 weight its float32 master weight, and the version that torch counted for the bfloat16 weight
+        # when both were written. Other code that writes to the bfloat16 weight, such as loading a checkpoint, raises
+        # the version; the master weight is then outdated and not used any more.
         self._masters: dict[torch.Tensor, tuple[torch.Tensor, int]] = {}
 
     def step(self, **kwargs: Any) -> None:
-        """Updates the weights in float32 and rounds them; see :meth:`OptimWrapper.step`."""
+        """Updates the weights in float32 and rounds them back to bfloat16.
+
+        Gradients are clipped first, as in :meth:`OptimWrapper.step`.
+        """
         weights = [weight for weight in self._weights() if weight.grad is not None]
         with self._in_float32(weights):
             super().step(**kwargs)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the optimizer's state; with ``update="master"`` the float32 weights are under ``master_weights``."""
+        """Returns the optimizer's state, with ``update="master"`` also the float32 weights under ``master_weights``."""
         state = super().state_dict()
         if self.update == "master":
             valid = ((name, self._master_of(weight)) for name, weight in self.named_parameters())
@@ -98,8 +102,8 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
         """Restores the state of an earlier run.
 
         Args:
-            state_dict: the state, with or without ``master_weights``. Without them the master weights are copied from
-                the model's weights.
+            state_dict: the result of :meth:`state_dict` in the earlier run. If ``master_weights`` is missing, the
+                master weights are copied from the model's bfloat16 weights.
         """
         state = dict(state_dict)
         masters = state.pop("master_weights", {})
@@ -113,7 +117,8 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
                 self._masters[weight] = (master, weight._version)  # noqa: SLF001  # the one count of writes that torch has
 
     def _load_optimizer(self, state: dict[str, Any]) -> None:
-        # torch casts loaded moments to the dtype of the weights; with float32 weights the moments stay float32.
+        # torch casts the loaded moments to the dtype of the optimizer's weights. While the bfloat16 weights are
+        # replaced by float32 copies, the moments stay float32.
         with self._in_float32(self._weights(), changes=False):
             super()._load_optimizer(state)
 
@@ -122,14 +127,16 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
         return [weight for group in groups for weight in group["params"] if weight.dtype is torch.bfloat16]
 
     def _master_of(self, weight: torch.Tensor) -> torch.Tensor | None:
-        """Returns the float32 master weight of a bfloat16 weight; None if the weight has none or was changed since.
+        """Returns the float32 master weight of a bfloat16 weight.
 
-        Writes through ``.data`` do not raise the version of a tensor, so elements that differ come from the weight.
+        The result is None if the bfloat16 weight has no master weight, or was changed by other code since the last
+        update. A write through ``weight.data`` is not counted by torch; so elements in which the rounded master weight
+        differs from the bfloat16 weight are taken from the bfloat16 weight.
         """
         master, version = self._masters.get(weight, (None, -1))
         if master is None or version != weight._version or master.device != weight.device:  # noqa: SLF001
             return None
-        # torch.where compares on the device, so the host does not wait.
+        # torch.where selects the elements on the device, so the host does not wait for a comparison.
         detached = weight.detach()
         return torch.where(master.to(weight.dtype) == detached, master, detached.float())
 
@@ -137,15 +144,16 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
     def _in_float32(self, weights: list[torch.Tensor], *, changes: bool = True) -> Iterator[None]:
         """Replaces the optimizer's bfloat16 weights and gradients by float32 copies within the ``with`` block.
 
-        After the block the results are rounded back into the bfloat16 weights. The model keeps its bfloat16 parameters
-        throughout: a parameter whose dtype changes loses the hook by which DistributedDataParallel averages gradients.
+        After the block the float32 results are rounded into the bfloat16 weights. Only the optimizer sees the copies:
+        the model's own parameters are not converted, since a parameter whose dtype changes would lose the hook by which
+        DistributedDataParallel averages gradients.
 
         Args:
             weights: the bfloat16 weights to replace.
-            changes: whether the block changes the float32 weights, so that they are to be rounded back.
+            changes: whether the block changes the float32 copies. With False the bfloat16 weights are not written.
 
         Raises:
-            OptimError: the optimizer wrote the bfloat16 weights in the block.
+            OptimError: the optimizer wrote to the bfloat16 weights in the block, instead of to the float32 copies.
         """
         wide: dict[torch.Tensor, torch.Tensor] = {}
         for weight in weights:
@@ -172,7 +180,7 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
                 self._round(weight, value.detach(), generators)
 
     def _exchange(self, by: Mapping[torch.Tensor, torch.Tensor]) -> None:
-        """Replaces tensors in the optimizer's groups and state by the tensors that ``by`` maps them to."""
+        """Replaces each parameter of the optimizer that is a key of ``by`` by the value, in groups and in the state."""
         for group in self.optimizer.param_groups:
             group["params"][:] = [by.get(parameter, parameter) for parameter in group["params"]]
         state = getattr(self.optimizer, "state", {})
@@ -181,16 +189,19 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
                 state[new] = state.pop(old)
 
     def _round(self, weight: torch.Tensor, wide: torch.Tensor, generators: dict[torch.device, torch.Generator]) -> None:
-        """Writes a float32 result into its bfloat16 weight: rounded to nearest with a master weight, else at random."""
+        """Writes the float32 result ``wide`` of an update into its bfloat16 weight.
+
+        With ``update="master"`` the result is rounded to nearest and kept as the master weight; otherwise the result is
+        rounded up or down at random. ``generators`` has the random generator of this update for each device.
+        """
         with torch.no_grad():
             if self.update == "master":
                 weight.copy_(wide)
                 self._masters[weight] = (wide, weight._version)  # noqa: SLF001
                 return
             if wide.device not in generators:
-                seed = (
-                    self.seed * _SPREAD + self._inner_count
-                ) % 2**32  # The generator of a CPU uses 32 bits of a seed.
+                # The random generator of a CPU uses only 32 bits of a seed.
+                seed = (self.seed * _SPREAD + self._inner_count) % 2**32
                 generators[wide.device] = torch.Generator(wide.device).manual_seed(seed)
             weight.copy_(_round_at_random(wide, generators[wide.device]))
 
@@ -198,9 +209,11 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
 def _round_at_random(values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Rounds float32 values to bfloat16, up or down at random, so that the expected result is the float32 value.
 
-    The probability of the upper bfloat16 neighbour is the distance to the lower one, in units of their distance.
+    A value that lies at the fraction p of the way from the next lower bfloat16 number to the next higher one is rounded
+    up with probability p.
     """
-    # A random number of 16 bits is added to the 16 bits that bfloat16 drops: its carry rounds up.
+    # bfloat16 has the upper 16 bits of a float32. A random 16-bit number is added to the lower 16 bits, and a carry
+    # into the upper bits rounds the value up; then the lower bits are cleared.
     noise = torch.randint(
         0, 1 << _DROPPED_BITS, values.shape, dtype=torch.int32, device=values.device, generator=generator
     )

@@ -21,16 +21,17 @@ TORCH_OPTIMIZERS = list(torch_optimizers())
 
 
 def build_optim_wrapper(model: nn.Module, cfg: Mapping[str, Any]) -> Any:
-    """Builds the optimizer of a model's parameters, and the wrapper around the optimizer, from a config.
+    """Builds the optimizer of a model's parameters, and the optimizer wrapper, from the config ``optim_wrapper``.
 
     Args:
-        model: the model.
-        cfg: ``optimizer`` (a config), ``type`` of the wrapper (default ``"OptimWrapper"``) and the wrapper's arguments,
-            ``constructor`` (default ``"DefaultOptimWrapperConstructor"``) and its ``paramwise_cfg``. The config is not
-            changed.
+        model: the model whose parameters are optimized.
+        cfg: a dict with ``optimizer`` (the config of the optimizer), ``type`` (class of the optimizer wrapper, by
+            default ``"OptimWrapper"``), the wrapper's arguments, ``constructor`` (class that builds both, by default
+            ``"DefaultOptimWrapperConstructor"``) and ``paramwise_cfg`` (rules for single parameters, which the
+            constructor applies). The config is not changed.
 
     Returns:
-        the optimizer wrapper that the constructor returns, with the names that its parameters have in ``model``.
+        the optimizer wrapper that the constructor returns; the wrapper knows the names of the parameters in ``model``.
 
     Raises:
         OptimTypeError: ``cfg`` is no mapping (a TypeError).

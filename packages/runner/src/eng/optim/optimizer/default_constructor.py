@@ -25,27 +25,29 @@ logger = logging.getLogger(__name__)
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class DefaultOptimWrapperConstructor:
-    """Builds an optimizer for a model, and a wrapper around it.
+    """Builds an optimizer for a model, and the optimizer wrapper.
 
-    Without ``paramwise_cfg`` all parameters are in one group. With ``paramwise_cfg`` each parameter that needs a
-    gradient has a group of its own, whose learning rate and weight decay are the optimizer's, times these factors:
+    Without ``paramwise_cfg`` all parameters are in one parameter group. With ``paramwise_cfg`` each parameter that
+    needs a gradient has a group of its own, whose learning rate and weight decay are those of the optimizer's config
+    times the factors that these rules give:
 
-    - ``lr_mult``, ``decay_mult``: of all parameters;
-    - ``custom_keys``: settings by part of a parameter's name, such as ``{"backbone": dict(lr_mult=0.1)}``: ``lr_mult``,
-      ``decay_mult``, and any other value of a group. If several keys are part of the name, the longest one decides.
-      None of the rules below applies to a parameter with a custom key;
-    - ``bias_lr_mult``: learning rate of biases, except those of normalisation layers and of offset layers of deformable
-      convolutions; ``bias_decay_mult``: weight decay of the same biases;
-    - ``norm_decay_mult``: weight decay of normalisation layers;
-    - ``dwconv_decay_mult``: weight decay of depthwise convolutions;
-    - ``flat_decay_mult``: weight decay of parameters with one dimension;
-    - ``dcn_offset_lr_mult``: learning rate of the offset layers of deformable convolutions;
-    - ``bypass_duplicate``: whether a parameter that several modules share is reported as a warning (True) or as an
-      info (False, default). Such a parameter is in one group in both cases.
+    - ``lr_mult`` and ``decay_mult`` multiply the learning rate and the weight decay of all parameters;
+    - ``custom_keys`` has settings for parameters by a part of their name, such as ``{"backbone": dict(lr_mult=0.1)}``.
+      The settings are ``lr_mult``, ``decay_mult``, and any other setting of a parameter group. If several keys are part
+      of a parameter's name, the longest key decides. For a parameter with a custom key, the rules below are ignored;
+    - ``bias_lr_mult`` and ``bias_decay_mult`` multiply the learning rate and the weight decay of biases, except the
+      biases of normalisation layers and of the offset layers of deformable convolutions;
+    - ``norm_decay_mult`` multiplies the weight decay of normalisation layers;
+    - ``dwconv_decay_mult`` multiplies the weight decay of depthwise convolutions;
+    - ``flat_decay_mult`` multiplies the weight decay of parameters with one dimension;
+    - ``dcn_offset_lr_mult`` multiplies the learning rate of the offset layers of deformable convolutions;
+    - ``bypass_duplicate``: a parameter that several modules share is logged as a warning (True) or as an info (False,
+      the default). In both cases the parameter is in one group only.
 
     Args:
-        optim_wrapper_cfg: ``optimizer`` (a config), and ``type`` and arguments of the wrapper.
-        paramwise_cfg: the rules; None (default) puts all parameters into one group.
+        optim_wrapper_cfg: a dict with ``optimizer`` (the config of the optimizer), ``type`` (class of the optimizer
+            wrapper) and arguments of the wrapper.
+        paramwise_cfg: the rules above; None (default) puts all parameters into one group.
 
     Raises:
         OptimTypeError: a config is not a mapping (a TypeError).
@@ -68,7 +70,7 @@ class DefaultOptimWrapperConstructor:
             raise MissingValueError(
                 f"optim_wrapper needs 'optimizer', the config of one{suggest('optimizer', optim_wrapper_cfg)}"
             )
-        # copy.copy keeps the class ConfigDict, so that a build error can name the config's file and line.
+        # copy.copy returns a ConfigDict, which knows its file and line, so that a build error can name them.
         self.optim_wrapper_cfg = copy.copy(optim_wrapper_cfg)
         self.optimizer_cfg = self.optim_wrapper_cfg.pop("optimizer")
         self.paramwise_cfg: dict[str, Any] = {} if paramwise_cfg is None else paramwise_cfg
@@ -79,9 +81,9 @@ class DefaultOptimWrapperConstructor:
         self._validate_cfg()
 
     def _validate_cfg(self) -> None:
-        """Checks ``paramwise_cfg``; a subclass may override this method to check rules that it adds."""
+        """Checks the rules of ``paramwise_cfg``; a subclass that adds rules may override this method to check them."""
         if type(self) is not DefaultOptimWrapperConstructor:
-            # A subclass may read rules and values that are unknown here.
+            # A subclass may read rules and group settings that this class does not know, so these are not checked.
             check_rules(self.paramwise_cfg, self.base_wd, None)
             return
         check_rules(self.paramwise_cfg, self.base_wd, _group_values(self.optimizer_cfg.get("type")))
@@ -101,12 +103,15 @@ class DefaultOptimWrapperConstructor:
         prefix: str = "",
         is_dcn_module: float | None = None,
     ) -> None:
-        """Adds a group for each parameter of a module and its submodules. Subclasses override this for their own rules.
+        """Appends a parameter group for each parameter of a module and its submodules to ``params``.
+
+        Frozen parameters, and parameters that ``params`` has already, get no group. Subclasses override this method to
+        apply rules of their own.
 
         Args:
             params: list of parameter groups, to which the new groups are appended.
-            module: the module.
-            prefix: path of the module in the model.
+            module: the module whose parameters are added.
+            prefix: dotted name of the module in the model; empty for the model itself.
             is_dcn_module: whether the module is a child of a deformable convolution.
         """
         known = {id(parameter) for group in params for parameter in group["params"]}
@@ -124,7 +129,7 @@ class DefaultOptimWrapperConstructor:
             self.add_params(params, child, prefix=path, is_dcn_module=is_deformable(module))
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
-        """Builds the optimizer of the parameters of ``model`` and the optimizer wrapper."""
+        """Builds the optimizer for the parameters of ``model``, and returns it in its optimizer wrapper."""
         model = unwrap(model)
         if "split" in self.optimizer_cfg:
             optimizer = self._build_split_optimizer(model)
@@ -137,7 +142,11 @@ class DefaultOptimWrapperConstructor:
         return OPTIMIZERS.build(cfg, default_args={_first_argument(cfg.get("type")): groups})
 
     def _build_split_optimizer(self, model: nn.Module) -> SplitOptimizer:
-        """Builds two optimizers, each for a part of the parameters and from a config of its own, and joins them."""
+        """Builds two optimizers for different parameters of the model, and joins them in a :class:`SplitOptimizer`.
+
+        The setting ``split`` of the optimizer's config is the config of the second optimizer, and says which parameters
+        the second optimizer updates. The rules of ``paramwise_cfg`` apply to both optimizers.
+        """
         first = copy.copy(self.optimizer_cfg)
         second, ndim, modules = read_split(first.pop("split"), first.get("type"))
         names = {id(parameter): name_in_checkpoint(model, name) for name, parameter in model.named_parameters()}
@@ -166,7 +175,10 @@ class DefaultOptimWrapperConstructor:
         return params
 
     def _options(self, site: Place) -> dict[str, Any]:
-        """Computes the values of a parameter's group, and logs them in the format of MMEngine's manual."""
+        """Returns the settings of a parameter's own group, and logs the settings that a rule has decided.
+
+        The log lines have the format that MMEngine's manual shows.
+        """
         values, key = options(site, self.paramwise_cfg, self.base_lr, self.base_wd)
         if key is not None:
             self._used_keys.add(key)
@@ -183,7 +195,10 @@ class DefaultOptimWrapperConstructor:
         logger.log(level, "%s is shared with another module; it is in the group of the first", site.path)
 
     def _warn_of_unused_keys(self, model: nn.Module) -> None:
-        """Warns of custom keys that match no parameter, or whose parameters all match a longer custom key."""
+        """Logs a warning for each key of ``custom_keys`` that has no effect.
+
+        A key has no effect if it is part of no parameter's name, or if a longer key is part of all these names too.
+        """
         paths = [name for name, _ in model.named_modules() if name]
         paths += [f".{name}" for name, _ in model.named_parameters()]
         for key in self.paramwise_cfg.get("custom_keys") or {}:
@@ -195,7 +210,10 @@ class DefaultOptimWrapperConstructor:
 
 
 def _as_groups(params: Any) -> list[dict[str, Any]]:
-    """Returns parameter groups as they are; for plain parameters one group of those that require gradients."""
+    """Returns a list of parameter groups, from parameter groups or from plain parameters.
+
+    Parameter groups are returned unchanged. Plain parameters become one group, without those that need no gradient.
+    """
     listed = list(params)
     if listed and isinstance(listed[0], dict):
         return listed
@@ -210,9 +228,9 @@ def _optimizer_class(optimizer_type: Any) -> Any:
 
 
 def _group_values(optimizer_type: Any) -> list[str] | None:
-    """Returns the names of the values that a parameter group of a torch optimizer may have.
+    """Returns the names of the settings that a parameter group of a torch optimizer may have, such as ``lr``.
 
-    Returns None for optimizers of other libraries, whose groups may have any value.
+    The result is None for optimizers of other libraries, for which the names of all settings are allowed.
     """
     optimizer_type = _optimizer_class(optimizer_type)
     if not inspect.isclass(optimizer_type) or not str(optimizer_type.__module__).startswith("torch.optim"):
@@ -221,7 +239,7 @@ def _group_values(optimizer_type: Any) -> list[str] | None:
 
 
 def _first_argument(optimizer_type: Any) -> str:
-    """Returns the name of the first argument of an optimizer's constructor, which takes the parameters."""
+    """Returns the name of the first argument of an optimizer's constructor, to which the parameters are passed."""
     optimizer_type = _optimizer_class(optimizer_type)
     if not callable(optimizer_type):
         return "params"

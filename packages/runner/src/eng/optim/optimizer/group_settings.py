@@ -9,16 +9,18 @@ from torch.optim import Optimizer
 
 from .split_optimizer import SplitOptimizer
 
-# Schedule-free and learning-rate-free optimizers keep these state values in each group, beside the settings.
+# Schedule-free and learning-rate-free optimizers keep state under these keys in each parameter group, beside settings.
 _STATE = frozenset({"k", "step", "train_mode"})
 
 
 def group_settings(optimizer: Any) -> list[dict[str, str]]:
-    """Returns for each parameter group a mapping from the setting's name in the optimizer's config to its key.
+    """Returns for each parameter group the settings of the group: their names in the optimizer's config and their keys.
+
+    Name and key are equal, except for the second optimizer of a :class:`SplitOptimizer`, whose config is the setting
+    ``split``: its setting ``lr`` has the name ``split.lr`` and the key ``lr``.
 
     Args:
-        optimizer: the optimizer. The settings of all parts of a :class:`SplitOptimizer` but the first have names that
-            begin with ``split.``.
+        optimizer: the optimizer whose parameter groups are described.
 
     Examples:
         >>> import torch
@@ -39,10 +41,10 @@ def group_settings(optimizer: Any) -> list[dict[str, str]]:
 
 
 def _setting_names(optimizer: Any) -> list[str]:
-    """Returns the keys of an optimizer's groups that are settings.
+    """Returns the keys of an optimizer's parameter groups that are settings, such as ``lr``, and no state.
 
-    These are all keys of ``defaults``. If the optimizer keeps state there too, only the keys count that are arguments
-    of its constructor or of a base class's constructor.
+    All keys of ``optimizer.defaults`` are settings, unless the optimizer also keeps state in ``defaults``. Then only
+    the keys that are arguments of the constructor, or of a base class's constructor, are settings.
     """
     defaults = list(getattr(optimizer, "defaults", {}))
     arguments: set[str] = set()

@@ -24,17 +24,19 @@ _FIRST = re.compile(
 
 
 class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
-    """Gives each layer the learning rate of the next layer times ``decay_rate``.
+    """Builds an optimizer with layer-wise learning-rate decay: a layer's rate is the next layer's times ``decay_rate``.
 
-    With ``n`` numbered layers, embeddings and stems have ``lr * decay_rate ** (n + 1)``, layer ``i`` (from 0)
-    ``lr * decay_rate ** (n - i)``, and all parameters after the layers ``lr``. Layers are recognised by their names,
-    such as ``blocks.3.`` or ``encoder.layer.3.``. If the model has a method ``get_layer_depth(name)``, the method
-    decides: it returns the depth of a parameter, from 0, and the number of depths.
+    In a model with ``n`` numbered layers, embeddings and stems have the learning rate ``lr * decay_rate ** (n + 1)``,
+    layer ``i`` (from 0) has ``lr * decay_rate ** (n - i)``, and all parameters after the layers have ``lr``. Layers are
+    recognised by their parameters' names, such as ``blocks.3.`` or ``encoder.layer.3.``. If the model has a method
+    ``get_layer_depth(name)``, this method is called instead; it returns the depth of the parameter, from 0, and the
+    number of depths.
 
     Args:
-        optim_wrapper_cfg: see :class:`DefaultOptimWrapperConstructor`.
-        paramwise_cfg: ``decay_rate`` (above 0, 1 at most), ``layers`` (a regular expression whose group is the number
-            of the layer), and the rules of the base class, whose factors multiply the decayed learning rate.
+        optim_wrapper_cfg: configs of the optimizer and the wrapper; see :class:`DefaultOptimWrapperConstructor`.
+        paramwise_cfg: ``decay_rate`` (above 0, 1 at most), ``layers`` (a regular expression for parameter names, whose
+            first group is the number of the layer), and the rules of :class:`DefaultOptimWrapperConstructor`, whose
+            factors multiply the decayed learning rate.
 
     Raises:
         OptimError: ``decay_rate`` is missing or out of range, or no parameter is in a numbered layer (a ValueError).
@@ -66,7 +68,7 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
             raise OptimError("LayerDecayOptimWrapperConstructor multiplies lr, which the optimizer's config must give")
 
     def _groups(self, model: nn.Module) -> Any:
-        """Returns one group per parameter, with a learning rate that decays with the distance to the last layer."""
+        """Returns one parameter group per parameter; the learning rate decays with the distance from the last layer."""
         groups: list[dict[str, Any]] = []
         self.add_params(groups, model)
         names = {id(p): name_in_checkpoint(model, name) for name, p in model.named_parameters()}
@@ -79,7 +81,11 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         return groups
 
     def _depths(self, model: Any, names: list[str]) -> Mapping[str, tuple[int, int]]:
-        """Returns for each parameter name its depth, from 0 at the input, and the largest depth of the model."""
+        """Returns for each parameter name the depth of the parameter's layer, and the largest depth of the model.
+
+        Embeddings and stems have depth 0, the first numbered layer has depth 1, and all parameters after the numbered
+        layers have the largest depth.
+        """
         get_depth = getattr(getattr(model, "network", model), "get_layer_depth", None)
         if callable(get_depth):
             return {name: (depth[0], depth[1] - 1) for name in names if (depth := get_depth(name))}
@@ -101,5 +107,5 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         return depths
 
 
-# A fallback, so that a class with this name in a user's project takes precedence.
+# The class is registered as a fallback, so that a class with the same name in a user's project takes precedence.
 OPTIM_WRAPPER_CONSTRUCTORS.register_fallback("LayerDecayOptimWrapperConstructor", LayerDecayOptimWrapperConstructor)

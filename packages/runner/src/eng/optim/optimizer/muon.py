@@ -11,11 +11,12 @@ from eng.checkpoint.dtensor import full_tensor, is_dtensor
 
 
 class Muon(torch.optim.Muon):
-    """torch's Muon, with the same updates if FSDP2 or tensor parallelism shards the matrices over ranks.
+    """``torch.optim.Muon``, whose updates do not change if FSDP2 or tensor parallelism shards the matrices over ranks.
 
-    ``torch.optim.Muon`` orthogonalises a matrix in bfloat16. On shards it adds in another order, so an update differs
-    by up to 5 % from the update on a single process. This class gathers one matrix at a time on each rank, with its
-    gradient and momentum, and each rank keeps its shard of the result. Arguments are those of ``torch.optim.Muon``.
+    ``torch.optim.Muon`` orthogonalises the update of a matrix in bfloat16. On a sharded matrix the sums are computed in
+    another order, so that an update differs by up to 5 % from the update in a single process. This class gathers each
+    matrix, with its gradient and momentum, on all ranks before its update, one matrix at a time; afterwards each rank
+    keeps its shard of the result. Arguments are those of ``torch.optim.Muon``.
 
     Examples:
         >>> weight = torch.nn.Parameter(torch.eye(2))
@@ -27,7 +28,10 @@ class Muon(torch.optim.Muon):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]  # torch overloads it
-        """Updates the matrices with their gradients; see :meth:`torch.optim.Optimizer.step`."""
+        """Updates the matrices with their gradients.
+
+        ``closure`` computes the loss again and returns it; see :meth:`torch.optim.Optimizer.step`.
+        """
         parameters = [parameter for group in self.param_groups for parameter in group["params"]]
         if not any(map(is_dtensor, parameters)):
             loss: float | None = _step_without_hooks()(self, closure)
@@ -45,23 +49,27 @@ class Muon(torch.optim.Muon):
 
 
 def _step_without_hooks() -> Callable[..., Any]:
-    """Returns ``torch.optim.Muon.step`` without the wrapper that fires step hooks.
+    """Returns ``torch.optim.Muon.step`` without torch's wrapper that calls step hooks.
 
-    torch wraps the method when the first plain ``torch.optim.Muon`` is created. The wrapper around the subclass's
-    ``step`` has fired the hooks already, so a second wrapper would fire them twice.
+    torch wraps the method ``step`` of an optimizer class when the first optimizer of the class is created. The step of
+    eng's subclass Muon has such a wrapper, which has called the hooks; a second wrapper would call them twice.
     """
     step: Callable[..., Any] = torch.optim.Muon.step
     return step.__wrapped__ if getattr(step, "hooked", False) else step  # type: ignore[attr-defined]  # functools.wraps
 
 
 def _step_gathered(parameter: Any, options: dict[str, Any], state: dict[str, Any]) -> None:
-    """Steps on the gathered matrix and copies this rank's part of the result into its shard."""
+    """Updates one sharded matrix as if it was not sharded.
+
+    The matrix, its gradient and its momentum are gathered, a plain ``torch.optim.Muon`` updates the gathered matrix,
+    and this rank's part of the matrix and of the momentum is copied back into the shards.
+    """
     gathered = torch.nn.Parameter(_gather(parameter))
     gathered.grad = _gather(parameter.grad)
     optimizer = torch.optim.Muon([gathered], **options)
     if "momentum_buffer" in state:
         optimizer.state[gathered]["momentum_buffer"] = _gather(state["momentum_buffer"])
-    # torch's global step hooks must run once per step of the run, not once per matrix.
+    # The step without hooks is called, since torch's global step hooks must run once per step and not once per matrix.
     _step_without_hooks()(optimizer)
     state.setdefault("momentum_buffer", torch.zeros_like(parameter))
     _scatter(optimizer.state[gathered]["momentum_buffer"], state["momentum_buffer"])
@@ -74,7 +82,7 @@ def _gather(value: Any) -> torch.Tensor:
 
 
 def _scatter(value: torch.Tensor, target: Any) -> None:
-    """Copies this rank's part of a complete matrix into its shard ``target``."""
+    """Copies a complete matrix into ``target``; if ``target`` is sharded, only this rank's part of the matrix."""
     if not is_dtensor(target):
         target.copy_(value)
         return

@@ -31,19 +31,21 @@ logger = logging.getLogger(__name__)
 class OptimWrapper(BaseOptimWrapper):
     """Updates parameters from losses: backward, gradient accumulation, gradient clipping, step and ``zero_grad``.
 
-    The losses of one update form an accumulation window. Accumulation is exact: ``accumulative_counts`` losses that are
-    means over equally many samples give the gradient of the mean over all these samples. The last window of a run may
-    be shorter (see :meth:`initialize_count_status`) and is divided by its own length. Losses that are means over
-    different numbers of samples or tokens need a ``weight``.
+    The losses whose gradients are summed for one update form an accumulation window. Accumulation is exact:
+    ``accumulative_counts`` losses, each a mean over the same number of samples, give the gradient of the mean over all
+    samples of the window. The last window of a run may have fewer losses (see :meth:`initialize_count_status`); its
+    gradients are divided by its own number of losses. Losses that are means over different numbers of samples or tokens
+    need the argument ``weight`` of :meth:`update_params`.
 
     Args:
-        optimizer: the optimizer.
-        accumulative_counts: number of losses per update. Defaults to 1.
+        optimizer: the optimizer whose parameters are updated.
+        accumulative_counts: number of losses in an accumulation window, that is, per update. Defaults to 1.
         clip_grad: arguments of ``clip_grad_norm_`` (``dict(max_norm=35)``) or ``clip_grad_value_``
             (``dict(clip_value=0.2)``) of ``torch.nn.utils``, and optionally ``type="norm"`` or ``type="value"``. The
             norm is logged as ``train/grad_norm``. None (default) clips nothing.
-        skip_nonfinite: leave weights and optimizer state unchanged if a gradient is NaN or infinite. The decision is
-            made on the device, without a synchronisation. Needs memory for a copy of both. Defaults to False.
+        skip_nonfinite: whether an update is skipped if a gradient is NaN or infinite; weights and optimizer state stay
+            unchanged then. The host does not wait for the device to decide. Takes the memory of a second copy of the
+            weights and of the optimizer state. Defaults to False.
 
     Raises:
         OptimError: a setting cannot work (a ValueError).
@@ -58,9 +60,10 @@ class OptimWrapper(BaseOptimWrapper):
         (-0.5, 1)
 
     Attributes:
-        part_clock: measures the time of backward and step; None if the run does not measure times.
-        wants_grad_norm: set this to True to have the norm of all gradients measured in the next update.
-        grad_norm: the gradient norm that was measured last, on the parameters' device; None before.
+        part_clock: clock that measures the time of backward and step; None if the run does not measure times.
+        wants_grad_norm: a caller sets this attribute to True to have the norm of all gradients measured in the next
+            update.
+        grad_norm: the gradient norm that was measured last, as a 0-dim tensor; None before the first measurement.
     """
 
     part_clock: PartClock | None = None
@@ -109,13 +112,13 @@ class OptimWrapper(BaseOptimWrapper):
         """Adds the gradients of a loss and, at the end of an accumulation window, updates the parameters.
 
         Args:
-            loss: 0-dim tensor to differentiate.
-            step_kwargs: arguments of the optimizer's ``step``.
-            zero_kwargs: arguments of the optimizer's ``zero_grad``.
-            weight: how many samples or tokens ``loss`` is the mean of, as a number or a 0-dim tensor. The update then
-                uses the gradient of ``sum(weight_i * loss_i) / sum(weight_i)`` over the window and, in a process
-                group whose gradients are averaged, over all ranks. None (default) weighs all losses of a window
-                equally.
+            loss: the loss of a batch, as a 0-dim tensor.
+            step_kwargs: keyword arguments for the optimizer's method ``step``.
+            zero_kwargs: keyword arguments for the optimizer's method ``zero_grad``.
+            weight: number of samples or tokens over which ``loss`` is the mean, as a number or a 0-dim tensor. With
+                weights, the update uses the gradient of ``sum(weight_i * loss_i) / sum(weight_i)`` over the losses of
+                the window and, if gradients are averaged over ranks, over all ranks. None (default) weighs all losses
+                of a window equally.
 
         Raises:
             OptimTypeError: ``loss`` is no tensor (a TypeError).
@@ -138,14 +141,14 @@ class OptimWrapper(BaseOptimWrapper):
             clock.switch(previous)
 
     def add_gradients(self, loss: torch.Tensor, weight: float | torch.Tensor | None = None) -> None:
-        """Adds the gradients of one part of a loss without counting it as a loss of the accumulation window.
+        """Adds the gradients of one part of a loss, without counting the part as a loss of the accumulation window.
 
-        For a loss that is differentiated in several parts: call this method for all parts but the last one, and
-        :meth:`update_params` for the last one.
+        A loss that is too large for one backward can be differentiated in several parts: call this method for all parts
+        except the last, and :meth:`update_params` for the last part.
 
         Args:
-            loss: 0-dim tensor to differentiate; without a weight, the part's share of the loss.
-            weight: see :meth:`update_params`.
+            loss: the part of the loss, as a 0-dim tensor. If no weights are used, the parts must sum to the loss.
+            weight: number of samples or tokens over which the part is the mean; see :meth:`update_params`.
         """
         self.backward(self._scale_or_weigh(loss, weight))
         self._inner_count -= 1
@@ -156,10 +159,12 @@ class OptimWrapper(BaseOptimWrapper):
         return self._weigh(loss, weight)
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
-        """Adds the gradients of a loss to the parameters' gradients, without scaling the loss, and counts the loss.
+        """Adds the gradients of a loss to the parameters' gradients, and counts the loss.
+
+        The loss is not divided by the length of the accumulation window, which :meth:`scale_loss` does.
 
         Args:
-            loss: 0-dim tensor.
+            loss: the loss, as a 0-dim tensor.
             **kwargs: arguments of :meth:`torch.Tensor.backward`.
         """
         loss.backward(**kwargs)
@@ -194,13 +199,14 @@ class OptimWrapper(BaseOptimWrapper):
         self._last_update_at = self._inner_count
 
     def end_window(self, model: nn.Module | None = None) -> None:
-        """Updates the parameters with the losses of an unfinished accumulation window, at the end of a run.
+        """Updates the parameters with the gradients of an unfinished accumulation window, at the end of a run.
 
-        If no window is open, the parameters stay as they are.
+        If no window is unfinished, the parameters stay unchanged. Sharded gradients cannot be averaged here; they are
+        discarded with a warning.
 
         Args:
-            model: the model. If it has ``no_sync``, ranks have not averaged the gradients of the unfinished window yet,
-                so they average them now.
+            model: the model. If the model has ``no_sync``, the ranks have not averaged the gradients of the unfinished
+                window yet, and this method averages them.
         """
         counted = self._inner_count - self._window_start()
         if self._accumulative_counts == 1 or counted == 0 or not self._parameters():
@@ -222,27 +228,33 @@ class OptimWrapper(BaseOptimWrapper):
         self.zero_grad()
 
     def optim_context(self, model: nn.Module) -> AbstractContextManager[None]:
-        """Returns a context for forward and backward that keeps ranks from averaging gradients before a window ends.
+        """Returns the context for the forward and backward of the next loss.
+
+        In this context the ranks do not average gradients, unless the loss is the last of its accumulation window.
 
         Args:
-            model: the model; only one with ``no_sync``, such as DistributedDataParallel, is affected.
+            model: the model. Without a method ``no_sync``, which DistributedDataParallel has, the context does nothing.
         """
         if self.should_sync() or not hasattr(model, "no_sync"):
             return nullcontext()
         if getattr(model, "static_graph", False) and not self._has_shown_graph:
-            # DistributedDataParallel records a static graph in the first backward that averages gradients.
+            # With static_graph=True, DistributedDataParallel records the graph in the first backward, which therefore
+            # must average gradients.
             self._has_shown_graph = True
             return nullcontext()
         no_sync: AbstractContextManager[None] = model.no_sync()  # type: ignore[operator]  # modules give Tensor | Module
         return no_sync
 
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
-        """Sets the number of losses so far and of the run, so that a short last window is scaled correctly.
+        """Sets the number of losses so far and of the complete run, before training starts.
+
+        With these numbers the wrapper knows that the last accumulation window of the run is shorter than
+        ``accumulative_counts``, and divides its gradients by the right number of losses.
 
         Args:
-            model: the model.
+            model: the model. Its parameters' names are stored; with BatchNorm layers, accumulation logs a warning.
             init_counts: number of losses so far; above 0 after a resume.
-            max_counts: number of losses of the run.
+            max_counts: number of losses of the complete run.
         """
         if not self._names:
             self.name_parameters(model)
@@ -263,7 +275,7 @@ class OptimWrapper(BaseOptimWrapper):
             )
 
     def should_update(self) -> bool:
-        """Whether the loss that was counted last ends an accumulation window or the run."""
+        """Whether the loss that was counted last ends an accumulation window or the run, so that an update follows."""
         return self._inner_count % self._accumulative_counts == 0 or self._inner_count == self._max_counts
 
     def should_sync(self) -> bool:
@@ -275,10 +287,10 @@ class OptimWrapper(BaseOptimWrapper):
         """Returns the loss divided by the number of losses of its accumulation window.
 
         Args:
-            loss: 0-dim tensor.
+            loss: the next loss of the window, as a 0-dim tensor.
 
         Raises:
-            OptimError: the window began with losses that have a weight.
+            OptimError: the window began with losses that have a weight, so this loss needs a weight too.
         """
         if self._accumulative_counts == 1:
             return loss
@@ -291,20 +303,24 @@ class OptimWrapper(BaseOptimWrapper):
             return loss
         return loss / counts
 
-    # A subclass may set an attribute with the name of a cached_property, but not one with the name of a property.
+    # accumulative_counts and skips_nonfinite are cached properties, since a subclass may assign to a cached property,
+    # but not to a plain property.
     @cached_property
     def accumulative_counts(self) -> int:
-        """Number of losses per update."""
+        """Number of losses in an accumulation window, that is, per update."""
         return self._accumulative_counts
 
     @cached_property
     def skips_nonfinite(self) -> bool:
-        """Whether steps with gradients that are not finite are skipped."""
+        """Whether updates with a gradient that is NaN or infinite are skipped."""
         return self._guard is not None
 
     @property
     def update_count(self) -> int:
-        """Number of updates so far, without skipped ones; the count of skipped ones is read from the device."""
+        """Number of updates so far, without skipped updates.
+
+        The number of skipped updates is on the device, so reading this property may wait for the device.
+        """
         return self._updates - self._skipped()
 
     @update_count.setter
@@ -312,7 +328,7 @@ class OptimWrapper(BaseOptimWrapper):
         self._updates = count + self._skipped()
 
     def count_skips_of(self, guard: NonFiniteGuard) -> None:
-        """Subtracts the steps that another guard skips from :attr:`update_count`."""
+        """Makes :attr:`update_count` also leave out the steps that another guard, ``guard``, undoes."""
         self._guards.append(guard)
 
     def _skipped(self) -> int:
@@ -325,25 +341,28 @@ class OptimWrapper(BaseOptimWrapper):
 
     @property
     def last_step_finite(self) -> torch.Tensor | None:
-        """Whether the gradients of the last step were finite: 0-dim bool tensor; None without ``skip_nonfinite``."""
+        """Whether the last step's gradients were finite, as a 0-dim bool tensor; None without ``skip_nonfinite``."""
         if self._guard is None:
             return None
         return self._guard.finite
 
     @property
     def skipped_count(self) -> torch.Tensor | None:
-        """Number of updates that ``skip_nonfinite`` skipped: 0-dim int64 tensor; None before a step or without it."""
+        """Number of updates that were skipped because a gradient was NaN or infinite, as a 0-dim int64 tensor.
+
+        None without ``skip_nonfinite``, and before the first step.
+        """
         if self._guard is None:
             return None
         return self._guard.skipped
 
     def accumulation_state(self) -> dict[str, Any]:
-        """Returns the unfinished accumulation window of this rank, as plain data and tensors.
+        """Returns the unfinished accumulation window of this rank, so that a checkpoint can save the window.
 
         Returns:
-            ``inner_count`` (losses so far), ``update_count``, ``window_start`` (number of losses before the window),
-            ``gradients`` by parameter name (copies; empty if no window is open) and ``weight``, the sum of the weights
-            in the window (None without weights).
+            a dict with ``inner_count`` (number of losses so far), ``update_count`` (number of updates so far),
+            ``window_start`` (number of losses before the window), ``gradients`` (copies by parameter name; empty if no
+            window is unfinished) and ``weight`` (sum of the weights of the window's losses; None without weights).
         """
         state: dict[str, Any] = {
             "inner_count": self._inner_count,
@@ -359,10 +378,10 @@ class OptimWrapper(BaseOptimWrapper):
         return state
 
     def load_accumulation_state(self, state: Mapping[str, Any]) -> None:
-        """Restores an unfinished accumulation window, with the gradients of the parameters.
+        """Restores an unfinished accumulation window of an earlier run, with the gradients of the parameters.
 
         Args:
-            state: the state of this rank, as :meth:`accumulation_state` returned it.
+            state: the state of this rank, as :meth:`accumulation_state` returned the state in the earlier run.
         """
         self._inner_count = self._restored_count = state["inner_count"]
         self._window_lost = False
@@ -377,12 +396,16 @@ class OptimWrapper(BaseOptimWrapper):
         restore_gradients(self.named_parameters(), state["gradients"])
 
     def _window_start(self) -> int:
-        """Returns the number of losses that were counted before the window of the next loss."""
+        """Returns the number of losses that were counted before the accumulation window that the next loss is in."""
         regular = self._inner_count - self._inner_count % self._accumulative_counts
         return max(regular, min(self._last_update_at, self._inner_count))
 
     def _window_length(self) -> int:
-        """Returns the number of losses in the window of the next loss; the last window of a run may be short."""
+        """Returns the number of losses in the accumulation window that the next loss is in.
+
+        The last window of a run, and the first after a resume without saved gradients, may have fewer losses than
+        ``accumulative_counts``.
+        """
         regular = self._inner_count - self._inner_count % self._accumulative_counts
         end = regular + self._accumulative_counts
         if self._inner_count < self._max_counts:
@@ -398,7 +421,8 @@ class OptimWrapper(BaseOptimWrapper):
         return self._window.weighed(loss, weight)
 
     def _tell_lost_window(self) -> None:
-        # The warning is not logged in initialize_count_status, because the window may be restored after that call.
+        # The warning is logged at the first loss and not in initialize_count_status, because load_accumulation_state
+        # may restore the window after initialize_count_status was called.
         self._window_lost = False
         logger.warning(
             "The run goes on at count %d, inside a window of %d accumulated losses whose gradients were not saved; "
@@ -419,7 +443,7 @@ class OptimWrapper(BaseOptimWrapper):
         if not parameters or self.clip_grad_kwargs is None:
             return
         norm = self.clip_func(parameters, **self.clip_grad_kwargs)
-        if norm is not None:  # Clipping by value computes no norm.
+        if norm is not None:  # clip_grad_value_ returns no norm.
             self.message_hub.update_scalar(f"train/{self.grad_name}", full_tensor(norm).detach())
 
     def __repr__(self) -> str:

@@ -16,13 +16,14 @@ from .optimizer_wrapper import OptimWrapper
 
 
 class OptimWrapperDict(OptimWrapper):
-    """Several optimizer wrappers by name, for models such as a GAN, with the states and learning rates of all of them.
+    """Several optimizer wrappers by name, for models such as a GAN that train their parts with different optimizers.
 
-    The model's ``train_step`` selects a wrapper by name and updates with it. Methods that need a single wrapper, such
-    as :meth:`update_params`, raise an error here.
+    The ``train_step`` of the model selects a wrapper by name and calls the wrapper's ``update_params``. Methods of this
+    class such as :meth:`get_lr` and :meth:`state_dict` return the values of all wrappers. Methods that make sense only
+    for a single wrapper, such as :meth:`update_params`, raise an error.
 
     Args:
-        **optim_wrapper_dict: wrappers by name.
+        **optim_wrapper_dict: optimizer wrappers by name.
 
     Raises:
         OptimTypeError: a value is not an OptimWrapper (a TypeError).
@@ -50,7 +51,9 @@ class OptimWrapperDict(OptimWrapper):
         zero_kwargs: dict[str, Any] | None = None,
         weight: float | torch.Tensor | None = None,
     ) -> None:
-        """Raises an error, since a loss updates the parameters of one optimizer: call it on the wrapper you mean.
+        """Raises an error, since a loss updates the parameters of only one of the optimizers.
+
+        Call ``wrappers[name].update_params(loss)`` instead.
 
         Raises:
             AmbiguousOptimizerError: always (a NotImplementedError).
@@ -81,36 +84,41 @@ class OptimWrapperDict(OptimWrapper):
             wrapper.zero_grad(**kwargs)
 
     def initialize_count_status(self, model: nn.Module, cur_iter: int, max_iters: int) -> None:
-        """Gives the wrappers the names of their parameters.
+        """Stores the names of the parameters in all wrappers, but sets no number of losses.
 
-        The model decides how often it updates each wrapper, so the counts of the wrappers are not set here.
+        The model decides how many losses each wrapper gets in an iteration, so that the wrappers' numbers of losses do
+        not follow from the number of iterations.
 
         Args:
-            model: the model.
-            cur_iter: number of iterations so far.
-            max_iters: number of iterations of the run.
+            model: the model whose parameter names are stored.
+            cur_iter: number of iterations so far; not used.
+            max_iters: number of iterations of the run; not used.
         """
         for wrapper in self.optim_wrappers.values():
             if not wrapper._names:  # noqa: SLF001  # a wrapper of the same family
                 wrapper.name_parameters(model)
 
     def name_parameters(self, model: nn.Module) -> None:
-        """Gives all wrappers the names of their parameters; see :meth:`BaseOptimWrapper.name_parameters`."""
+        """Stores the names of the model's parameters in all wrappers; see :meth:`BaseOptimWrapper.name_parameters`."""
         for wrapper in self.optim_wrappers.values():
             wrapper.name_parameters(model)
 
     @property
     def param_groups(self) -> dict[str, list[dict[str, Any]]]:  # type: ignore[override]  # by name, as in the reference
-        """The parameter groups by the name of their wrapper."""
+        """The parameter groups of all wrappers, as a dict by the name of the wrapper."""
         return {name: wrapper.param_groups for name, wrapper in self.optim_wrappers.items()}
 
     @property  # type: ignore[misc]  # the wrappers count
     def update_count(self) -> int:
-        """The largest number of updates of any wrapper."""
+        """The number of updates of the wrapper that has made the most updates."""
         return max((wrapper.update_count for wrapper in self.optim_wrappers.values()), default=0)
 
     def get_lr(self) -> dict[str, list[float]]:
-        """Returns the learning rates of each wrapper under ``<name>.lr``, and base rates under ``<name>.base_lr``."""
+        """Returns the learning rates of all wrappers.
+
+        The rates of a wrapper's groups are under ``<name>.lr``; ``<name>.base_lr`` is the learning rate of the config
+        as schedules have changed the rate, which only a wrapper with several groups has.
+        """
         return {
             f"{name}.{key}": rates
             for name, wrapper in self.optim_wrappers.items()
@@ -126,19 +134,19 @@ class OptimWrapperDict(OptimWrapper):
         return {name: wrapper.state_dict() for name, wrapper in self.optim_wrappers.items()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restores the state of each wrapper.
+        """Restores the state of each wrapper from an earlier run.
 
         Args:
-            state_dict: states by name.
+            state_dict: the states of the wrappers by the name of the wrapper.
 
         Raises:
-            MissingValueError: a name is unknown (a KeyError).
+            MissingValueError: no wrapper has a name of ``state_dict`` (a KeyError).
         """
         for name, state in state_dict.items():
             self[name].load_state_dict(state)
 
     def accumulation_state(self) -> dict[str, Any]:
-        """Returns the unfinished accumulation window of each wrapper by name."""
+        """Returns the unfinished accumulation windows of all wrappers by the name of the wrapper."""
         return {name: wrapper.accumulation_state() for name, wrapper in self.optim_wrappers.items()}
 
     def load_accumulation_state(self, state: Mapping[str, Any]) -> None:
@@ -147,11 +155,11 @@ class OptimWrapperDict(OptimWrapper):
             self[name].load_accumulation_state(window)
 
     def items(self) -> Iterator[tuple[str, OptimWrapper]]:
-        """Yields the names and wrappers."""
+        """Yields (name, wrapper) pairs of all wrappers."""
         yield from self.optim_wrappers.items()
 
     def values(self) -> Iterator[OptimWrapper]:
-        """Yields the wrappers."""
+        """Yields all wrappers, without their names."""
         yield from self.optim_wrappers.values()
 
     def keys(self) -> Iterator[str]:

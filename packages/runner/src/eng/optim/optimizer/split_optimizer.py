@@ -13,12 +13,13 @@ from eng.optim.errors import OptimError, OptimTypeError
 
 
 class SplitOptimizer(Optimizer):
-    """Steps several optimizers together, and offers their groups and states as those of one optimizer.
+    """Joins several optimizers, each for different parameters of a model, into one optimizer.
 
-    Schedules and checkpoints handle the class like any other optimizer.
+    A step calls the steps of all optimizers. The parameter groups and the states of all optimizers are those of this
+    optimizer, so that schedules and checkpoints handle a SplitOptimizer like any other optimizer.
 
     Args:
-        optimizers: optimizers of different parameters, at least one.
+        optimizers: the optimizers to join, at least one.
 
     Raises:
         OptimError: ``optimizers`` is empty, or two optimizers have a parameter in common (a ValueError).
@@ -45,7 +46,10 @@ class SplitOptimizer(Optimizer):
         self._share()
 
     def _share(self) -> None:
-        """Makes the inner optimizers use the parameter groups and the state dict of this optimizer."""
+        """Makes the joined optimizers use the parameter groups and the state of this optimizer, as the same objects.
+
+        A schedule that changes a group here then changes the group of the joined optimizer.
+        """
         start = 0
         for optimizer, size in zip(self.optimizers, self._sizes, strict=True):
             optimizer.param_groups = self.param_groups[start : start + size]
@@ -53,10 +57,10 @@ class SplitOptimizer(Optimizer):
             start += size
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Steps all optimizers.
+        """Calls the step of all joined optimizers, one after the other.
 
         Args:
-            closure: computes the loss again and returns it; called once, before the steps.
+            closure: function that computes the loss again and returns the loss; called once, before all steps.
         """
         loss = None
         if closure is not None:
@@ -67,17 +71,17 @@ class SplitOptimizer(Optimizer):
         return loss
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restores a saved state; see :meth:`torch.optim.Optimizer.load_state_dict`."""
+        """Restores a saved state of all joined optimizers; see :meth:`torch.optim.Optimizer.load_state_dict`."""
         super().load_state_dict(dict(state_dict))
         self._share()
 
     def group_labels(self) -> list[str]:
-        """Returns for each parameter group the class name of its optimizer."""
+        """Returns for each parameter group the class name of the joined optimizer that updates the group."""
         pairs = zip(self.optimizers, self._sizes, strict=True)
         return [type(optimizer).__name__ for optimizer, size in pairs for _ in range(size)]
 
     def __getstate__(self) -> dict[str, Any]:
-        # torch copies and pickles only the groups and the state of an optimizer; the inner optimizers are added here.
+        # torch copies and pickles only the groups and the state of an optimizer; the joined optimizers are added here.
         return {**super().__getstate__(), "optimizers": self.optimizers, "_sizes": self._sizes}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -87,13 +91,14 @@ class SplitOptimizer(Optimizer):
 
 
 def is_for_first(name: str, parameter: nn.Parameter, ndim: int | None, modules: Sequence[str]) -> bool:
-    """Whether the first of two optimizers updates a parameter; the second one updates all others.
+    """Whether the first of the two optimizers of a SplitOptimizer updates a parameter; else the second updates it.
 
     Args:
         name: name of the parameter in the model.
         parameter: the parameter.
-        ndim: number of dimensions of the parameters that the first optimizer updates; None is any number.
-        modules: names, or parts of names between dots, of modules whose parameters the second optimizer updates.
+        ndim: number of dimensions of the parameters that the first optimizer updates; None allows any number.
+        modules: names of modules whose parameters the second optimizer updates. A name such as ``"head"`` also selects
+            a module inside of other modules, such as ``decoder.head``.
 
     Examples:
         >>> weight = nn.Parameter(torch.ones(2, 2))
@@ -105,11 +110,11 @@ def is_for_first(name: str, parameter: nn.Parameter, ndim: int | None, modules: 
 
 
 def read_split(split: Any, optimizer_type: Any) -> tuple[dict[str, Any], int | None, list[str]]:
-    """Reads the setting ``optimizer.split``, which describes a second optimizer for a part of the parameters.
+    """Reads the setting ``split`` of an optimizer's config, which describes a second optimizer for some parameters.
 
     Args:
-        split: config of the second optimizer, ``dict(type="AdamW", lr=...)``, with ``ndim`` and ``modules``; see
-            :func:`is_for_first`.
+        split: config of the second optimizer, ``dict(type="AdamW", lr=...)``. The config may have ``ndim`` and
+            ``modules``, which select the parameters of the second optimizer; see :func:`is_for_first`.
         optimizer_type: type of the first optimizer. For Muon, which updates matrices only, ``ndim`` defaults to 2.
 
     Returns:

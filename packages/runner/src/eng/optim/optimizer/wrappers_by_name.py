@@ -7,7 +7,10 @@ from typing import Any
 
 
 def wrappers_by_name(optim_wrapper: Any) -> dict[str, Any]:
-    """Returns the wrappers of an :class:`OptimWrapperDict` by name; any other wrapper gets the name ``""``."""
+    """Returns a dict of optimizer wrappers by name, from an :class:`OptimWrapperDict` or from a single wrapper.
+
+    A single wrapper gets the name ``""``, so that callers can treat both alike.
+    """
     inner = getattr(optim_wrapper, "optim_wrappers", None)
     if isinstance(inner, Mapping):
         return dict(inner)

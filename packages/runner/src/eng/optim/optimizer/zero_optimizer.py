@@ -18,11 +18,12 @@ class ZeroRedundancyOptimizer(_ZeroRedundancyOptimizer):
 
     Args:
         params: parameters, or parameter groups.
-        optimizer_type: name of a class of ``torch.optim``, which each rank uses for its share of the parameters.
-        **kwargs: arguments of that class and of :class:`torch.distributed.optim.ZeroRedundancyOptimizer`.
+        optimizer_type: name of the optimizer class of ``torch.optim`` with which each rank updates its share of the
+            parameters.
+        **kwargs: arguments of the optimizer class and of :class:`torch.distributed.optim.ZeroRedundancyOptimizer`.
 
     Raises:
-        OptimError: ``torch.optim`` has no such class (a ValueError).
+        OptimError: ``torch.optim`` has no class with the name ``optimizer_type`` (a ValueError).
 
     Source: Rajbhandari et al. 2020 (ZeRO), arXiv:1910.02054.
     """
@@ -36,7 +37,7 @@ class ZeroRedundancyOptimizer(_ZeroRedundancyOptimizer):
         super().__init__(list(params), optimizer_class, **kwargs)
 
     def state_dict(self) -> dict[str, Any]:
-        """Gathers the state of all ranks and returns it on the main process; other ranks return an empty dict.
+        """Gathers the optimizer state of all ranks; rank 0 returns the complete state, all other ranks an empty dict.
 
         All ranks must call this method.
         """

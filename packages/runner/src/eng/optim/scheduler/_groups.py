@@ -7,10 +7,11 @@ from typing import Any
 
 
 def groups_of(schedulers: object) -> list[Sequence[Any]]:
-    """Returns one sequence of schedulers per optimizer.
+    """Returns a list with one sequence of schedulers for each optimizer.
 
     Args:
-        schedulers: a list, lists by the name of their optimizer, or None without schedulers.
+        schedulers: a list of schedulers for a single optimizer, a dict of such lists by the name of the optimizer, or
+            None if there are no schedulers.
 
     Examples:
         >>> groups_of({"generator": [1, 2], "critic": [3]}), groups_of([1]), groups_of(None)
@@ -23,5 +24,5 @@ def groups_of(schedulers: object) -> list[Sequence[Any]]:
 
 
 def follows_metric(scheduler: object) -> bool:
-    """Whether a scheduler (or scheduler class) follows a metric, so that it steps after each validation."""
+    """Whether a scheduler (or scheduler class) depends on a metric, so that it steps after each validation."""
     return bool(getattr(scheduler, "need_val_args", False))

@@ -21,21 +21,23 @@ logger = logging.getLogger(__name__)
 
 @PARAM_SCHEDULERS.register_module()
 class ReduceOnPlateauParamScheduler(_ParamScheduler):
-    """Multiplies a hyperparameter by ``factor`` when a metric stops improving.
+    """Multiplies a hyperparameter by ``factor`` when a validation metric has stopped improving.
 
     Args:
         optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
         param_name: name of the hyperparameter in the parameter groups, such as ``"lr"``.
-        monitor: name of the metric. Defaults to ``"loss"``.
+        monitor: name of the validation metric. Defaults to ``"loss"``.
         rule: ``"less"`` (default) if a lower metric is better, ``"greater"`` if a higher metric is better.
-        factor: factor of each reduction, below 1. Defaults to 0.1.
-        patience: number of validations without an improvement after which the next one without leads to a reduction.
-            Defaults to 10.
+        factor: each reduction multiplies the hyperparameter by this number, which is below 1. Defaults to 0.1.
+        patience: number of validations without an improvement in a row that are tolerated; one more such validation
+            leads to a reduction. Defaults to 10.
         threshold: smallest change of the metric that counts as an improvement. Defaults to 1e-4.
-        threshold_rule: ``"rel"`` (default): the threshold is a fraction of the best metric; ``"abs"``: it is absolute.
+        threshold_rule: ``"rel"`` (default): ``threshold`` is a fraction of the best metric so far; ``"abs"``:
+            ``threshold`` has the unit of the metric.
         cooldown: number of validations after a reduction that do not count against ``patience``. Defaults to 0.
-        min_value: the lowest value, or a list with the lowest value of each group. Defaults to 0.
-        eps: a reduction by less than this is not made. Defaults to 1e-8.
+        min_value: lowest value of the hyperparameter, or a list with the lowest value for each parameter group.
+            Defaults to 0.
+        eps: a reduction that would lower the hyperparameter by ``eps`` or less is not made. Defaults to 1e-8.
         begin: first validation in which the schedule acts.
         end: first validation in which the schedule does not act any more.
         last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
@@ -91,7 +93,7 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
         self._last_value = self._present()
 
     def _check(self, rule: str, factor: float, threshold: float, threshold_rule: str) -> None:
-        """Checks the arguments that decide when a metric counts as better."""
+        """Raises a ScheduleError if the factor of a reduction, or an argument that compares metrics, is invalid."""
         name = type(self).__name__
         if factor >= 1.0:
             raise ScheduleError(f"{name}: factor must be below 1, got {factor}", "factor")
@@ -105,7 +107,10 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
                 raise ScheduleError(f"{name}: unknown {argument} {value!r}{suggest(value, known)}", argument)
 
     def _lowest(self, min_value: float | Sequence[float]) -> list[float]:
-        """Returns the lowest allowed value of each parameter group."""
+        """Returns the lowest allowed value of the hyperparameter for each parameter group.
+
+        ``min_value`` is one number for all groups, or a list with a number per group of the optimizer.
+        """
         count = len(self.optimizer.param_groups)
         if not isinstance(min_value, (list, tuple)):
             return [min_value] * count  # type: ignore[list-item]  # a sequence is a list or a tuple here
@@ -118,14 +123,15 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
                 f"{counted(len(bare.param_groups), 'parameter group')}",
                 "min_value",
             )
-        # The base settings of a wrapper are one more group, at the end; it gets the bound of the last group.
+        # The last group of an optimizer wrapper may be its base_param_settings, for which the user gives no lowest
+        # value. It gets the lowest value of the optimizer's last group.
         return [*min_value, *[min_value[-1]] * (count - len(min_value))]
 
     def step(self, metrics: Mapping[str, Any] | None = None) -> None:
         """Counts a validation, and reduces the hyperparameter if the metric has stopped improving.
 
         Args:
-            metrics: metrics of the validation by name; None counts the validation without looking at a metric.
+            metrics: metrics of the validation by name. None counts the validation without comparing a metric.
 
         Raises:
             OptimTypeError: ``metrics`` is not a mapping (a TypeError).
@@ -144,7 +150,10 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
         self._last_value = [_detached(value) for value in self._present()]
 
     def _follow(self, metrics: Mapping[str, Any]) -> None:
-        """Counts validations without an improvement, and reduces the values after more than ``patience`` of them."""
+        """Compares the metric of a validation with the best metric, and reduces the hyperparameter if it is time.
+
+        More than ``patience`` validations without an improvement in a row lead to a reduction, and start the cooldown.
+        """
         if metrics.get(self.monitor) is None:
             raise MissingValueError(
                 f"{type(self).__name__} monitors {self.monitor!r}, which the validation does not give"
@@ -166,7 +175,7 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
 
     def _reduce(self) -> None:
         present = self._present()
-        # A parameter group that was added during training gets the bound of the last group.
+        # A parameter group that was added during training gets the lowest allowed value of the last group.
         self.min_values += self.min_values[-1:] * (len(present) - len(self.min_values))
         reduced = []
         for old, new in zip(present, self._get_value(), strict=True):
@@ -182,7 +191,10 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
         ]
 
     def print_value(self, is_verbose: bool, group: int, value: float) -> None:
-        """Logs the value of a group with the number of the validation; see :meth:`_ParamScheduler.print_value`."""
+        """Logs the hyperparameter's value in a parameter group, with the number of the validation.
+
+        See :meth:`_ParamScheduler.print_value` for the arguments.
+        """
         if is_verbose:
             logger.info(
                 "%s of parameter group %d is now %.4e, after validation %d",

@@ -11,12 +11,13 @@ from ._groups import follows_metric
 
 @dataclass
 class Preview:
-    """Learning rate and momentum over a run.
+    """The learning rates and momenta that the schedulers of an optimizer give over a run.
 
     Attributes:
         iterations: the iterations at which values were recorded.
         lr: for each parameter group a list of its learning rates, one per entry of ``iterations``.
-        momentum: for each parameter group a list of its momenta; 0 if the optimizer has none.
+        momentum: for each parameter group a list of its momenta, one per entry of ``iterations``; the values are 0 if
+            the optimizer has no momentum.
         labels: for each parameter group a text that names its optimizer or parameters; empty with a single group.
     """
 
@@ -26,10 +27,10 @@ class Preview:
     labels: list[str] = field(default_factory=list)
 
     def curves(self, values: list[list[float]]) -> list[tuple[list[float], int]]:
-        """Returns the distinct curves, each with the number of groups that follow the curve.
+        """Returns (curve, count) pairs: each distinct curve, with the number of parameter groups that follow the curve.
 
         Args:
-            values: ``lr`` or ``momentum``.
+            values: the attribute ``lr`` or ``momentum``, with one curve per parameter group.
         """
         counted: dict[tuple[float, ...], int] = {}
         for curve in values:
@@ -40,8 +41,8 @@ class Preview:
         """Returns the labels of the parameter groups that follow a curve.
 
         Args:
-            values: ``lr`` or ``momentum``.
-            curve: a curve that :meth:`curves` returned.
+            values: the attribute ``lr`` or ``momentum``, with one curve per parameter group.
+            curve: a curve that :meth:`curves` returned for ``values``.
         """
         pairs = zip(values, self.labels, strict=False)
         return list(dict.fromkeys(label for rates, label in pairs if rates == curve))
@@ -56,16 +57,17 @@ def preview(
     accumulative_counts: int = 1,
     points: int = 2000,
 ) -> Preview:
-    """Records learning rate and momentum over a run, by stepping the schedulers without training.
+    """Records learning rates and momenta over a run, by stepping the schedulers without training.
 
-    Afterwards the schedulers are at the end of the run. Schedulers that follow a metric are not stepped.
+    Afterwards the schedulers are at the end of the run, so they cannot be used for training. Schedulers that depend on
+    a metric are not stepped.
 
     Args:
         optim_wrapper: the optimizer wrapper whose parameter groups the schedulers change.
-        schedulers: schedulers of the wrapper.
-        max_iters: iterations of the run.
-        epoch_length: iterations of an epoch; None if no scheduler counts epochs.
-        accumulative_counts: iterations per optimizer update.
+        schedulers: the schedulers that change the wrapper's parameter groups.
+        max_iters: number of iterations of the run.
+        epoch_length: number of iterations of an epoch; None if no scheduler counts epochs.
+        accumulative_counts: number of iterations per optimizer update.
         points: approximate number of recorded iterations; the last iteration is always recorded.
 
     Examples:

@@ -9,13 +9,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-# Attributes that constructors compute from a scheduler's arguments; they are settings, not progress.
+# Attributes that scheduler constructors compute from their arguments. They count as settings, so load_progress does not
+# restore them.
 _DERIVED = frozenset({"by", "total_iters", "turning_points", "cumulative_periods", "min_values"})
 _PER_GROUP = ("base_values", "_last_value")
 
 
 class Scheduler(Protocol):
-    """The attributes of a scheduler that this module reads."""
+    """The attributes and methods of a scheduler that eng.optim.scheduler._progress uses."""
 
     optimizer: Any
     param_name: str
@@ -27,7 +28,10 @@ class Scheduler(Protocol):
 
 
 def settings_of(scheduler: Any) -> frozenset[str]:
-    """Returns the names of the attributes that depend on a scheduler's arguments alone; all others are its progress."""
+    """Returns the names of a scheduler's attributes that are settings, such as ``gamma``.
+
+    Settings depend only on the arguments of the constructor. All other attributes are the progress of the schedule.
+    """
     names: set[str] = set(_DERIVED)
     for cls in type(scheduler).__mro__:
         if "__init__" in vars(cls) and cls is not object:
@@ -43,7 +47,7 @@ def load_progress(scheduler: Any, state: Mapping[str, Any]) -> dict[str, tuple[A
         state: the scheduler's ``state_dict`` in the earlier run.
 
     Returns:
-        for each argument whose value differs, the value of the earlier run and the present value.
+        for each constructor argument whose value differs, a pair: the value of the earlier run and the present value.
     """
     settings = settings_of(scheduler)
     attributes = scheduler.__dict__
@@ -62,18 +66,19 @@ def load_progress(scheduler: Any, state: Mapping[str, Any]) -> dict[str, tuple[A
 
 
 def replay(schedulers: Sequence[Any], iterations: int, epoch_length: float) -> bool:
-    """Sets the parameter groups to the values that the schedules' present settings give after the steps so far.
+    """Recomputes the values of scheduled hyperparameters, after the settings of the schedules were changed at a resume.
 
-    Each value depends on the previous one, so all steps since the beginning are taken again. A schedule that follows a
-    metric would need the metrics of the past, so a hyperparameter with such a schedule is not changed.
+    The parameter groups get the values that they would have if the run had used the present settings from the start.
+    Each value depends on the previous value, so all steps since the start are taken again. A schedule that depends on a
+    metric would need all metrics of the past, so a hyperparameter with such a schedule is not changed.
 
     Args:
-        schedulers: all schedulers of one optimizer, with their progress.
+        schedulers: all schedulers of one optimizer, whose progress was restored.
         iterations: number of iterations so far.
-        epoch_length: iterations of an epoch so far.
+        epoch_length: number of iterations per epoch so far.
 
     Returns:
-        whether all hyperparameters were set.
+        whether all hyperparameters were recomputed; False if a schedule depends on a metric.
     """
     all_set = True
     for name in dict.fromkeys(scheduler.param_name for scheduler in schedulers):
@@ -86,7 +91,7 @@ def replay(schedulers: Sequence[Any], iterations: int, epoch_length: float) -> b
 
 
 def _replay_parameter(schedulers: Sequence[Any], name: str, iterations: int, epoch_length: float) -> None:
-    """Takes all steps of one hyperparameter's schedulers again, from the initial value."""
+    """Takes all steps so far of the schedulers of one hyperparameter again, from its initial value."""
     steps = [scheduler._global_step for scheduler in schedulers]  # noqa: SLF001  # counted by _ParamScheduler
     groups = schedulers[0].optimizer.param_groups
     for group in groups:
@@ -98,9 +103,10 @@ def _replay_parameter(schedulers: Sequence[Any], name: str, iterations: int, epo
 
 
 def _order_of_steps(schedulers: Sequence[Any], steps: Sequence[int], iterations: int, epoch_length: float) -> list[int]:
-    """Returns the index of the scheduler that takes each step, in the order of the run.
+    """Returns the order in which several schedulers took their steps, as a list with a scheduler's index for each step.
 
-    Within an iteration the schedulers that count epochs step last, as in training.
+    ``steps`` has the number of steps of each scheduler. Within an iteration the schedulers that count epochs step last,
+    as in training.
     """
 
     def moments(index: int) -> Any:
@@ -112,7 +118,10 @@ def _order_of_steps(schedulers: Sequence[Any], steps: Sequence[int], iterations:
 
 
 def set_value(group: dict[str, Any], name: str, value: Any) -> None:
-    """Sets a value of a parameter group; a tensor is filled in place, since a compiled optimizer keeps a reference."""
+    """Sets the hyperparameter ``name`` of a parameter group.
+
+    A tensor is filled in place instead of being replaced, since a compiled optimizer keeps a reference to the tensor.
+    """
     if hasattr(group[name], "fill_"):
         group[name].fill_(value)
     else:
@@ -120,7 +129,7 @@ def set_value(group: dict[str, Any], name: str, value: Any) -> None:
 
 
 def _as_in_config(value: Any) -> Any:
-    """Returns a setting in the form that configs use: milestones and tuples as a list."""
+    """Returns a setting in the form that configs use: milestones (a Counter) and tuples become lists."""
     if isinstance(value, Counter):
         return sorted(value.elements())
     if isinstance(value, tuple):
