@@ -1,4 +1,4 @@
-"""Continues a pass over the data after a resume, if possible without reading the consumed samples again."""
+"""Resumes a pass over the data in its middle, if possible without reading the consumed samples again."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ logger = logging.getLogger(__name__)
 def batches_from(
     loader: Any, start: int, on_start: Callable[[], None], saved: StreamState | None = None
 ) -> Iterator[Any]:
-    """Iterates over the batches of a dataloader from the ``start``-th on.
+    """Iterates over the batches of a dataloader, without the first ``start`` batches.
 
     Args:
         loader: a DataLoader, or any iterable of batches.
-        start: batches of this pass, on this rank, that the saved run consumed.
-        on_start: called after the order of the pass is drawn and before the first sample is read; it restores the random
-            generators.
-        saved: position of a dataloader with a ``state_dict``; see :func:`eng.runner.loops._streams.capture_stream`.
+        start: number of batches of this pass, on this rank, on which the saved run has already trained.
+        on_start: function that restores the random generators; called after the order of the samples in this pass is
+            drawn and before the first sample is read.
+        saved: saved position of a dataloader with a ``state_dict``, see
+            :func:`eng.runner.loops._streams.capture_stream`; None if there is none.
     """
     if isinstance(loader, LimitedLoader):
         return _batches_of_limited(loader, start, on_start, saved)
@@ -60,6 +61,10 @@ def batches_from(
 def _batches_of_limited(
     loader: LimitedLoader, start: int, on_start: Callable[[], None], saved: StreamState | None
 ) -> Iterator[Any]:
+    """Iterates like :func:`batches_from` over a dataloader with ``limit_batches``.
+
+    There are no batches if the saved run consumed all of them.
+    """
     if start < loader.count:
         return itertools.islice(batches_from(loader.loader, start, on_start, saved), loader.count - start)
     inner = loader.loader
@@ -71,12 +76,16 @@ def _batches_of_limited(
 
 
 def _skip_once(loader: DataLoader[Any], start: int, on_start: Callable[[], None]) -> None:
-    """Makes only the next pass of a DataLoader begin at its ``start``-th batch, with all options of the DataLoader."""
+    """Makes the next pass of a DataLoader, and only this pass, skip its first ``start`` batches.
+
+    The sampler is replaced for one pass, so that all options of the DataLoader stay in effect.
+    """
     name = "batch_sampler"
     if loader.batch_sampler is None:
         name = "sampler"
     inner = vars(loader)[name]
-    # DataLoader.__setattr__ refuses a new sampler. A persistent iterator holds this sampler for ever, so it skips only once.
+    # vars() is used, because DataLoader.__setattr__ refuses a new sampler. An iterator with persistent workers keeps
+    # the _Skip for all later passes, so that _Skip skips only in its first pass.
     vars(loader)[name] = _Skip(inner, start, on_start, lambda: vars(loader).update({name: inner}))
 
 
@@ -84,7 +93,7 @@ class _Skip:
     """A sampler that skips the first ``start`` indices of its first pass.
 
     Args:
-        inner: the sampler that gives the indices.
+        inner: the sampler whose indices are yielded.
         start: number of indices to skip in the first pass.
         on_start: called when the first index of the first pass is drawn.
         on_pass: called when the first pass begins.
@@ -120,12 +129,16 @@ class _Skip:
 
 
 def _can_seek(loader: DataLoader[Any]) -> bool:
+    """Whether the sampler can jump to a sample with its method ``seek``, and batches are consecutive samples."""
     plain = type(loader.batch_sampler) is BatchSampler and loader.batch_size is not None
     return plain and hasattr(loader.sampler, "seek")
 
 
 def _enter(loader: Any, start: int, on_start: Callable[[], None]) -> Iterator[Any]:
-    """Iterates over a dataloader whose position was restored."""
+    """Iterates over a dataloader whose position was restored by its ``load_state_dict``.
+
+    If ``start`` is 0 and no batch is left, the position was the end of a pass: the next pass is yielded instead.
+    """
     batches: Iterator[Any] = iter(loader)
     on_start()
     if start:
@@ -134,7 +147,10 @@ def _enter(loader: Any, start: int, on_start: Callable[[], None]) -> Iterator[An
 
 
 class _OrAnew:
-    """Gives ``batches``; if they are empty, because the position was the end of a pass, gives those of the next pass."""
+    """Yields the batches of an iterator or, if the iterator yields none, the batches of a new pass over `loader`.
+
+    An iterator without batches means that the restored position was the end of a pass.
+    """
 
     def __init__(self, batches: Iterator[Any], loader: Any) -> None:
         self.batches, self.loader = batches, loader
@@ -177,14 +193,14 @@ def _read_past(loader: Any, start: int, on_start: Callable[[], None]) -> Iterato
 
 
 class _InfiniteDataloaderIterator:
-    """Gives batches without end: begins a new pass over the dataloader, by ``set_epoch``, when one ends.
+    """Yields batches without end: when a pass over the dataloader ends, calls ``set_epoch`` and begins the next pass.
 
     Args:
-        dataloader: gives the batches of one pass.
-        epoch: number of the first pass.
-        batch: batches of the first pass that the saved run consumed.
+        dataloader: dataloader that yields the batches of one pass.
+        epoch: number of the first pass, above 0 in a resumed run.
+        batch: number of batches of the first pass on which the saved run has already trained.
         on_start: see :func:`batches_from`; None begins the first pass at its first batch.
-        before_pass: called before each pass.
+        before_pass: function that is called before each pass.
         saved: see :func:`batches_from`.
         limit: ``max_iters`` of the run, for messages; None if unknown.
     """
@@ -240,7 +256,10 @@ class _InfiniteDataloaderIterator:
         self._iterator = iter(())
 
     def _next_pass(self) -> Any:
-        """Begins the next pass and returns its first batch; warns when the first pass of the run ends."""
+        """Begins the next pass and returns its first batch; logs a warning when the first pass ends.
+
+        Raises a ValueError if the next pass yields no batch.
+        """
         if not self._has_warned and not isinstance(self._dataloader, RepeatedBatches):
             self._has_warned = True
             logger.warning("%s", self._end_of_pass())
@@ -256,7 +275,7 @@ class _InfiniteDataloaderIterator:
         return batch
 
     def _end_of_pass(self) -> str:
-        """Returns the warning for the end of the first pass."""
+        """Returns the text of the warning that is logged when the first pass over the data ends."""
         if length_of(self._dataloader) is not None:
             text = "Reached the end of the dataloader, which begins again here and at each further end"
             if not self._takes_sampler():
@@ -271,11 +290,11 @@ class _InfiniteDataloaderIterator:
         )
 
     def _takes_sampler(self) -> bool:
-        """Whether InfiniteSampler is good advice: not for a stream, which has no sampler, nor with ``limit_batches``."""
+        """Whether the warning may recommend InfiniteSampler: not for a stream, and not with ``limit_batches``."""
         return not is_stream(dataset_of(self._dataloader)) and not is_part_of_loader(self._dataloader)
 
     def _nothing_left(self) -> str:
-        """Returns the error text for data that cannot be read a second time, or that give no batch at all."""
+        """Returns the error text for a dataloader that cannot be read a second time, or that yields no batch at all."""
         if not self._num_batches:
             return "the training dataloader gives no batch"
         wanted = "the run"

@@ -1,4 +1,4 @@
-"""Validation intervals that are a part of an epoch, such as ``val_interval=0.25``."""
+"""Validation intervals that are a fraction of an epoch, such as ``val_interval=0.25``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import numbers
 from typing import Any
 
-# Sums of floats such as 0.1 differ from whole numbers by rounding errors below this.
+# Upper bound of the rounding error by which a sum of floats such as 0.1 differs from a whole number.
 _ROUNDING = 1e-9
 
 
@@ -24,12 +24,12 @@ def as_fraction(value: Any) -> float | None:
 
 
 def crosses(progress: float, step: float, interval: float) -> bool:
-    """Whether the last step towards ``progress`` reached or passed a multiple of ``interval``.
+    """Whether a step that ends at ``progress`` reached or passed a multiple of ``interval``.
 
     Args:
-        progress: where the step ends, from 0.
-        step: its length.
-        interval: distance of the multiples.
+        progress: position at the end of the step, from 0, such as 2.25 epochs.
+        step: length of the step, such as the fraction of an epoch that one batch is.
+        interval: distance between two multiples, such as 0.25 epochs.
 
     Examples:
         >>> [n for n in range(1, 11) if crosses(n / 10, 1 / 10, 0.25)]

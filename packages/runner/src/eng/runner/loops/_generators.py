@@ -1,9 +1,9 @@
 """Sets, captures and restores the random generators of a dataloader, its samplers and its dataset.
 
-A DataLoader's iterator draws a seed for its workers when it is created, and a sampler without a generator draws the order
-of the samples, both from torch's global generator. A persistent iterator is created once per process, so a resumed process
-would draw once more than an uninterrupted one. Dataloaders of a run therefore have their own generators, and the generators
-that order the samples are saved in checkpoints.
+Torch draws two things from its global generator: a seed for the workers, when a DataLoader's iterator is created, and
+the order of the samples, if the sampler has no generator. An iterator with persistent workers is created once per
+process, so that a resumed process would draw one worker seed more than an uninterrupted process. Dataloaders of a run
+therefore have their own generators, and the generators that order the samples are saved in checkpoints.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ _ORDER = (
 
 
 class LoopOverSets(Protocol):
-    """A loop over one or several sets of data."""
+    """A validation loop over one or several datasets."""
 
     dataloader: Any
 
     def by_set(self) -> Mapping[str, LoopOverSets]:
-        """The loops of several sets by name, or the loop itself under ``""``."""
+        """Returns the loop of each dataset by the dataset's name; a loop over a single dataset is under ``""``."""
 
 
 def give_generators(loader: object, seed: int | None) -> None:
-    """Gives a DataLoader, and its samplers whose ``generator`` is None, new generators seeded from ``seed``.
+    """Sets new random generators, seeded from ``seed``, in a DataLoader and in its samplers without generator.
 
-    The DataLoader's ``generator`` is replaced, because it only seeds workers. A generator that the user passed to the
-    DataLoader remains the generator of its sampler, where it orders the samples.
+    The attribute ``generator`` of the DataLoader is always replaced, because it only seeds workers. A generator that
+    the user passed to the DataLoader still orders the samples: torch has stored this generator in the sampler too.
 
     Args:
-        loader: a dataloader; anything but a DataLoader of torch is left alone.
+        loader: a dataloader; objects other than a DataLoader of torch are left unchanged.
         seed: seed of the run.
     """
     if not isinstance(loader, DataLoader) or isinstance(loader.generator, _WorkerSeeds):
@@ -65,14 +65,16 @@ def give_generators(loader: object, seed: int | None) -> None:
 
 
 def key_samples(loader: object, seed: int) -> None:
-    """Makes random numbers in the workers of a DataLoader given as an object a function of seed, epoch and sample.
+    """Makes the random numbers that workers of a DataLoader draw for a sample depend only on seed, epoch and sample.
 
-    The state of a worker's generators is lost with its process, so a resumed run would augment its samples differently. A
-    DataLoader without workers draws from the generators of the main process, which checkpoints save.
+    Without this function, a resumed run would augment its samples differently, because the state of a worker's
+    generators is lost when the worker ends. A DataLoader without workers needs no change: it draws from the generators
+    of the main process, which checkpoints save. This function is for DataLoaders that the user built and passed as
+    objects.
 
     Args:
-        loader: a dataloader; one whose dataset has ``__getitems__``, or whose batch sampler wraps no sampler, is left
-            alone.
+        loader: a dataloader; it is left unchanged if its dataset has ``__getitems__`` or its batch sampler wraps no
+            sampler.
         seed: seed of the run.
     """
     if not isinstance(loader, DataLoader) or loader.num_workers == 0 or hasattr(loader.dataset, "__getitems__"):
@@ -82,7 +84,7 @@ def key_samples(loader: object, seed: int) -> None:
 
 
 def seed_workers(loader: object, seed: int | None, number: int) -> None:
-    """Seeds the generator from which the next iterator draws the seeds of its workers.
+    """Seeds the generator from which the next iterator of a dataloader draws the seeds of its workers.
 
     Args:
         loader: a dataloader.
@@ -101,18 +103,19 @@ def capture_generators(loader: object) -> GeneratorStates:
         loader: a dataloader.
 
     Returns:
-        States by the sampler's path in the loader, such as ``"batch_sampler.sampler"``.
+        The states by the sampler's attribute path in the dataloader, such as ``"batch_sampler.sampler"``.
     """
     states = {path: _state_of(sampler) for path, sampler in samplers_of(loader)}
     return {path: state for path, state in states.items() if state}
 
 
 def restore_generators(loader: object, states: GeneratorStates | None) -> None:
-    """Restores the captured states of a dataloader's samplers and datasets; a sampler without a state is left alone.
+    """Restores captured states of a dataloader's samplers and datasets; those without a captured state are unchanged.
 
     Args:
         loader: a dataloader.
-        states: states by path, from :func:`capture_generators` or :func:`capture_dataset_generators`; None does nothing.
+        states: states by path, from :func:`capture_generators` or :func:`capture_dataset_generators`; None does
+            nothing.
     """
     if not states:
         return
@@ -131,13 +134,13 @@ def restore_generators(loader: object, states: GeneratorStates | None) -> None:
 
 
 def capture_dataset_generators(loader: object) -> GeneratorStates:
-    """Captures the generators that a dataset, its transforms or the datasets in it have as attributes.
+    """Captures the states of random generators that are attributes of a dataset, its transforms or its inner datasets.
 
-    Without workers each sample that this process reads advances these generators. With workers each worker has copies,
-    which are lost with it.
+    Without worker processes, each sample that this process reads advances these generators. With worker processes, each
+    worker advances a copy, which is lost when the worker ends.
 
     Args:
-        loader: a dataloader; the result is empty for one with workers.
+        loader: a dataloader; for a dataloader with workers the result is empty.
     """
     if worker_count(loader):
         return {}
@@ -146,7 +149,10 @@ def capture_dataset_generators(loader: object) -> GeneratorStates:
 
 
 def warn_of_worker_generators(loader: object) -> None:
-    """Warns if a dataset has its own generator and the dataloader has workers: a resumed run draws other numbers."""
+    """Warns if a dataset has a random generator of its own and the dataloader has workers.
+
+    The state of a worker's copy of the generator cannot be saved, so that a resumed run draws other random numbers.
+    """
     if not worker_count(loader):
         return
     owners = [type(part).__name__ for _, part in _datasets(loader) if _generator_states(part)]
@@ -160,7 +166,9 @@ def warn_of_worker_generators(loader: object) -> None:
 
 
 def capture_loop_generators(loop: LoopOverSets | None) -> GeneratorStates:
-    """Captures the samplers and datasets of a validation loop, by path; for several sets by ``"<set>:<path>"``.
+    """Captures the random states of the samplers and datasets of a validation loop.
+
+    The keys are attribute paths in the dataloader; with several validation sets, ``"<set>:<path>"``.
 
     Args:
         loop: the validation loop; the result is empty for None and for a loop without a dataloader.
@@ -172,10 +180,10 @@ def capture_loop_generators(loop: LoopOverSets | None) -> GeneratorStates:
 
 
 def restore_loop_generators(loop: LoopOverSets | None, states: GeneratorStates | None) -> None:
-    """Restores the samplers and datasets of a validation loop.
+    """Restores the random states of the samplers and datasets of a validation loop.
 
     Args:
-        loop: the validation loop, or None.
+        loop: the validation loop; None does nothing.
         states: result of :func:`capture_loop_generators`.
     """
     if loop is None:
@@ -187,17 +195,17 @@ def restore_loop_generators(loop: LoopOverSets | None, states: GeneratorStates |
 
 
 def _prefix(name: str) -> str:
-    """Returns the prefix of a set's sampler paths in a captured state: ``"<set>:"``, or nothing for a single dataloader."""
+    """Returns the prefix of the keys of one validation set: ``"<set>:"``, or an empty text for a single dataloader."""
     if name:
         return f"{name}:"
     return ""
 
 
 def warn_of_shared_generators(training_loader: object, validation_loader: object) -> None:
-    """Warns if one generator orders the samples of training and validation: a resume cannot repeat such an order.
+    """Warns if one random generator orders the samples of training and of validation.
 
-    Workers of the training dataloader read ahead, so whether training or validation draws next depends on the speed of the
-    machine.
+    A resumed run cannot repeat such an order: workers of the training dataloader read ahead, so that it depends on the
+    speed of the machine whether training or validation draws next from the generator.
     """
     owners = {id(value): path for path, _, value in _generators(training_loader)}
     for path, name, value in _generators(validation_loader):
@@ -210,7 +218,7 @@ def warn_of_shared_generators(training_loader: object, validation_loader: object
 
 
 def _generators(loader: object) -> Iterator[tuple[str, str, Any]]:
-    """Yields sampler path, attribute name and generator for each generator of a dataloader's samplers."""
+    """Yields the generators of a dataloader's samplers, each after the sampler's path and the attribute's name."""
     for path, sampler in samplers_of(loader):
         for name, value in vars(sampler).items():
             if isinstance(value, _KINDS):
@@ -218,7 +226,7 @@ def _generators(loader: object) -> Iterator[tuple[str, str, Any]]:
 
 
 class _WorkerSeeds(torch.Generator):
-    """A DataLoader's generator from which only the seeds of its workers are drawn."""
+    """The generator of a DataLoader, if it only seeds the workers and does not order the samples."""
 
 
 def _mix_seed(seed: int | None, stream: int, number: int) -> int:
@@ -226,7 +234,7 @@ def _mix_seed(seed: int | None, stream: int, number: int) -> int:
 
 
 def samplers_of(loader: object) -> Iterator[tuple[str, Any]]:
-    """Yields the samplers of a dataloader and the samplers that they wrap, each once, with its path in the dataloader."""
+    """Yields each sampler of a dataloader once, after its attribute path; includes samplers inside other samplers."""
     seen: set[int] = set()
     waiting = [("batch_sampler", batch_sampler_of(loader)), ("sampler", sampler_of(loader))]
     while waiting:
@@ -239,9 +247,10 @@ def samplers_of(loader: object) -> Iterator[tuple[str, Any]]:
 
 
 def _datasets(loader: object) -> Iterator[tuple[str, Any]]:
-    """Yields the dataset of a dataloader, its transforms and the datasets in it, each once, with its path.
+    """Yields the dataset of a dataloader, its transforms and its inner datasets, each once, with its attribute path.
 
-    A list of datasets or transforms is searched; a list that is itself the dataset holds samples and is not.
+    Lists of datasets and lists of transforms are searched. A list that is itself the dataset contains samples and is
+    not searched.
     """
     seen: set[int] = set()
     waiting = deque([("dataset", dataset_of(loader))])
@@ -259,7 +268,7 @@ def _datasets(loader: object) -> Iterator[tuple[str, Any]]:
 
 
 def _holds_parts(path: str, items: Sequence[Any]) -> bool:
-    """Whether a list at a path holds datasets or transforms, and not samples."""
+    """Whether the list at an attribute path contains datasets or transforms; otherwise its items are samples."""
     name = next(name for name in reversed(path.split(".")) if not name.isdigit())
     is_of_datasets = path.endswith(".datasets")  # The items are datasets; an item that is a list holds samples.
     return len(items) <= _MOST_PARTS and (is_of_datasets or name in _TRANSFORMS)
@@ -270,7 +279,10 @@ def _capture_all(loader: object) -> GeneratorStates:
 
 
 def _generator_states(owner: Any) -> dict[str, Any]:
-    """Captures the generators among an object's attributes; a generator of the system's randomness has no state."""
+    """Captures the states of the random generators among an object's attributes.
+
+    ``random.SystemRandom`` is left out, because it has no state.
+    """
     states = {}
     for name, value in vars(owner).items():
         if isinstance(value, _KINDS):
@@ -280,12 +292,12 @@ def _generator_states(owner: Any) -> dict[str, Any]:
 
 
 def _state_of(sampler: Any) -> dict[str, Any]:
-    """Captures one sampler as plain data: its generators, its seed and epoch, and its own ``state_dict()``."""
+    """Captures the state of one sampler as plain data: generators, seed, epoch and ``state_dict()``, if present."""
     state: dict[str, Any] = {}
     generators = _generator_states(sampler)
     if generators:
         state["generators"] = generators
-    # A sampler without set_epoch counts its passes itself in `epoch`, so the count must be saved.
+    # A sampler without set_epoch counts its passes itself in the attribute `epoch`, so that this count must be saved.
     if hasattr(sampler, "set_epoch"):
         names = ["seed"]
     else:
@@ -299,7 +311,7 @@ def _state_of(sampler: Any) -> dict[str, Any]:
 
 
 def _keeps_state(sampler: object) -> bool:
-    """Whether a sampler's ``state_dict`` must be saved; a sampler with ``seek`` gets its position from the loop instead."""
+    """Whether a sampler's ``state_dict`` must be saved; a sampler with ``seek`` gets its position from the loop."""
     keeps = all(callable(getattr(type(sampler), name, None)) for name in ("state_dict", "load_state_dict"))
     return keeps and not hasattr(sampler, "seek")
 
@@ -328,7 +340,7 @@ def _set_state(generator: Any, state: Any) -> None:
 
 
 def _plain(value: object) -> Any:
-    """Converts NumPy's nested state to lists and numbers, because the safe loader of checkpoints reads no NumPy arrays."""
+    """Converts the nested state of a NumPy generator to lists and numbers, which ``weights_only=True`` can load."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray):

@@ -1,4 +1,4 @@
-"""Dataloaders that give only some batches: ``limit_batches`` for fast runs, ``overfit_batches`` to memorise a few batches."""
+"""Dataloaders that yield only some batches: ``limit_batches`` for fast runs, ``overfit_batches`` to overfit on them."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from eng.logging.whole_numbers import whole_number
 
 
 class LimitedLoader:
-    """Gives the first batches of each pass over a dataloader; all other attributes are the dataloader's.
+    """Yields only the first batches of each pass over a dataloader; attributes are read from that dataloader.
 
     Args:
-        loader: a dataloader.
-        count: batches of each pass, on each rank.
+        loader: the dataloader.
+        count: number of batches in each pass, on each rank.
     """
 
     def __init__(self, loader: Any, count: int) -> None:
@@ -37,11 +37,11 @@ class LimitedLoader:
 
 
 class RepeatedBatches:
-    """Gives the same first batches in each pass; they are read once and stay in memory.
+    """Yields the same batches in each pass: the first ones of a dataloader, which are read once and stay in memory.
 
     Args:
-        loader: a dataloader.
-        count: batches of each pass, on each rank.
+        loader: the dataloader.
+        count: number of batches in each pass, on each rank.
     """
 
     def __init__(self, loader: Any, count: int) -> None:
@@ -62,12 +62,12 @@ class RepeatedBatches:
 
 
 def is_part_of_loader(loader: object) -> bool:
-    """Whether a dataloader comes from ``limit_batches`` or ``overfit_batches``."""
+    """Whether a dataloader yields only some batches, because of ``limit_batches`` or ``overfit_batches``."""
     return isinstance(loader, (LimitedLoader, RepeatedBatches))
 
 
 def unlimited(loader: object) -> Any:
-    """Returns the dataloader inside a :class:`LimitedLoader`; every other dataloader as it is."""
+    """Returns the dataloader inside a :class:`LimitedLoader`; returns every other dataloader unchanged."""
     if isinstance(loader, LimitedLoader):
         return loader.loader
     return loader
@@ -78,8 +78,9 @@ def with_limit(loader: object, limit_batches: int | None, overfit_batches: int |
 
     Args:
         loader: a dataloader.
-        limit_batches: batches of each pass; None gives all.
-        overfit_batches: number of first batches that every pass repeats; None repeats none.
+        limit_batches: number of batches in each pass; None does not limit them.
+        overfit_batches: number of first batches of the dataloader of which every pass consists; None does not limit
+            them.
 
     Raises:
         ValueError: a number is no positive integer, or both numbers are set.

@@ -25,8 +25,8 @@ def compute_losses(model: nn.Module, data_batch: object) -> Mapping[str, Any]:
 def count_samples(data_batch: object) -> int:
     """Returns the number of samples in a batch.
 
-    A list or tuple of tensors or lists holds arguments of ``forward``, each with all samples. A list of other items, such as
-    dictionaries, holds the samples themselves.
+    In a list or tuple of tensors or lists, each item is an argument of ``forward`` that contains all samples. In a list
+    of other items, such as dictionaries, each item is one sample.
     """
     if isinstance(data_batch, Mapping):
         return next((_length(value) for value in data_batch.values()), 1)

@@ -1,4 +1,4 @@
-"""What several ranks need: shares of a dataloader given as an object, streams of unequal length, batches without padding."""
+"""Data of several ranks: splits dataloaders over ranks, ends streams on all ranks together, and removes padding."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ _KNOWS_RANKS = ("rank", "num_replicas", "world_size", "local_rank")
 
 
 def shared_loader(loader: object, seed: int | None) -> Any:
-    """Returns a DataLoader that gives each sample on one rank only; with one rank, the loader as it is.
+    """Returns a DataLoader that yields each sample on one rank only; with one rank, returns `loader` unchanged.
 
-    A DataLoader with torch's ``SequentialSampler`` or ``RandomSampler`` gives all samples on every rank. It is built again
-    with :class:`eng.dataset.DefaultSampler`. Another sampler without an attribute such as ``rank`` causes a warning.
+    A DataLoader with torch's ``SequentialSampler`` or ``RandomSampler`` yields all samples on every rank. Such a
+    DataLoader is built again with :class:`eng.dataset.DefaultSampler`. Other samplers without an attribute such as
+    ``rank`` cause a warning.
 
     Args:
         loader: a dataloader that the user built.
-        seed: seed of the order, if the loader shuffles.
+        seed: seed of the order of the samples, if the loader shuffles.
     """
     if get_data_world_size() == 1 or not isinstance(loader, DataLoader) or _knows_ranks(loader):
         return loader
@@ -65,15 +66,17 @@ def shared_loader(loader: object, seed: int | None) -> Any:
 
 
 def _gives_each_sample_once(sampler: object) -> bool:
+    """Whether a sampler of torch yields each index of the dataset exactly once in each pass."""
     if type(sampler) is RandomSampler:
         return not sampler.replacement and sampler.num_samples == len(sampler.data_source)
     return type(sampler) is SequentialSampler
 
 
 def _knows_ranks(loader: DataLoader[Any]) -> bool:
+    """Whether a sampler of the DataLoader has an attribute such as ``rank``; always True for a stream."""
     batch_sampler = loader.batch_sampler
     parts = [loader.sampler, batch_sampler, sampler_of(batch_sampler)]
-    if isinstance(loader.dataset, IterableDataset):  # a stream shares itself out, or is meant to be read by all
+    if isinstance(loader.dataset, IterableDataset):  # a stream distributes its own samples over ranks
         return True
     return any(hasattr(part, name) for part in parts for name in _KNOWS_RANKS)
 
@@ -81,12 +84,12 @@ def _knows_ranks(loader: DataLoader[Any]) -> bool:
 def while_all_have_one(batches: Iterable[Any], loader: object = None) -> Iterable[Any]:
     """Ends a pass over a stream on all ranks as soon as one rank has no further batch.
 
-    A rank that continued alone would wait for ever in its next all-reduce of gradients. Batches whose number is known, and
-    those of a single rank, are returned as they are.
+    A rank that continued alone would wait for ever in its next all-reduce of gradients. If the number of batches is
+    known, or there is only one rank, `batches` is returned unchanged.
 
     Args:
-        batches: the batches of a pass.
-        loader: the dataloader of the batches; None is ``batches`` itself.
+        batches: the batches of one pass over the stream.
+        loader: the dataloader that yields the batches; None means that ``batches`` is itself the dataloader.
     """
     if loader is None:
         loader = batches
@@ -96,7 +99,7 @@ def while_all_have_one(batches: Iterable[Any], loader: object = None) -> Iterabl
 
 
 def _stop_together(batches: Iterator[Any]) -> Iterator[Any]:
-    """Yields batches until a rank has none; before each batch all ranks exchange whether they have one."""
+    """Yields batches until one rank has no further batch; the ranks communicate before each batch to know this."""
     while True:
         batch = next(batches, _END)
         have_one = all_gather_object(batch is not _END)
@@ -112,13 +115,13 @@ def _stop_together(batches: Iterator[Any]) -> Iterator[Any]:
 
 
 def samples_of_rank(loader: object) -> int | None:
-    """Returns the number of samples of this rank, without the padding by which samplers make all ranks equally long.
+    """Returns the number of samples of this rank without padding (samples repeated to give each rank the same number).
 
     Args:
         loader: a dataloader.
 
     Returns:
-        None if the sampler adds no padding or is of an unknown class.
+        The number; None if the sampler adds no padding or is of an unknown class.
     """
     sampler = sampler_of(loader)
     if get_data_world_size() == 1 or not isinstance(sampler, (DefaultSampler, DistributedSampler)):
@@ -128,7 +131,9 @@ def samples_of_rank(loader: object) -> int | None:
 
 
 def without_padding(batch: object, size: int, keep: int) -> Any:
-    """Returns the first ``keep`` samples of a collated batch: cuts each tensor and list in it that has ``size`` entries.
+    """Returns the first ``keep`` samples of a collated batch of ``size`` samples.
+
+    Every tensor and list with ``size`` entries inside the batch is cut; other values are returned unchanged.
 
     Examples:
         >>> without_padding({"x": torch.arange(3), "names": ["a", "b", "c"], "scale": 2}, size=3, keep=2)
@@ -153,7 +158,7 @@ def without_padding(batch: object, size: int, keep: int) -> Any:
 
 
 def _holds_arguments(batch: Any, size: int) -> bool:
-    """Whether the items of a list are arguments of ``forward``, each with all samples, and not the samples themselves."""
+    """Whether the items of a list are arguments of ``forward`` with ``size`` samples each, instead of samples."""
     return all(isinstance(item, (torch.Tensor, list, tuple)) and _length(item) == size for item in batch)
 
 

@@ -1,4 +1,4 @@
-"""Finds the numbers of the samples in a batch, for error messages and reports."""
+"""Determines the dataset indices of the samples in a batch, for error messages and reports."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ logger = logging.getLogger(__name__)
 def sample_numbers(loop: Any, iteration: int | None = None) -> list[int] | None:
     """Returns the dataset indices of the samples in a batch of the current pass, on this rank.
 
-    The sampler draws the order of the pass again, from the generator states at the beginning of the pass. Afterwards the
-    generators are restored, so that the run is not disturbed.
+    The sampler draws the order of the current pass again, from the random states at the beginning of the pass.
+    Afterwards the random states are restored, so that training is not affected.
 
     Args:
         loop: the training loop.
-        iteration: iteration of the batch, counted from 0; None is the current iteration.
+        iteration: iteration that trains on the batch, counted from 0; None means the current iteration.
 
     Returns:
-        None if the numbers cannot be found: for a stream, a dataloader that is no DataLoader, or a batch of an earlier pass.
+        The indices; None if they cannot be determined: for a stream, a dataloader that is no DataLoader, or a batch of
+        an earlier pass over the data.
     """
     loader = loop.dataloader
     rng = loop._pass_rng  # noqa: SLF001  # a part of the run
@@ -64,6 +65,10 @@ class _Numbers:
 
 
 def _draw_numbers(loader: DataLoader[Any], batch: int) -> list[int] | None:
+    """Returns the indices in the ``batch``-th batch of a new pass; None if the pass is shorter.
+
+    A DataLoader with the same sampler reads a dataset that returns indices, so that no sample is loaded.
+    """
     order: Any = {"batch_sampler": loader.batch_sampler}
     if loader.batch_sampler is None:
         order = {"batch_size": None, "sampler": loader.sampler}

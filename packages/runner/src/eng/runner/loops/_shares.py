@@ -24,10 +24,12 @@ _LIBRARIES = ("datasets", "webdataset", "litdata")
 
 
 def warn_of_repeated_stream(loader: object) -> None:
-    """Warns if the code of a stream asks for no rank or no worker number, so that each rank or worker reads all samples.
+    """Warns if several ranks or workers read a stream whose code never asks for its rank or worker number.
+
+    Each rank or worker would then read all samples of the stream.
 
     Args:
-        loader: a dataloader; one over a dataset with indices is left alone.
+        loader: a dataloader; there is no warning for a dataset with indices.
     """
     dataset = dataset_of(loader)
     if not isinstance(loader, DataLoader) or not isinstance(dataset, IterableDataset):
@@ -57,7 +59,7 @@ def warn_of_repeated_stream(loader: object) -> None:
 
 
 def readers_of(loader: object) -> list[int]:
-    """Returns the number of ranks that read different data, and the workers of each, as a checkpoint records them."""
+    """Returns the number of ranks that read different data and of workers on each rank, for a checkpoint."""
     return [get_data_world_size(), worker_count(loader)]
 
 
@@ -69,8 +71,8 @@ def tells_other_readers(loader: object, position: Mapping[str, Any]) -> bool:
         position: the position in the checkpoint.
 
     Returns:
-        Whether the numbers differ, so that the saved positions of the readers cannot be used. The pass then continues after
-        as many samples as the saved run had consumed.
+        Whether the numbers differ, so that the saved positions of the readers cannot be used. The pass then continues
+        after as many samples as the saved run had consumed.
     """
     saved, now = position.get("readers"), readers_of(loader)
     is_stream = isinstance(dataset_of(loader), IterableDataset)
@@ -87,7 +89,10 @@ def tells_other_readers(loader: object, position: Mapping[str, Any]) -> bool:
 
 
 def _is_prefix(loader: Any, position: Mapping[str, Any], now: list[int]) -> bool:
-    """Whether both the consumed samples of the saved run and the samples to skip now are the first ones of the stream."""
+    """Whether the samples that the saved run consumed are exactly the samples that this run skips.
+
+    Both are then the first samples of the stream, in spite of another number of ranks or workers.
+    """
     if not isinstance(loader.dataset, ShardedStream):
         return False
     batches, remainder = divmod(position["samples"], (loader.batch_size or 1) * now[0])
@@ -103,11 +108,12 @@ def _in_words(readers: Sequence[int]) -> str:
 
 
 def warn_of_stream_in_use(loader: object, training_loader: object, mode: str) -> None:
-    """Warns if a validation or test reads the same stream object as training, and the stream saves its position.
+    """Warns if a validation or test reads the same stream object as training, and the stream has ``load_state_dict``.
 
     Args:
         loader: the dataloader of the validation or test.
-        training_loader: the Runner's ``train_dataloader``; a config never shares its dataset, which is built from it.
+        training_loader: the Runner's ``train_dataloader``. If it is a config, there is no warning: each config builds a
+            dataset of its own.
         mode: ``"val"`` or ``"test"``.
     """
     stream = dataset_of(loader)
@@ -122,7 +128,7 @@ def warn_of_stream_in_use(loader: object, training_loader: object, mode: str) ->
 
 
 def _names_in_code(cls: type) -> set[str]:
-    """Returns the names that the code of a class uses, without base classes of torch."""
+    """Returns the names of globals, functions and attributes that a class uses, without those of its torch bases."""
     functions = [
         function
         for base in cls.__mro__

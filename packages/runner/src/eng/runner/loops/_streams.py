@@ -20,25 +20,29 @@ logger = logging.getLogger(__name__)
 
 StreamState = dict[str, Any]
 _PLAIN = (bool, int, float, str, bytes, type(None))
-# The state of a stream of Hugging Face's datasets leaves out its shuffle buffer, whose samples a resume would lose.
+# Part of the class name of a shuffled stream of Hugging Face's datasets. The state of such a stream does not contain
+# its shuffle buffer, so that a resumed run would lose the samples in the buffer.
 _BUFFER = "BufferShuffled"
 
 
 def keeps_position(loader: object) -> bool:
-    """Whether the ``state_dict`` of a dataloader, or of its dataset, gives its position."""
+    """Whether the ``state_dict`` of a dataloader, or of its dataset, can save the position in the data."""
     return _stateful_part(loader) is not None
 
 
 def capture_stream(loader: object, batches: object = None) -> StreamState | None:
-    """Returns the position of a dataloader that has a ``state_dict``, as plain data that the safe loader reads.
+    """Returns the position of a dataloader that has a ``state_dict``, as plain data.
+
+    Plain data can be read from a checkpoint with ``torch.load(weights_only=True)``.
 
     Args:
-        loader: a dataloader; the run has trained on all batches that were taken from it.
-        batches: the iterator from which the batches were taken.
+        loader: a dataloader; the run must have trained on all batches that it has yielded.
+        batches: the iterator of the dataloader that yielded these batches.
 
     Returns:
-        ``state``, ``of`` (class name), ``num_workers``, and ``has_ended``: whether the last batch ended the stream, so that
-        the state is that of the next pass. None if neither the dataloader nor its dataset has a state.
+        A dict with ``state``, ``of`` (class name), ``num_workers``, and ``has_ended``: whether the last batch ended the
+        stream, so that ``state`` belongs to the next pass. None if neither the dataloader nor its dataset has a state,
+        or if the state contains other objects than plain data.
     """
     part = _stateful_part(loader)
     if part is None:
@@ -62,14 +66,15 @@ def capture_stream(loader: object, batches: object = None) -> StreamState | None
 
 
 def load_stream(loader: object, saved: StreamState | None) -> bool:
-    """Restores the position of a dataloader.
+    """Restores the position of a dataloader, or of the stream that the dataloader reads.
 
     Args:
         loader: a dataloader.
         saved: result of :func:`capture_stream`; None restores nothing.
 
     Returns:
-        Whether the position was restored. A position of another class or another number of workers is not used.
+        Whether the position was restored. A position is not used if it was saved by another class or with another
+        number of workers.
     """
     part = _stateful_part(loader)
     if saved is None or part is None:
@@ -86,17 +91,21 @@ def load_stream(loader: object, saved: StreamState | None) -> bool:
 
 
 def gives_empty_pass_at_end(loader: object) -> bool:
-    """Whether a dataloader whose state was saved after the last batch of a pass gives one empty pass after loading it.
+    """Whether a dataloader yields one empty pass after loading a state that was saved after the last batch of a pass.
 
-    torchdata's StatefulDataLoader does, because its state records that the end was not reached; litdata's dataloader
-    begins the next pass at once.
+    StatefulDataLoader of torchdata does so, because its state does not record that the pass has ended. The dataloader
+    of litdata begins the next pass at once.
     """
     torchdata = sys.modules.get("torchdata.stateful_dataloader")
     return torchdata is not None and isinstance(loader, torchdata.StatefulDataLoader)
 
 
 def _stateful_part(loader: object) -> Any:
-    """Returns the dataloader if it has a ``state_dict``, or a stream that it reads without workers; else None."""
+    """Returns the object whose ``state_dict`` gives the position of a dataloader.
+
+    The object is the dataloader itself or, if the dataloader has no workers, the stream that it reads. None if neither
+    has a ``state_dict``, or if the stream has a shuffle buffer.
+    """
     if isinstance(loader, LimitedLoader):
         return _stateful_part(loader.loader)
     dataset = dataset_of(loader)
@@ -124,10 +133,10 @@ def _has_buffer(examples: object) -> bool:
 
 
 def _plain(value: object, path: str = "state") -> Any:
-    """Copies a nested state, with NumPy's numbers converted to Python's.
+    """Copies a nested state, with NumPy numbers converted to Python numbers.
 
     Raises:
-        TypeError: the state holds an object that is neither plain data nor a tensor.
+        TypeError: the state contains an object that is neither plain data nor a tensor nor a NumPy array.
     """
     if isinstance(value, Mapping):
         return {key: _plain(item, f"{path}[{key!r}]") for key, item in value.items()}

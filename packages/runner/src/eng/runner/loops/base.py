@@ -20,18 +20,19 @@ from ._streams import has_state
 
 
 class BaseLoop(metaclass=ABCMeta):
-    """Runs over the batches of a dataloader.
+    """Base class of loops, which iterate over the batches of a dataloader to train, validate or test.
 
-    A custom loop class takes ``runner`` and ``dataloader`` as its first arguments. Register it in ``LOOPS`` and name it by
-    ``type`` in ``train_cfg``, ``val_cfg`` or ``test_cfg``; further keys of that config become its arguments.
+    A custom loop class takes ``runner`` and ``dataloader`` as its first arguments. Register it in ``LOOPS`` and name it
+    by ``type`` in ``train_cfg``, ``val_cfg`` or ``test_cfg``; further keys of that config become its arguments.
 
     Args:
-        runner: the run that the loop belongs to.
-        dataloader: batches, or the config of a dataloader.
+        runner: the runner to which the loop belongs.
+        dataloader: a dataloader, or the config of one.
 
     Attributes:
-        dataloader: the batches; None in a loop class that stores them under another name.
-        split_step: called instead of the model's ``train_step`` with ``on_oom="split"``; None otherwise.
+        dataloader: the dataloader; None in a loop class that stores its dataloader under another name.
+        split_step: function that is called instead of the model's ``train_step`` if the Runner has ``on_oom="split"``;
+            None otherwise.
         epoch: completed epochs.
         iter: completed iterations.
         max_epochs: epochs at which training ends.
@@ -110,8 +111,8 @@ class BaseLoop(metaclass=ABCMeta):
         This default has no position inside an epoch, so a resumed run repeats the current epoch from its first batch.
 
         Args:
-            point: the hook point that is being called, None between points. Loops increment their counters after the hooks
-                of ``after_train_iter`` and ``after_train_epoch``.
+            point: the hook point that is being called, None between points. Loops increment their counters after the
+                hooks of ``after_train_iter`` and ``after_train_epoch``.
         """
         epoch, iteration = int(self.epoch), int(self.iter)
         return {
@@ -135,7 +136,8 @@ class BaseLoop(metaclass=ABCMeta):
     def go_on_from(self, position: dict[str, Any], rng: dict[str, RngState | None] | None) -> None:
         """Restores the counters and random generators of a checkpoint.
 
-        The counters are set as ``_epoch`` and ``_iter``, the attributes behind ``epoch`` and ``iter`` in MMEngine's loops.
+        The counters are set as ``_epoch`` and ``_iter``, the attributes behind ``epoch`` and ``iter`` in MMEngine's
+        loops.
 
         Args:
             position: result of :meth:`position` in the saved run.

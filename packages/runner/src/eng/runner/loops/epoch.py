@@ -31,18 +31,21 @@ class EpochBasedTrainLoop(TrainLoop):
     """Trains for ``max_epochs`` passes over the data.
 
     Args:
-        runner: the run.
-        dataloader: batches to train on, or a config of them; where it has no length, an epoch ends when its stream ends.
-        max_epochs: number of passes.
+        runner: the runner to which the loop belongs.
+        dataloader: dataloader of the training data, or its config; if the dataloader has no length, an epoch ends when
+            its stream ends.
+        max_epochs: number of passes over the data.
         val_begin: first epoch after which to validate, from 1. 1 by default.
-        val_interval: epochs between two validations, 1 by default; a float such as 0.25 is a part of an epoch, and
-            ``dict(minutes=20)`` is time. The last epoch always has one. With a part of an epoch or minutes, ``val_begin``
-            is the epoch in which validations begin.
-        dynamic_intervals: pairs ``(milestone, interval)``: from epoch ``milestone`` on, ``interval`` counts.
-        val_sanity: validation batches of each set that are tried before the first iteration. 0 by default.
-        limit_batches: batches of each pass over the data that are used; None (default) uses all.
-        overfit_batches: number of first batches on which every pass trains again; they stay in memory. None (default) trains
-            on all batches.
+        val_interval: epochs between two validations, 1 by default; a float such as 0.25 is a fraction of an epoch, and
+            ``dict(minutes=20)`` is a duration. A validation always follows the last epoch. With a fraction or minutes,
+            ``val_begin`` is the epoch in which validations begin.
+        dynamic_intervals: pairs ``(milestone, interval)``: from epoch ``milestone`` on, ``interval`` replaces
+            ``val_interval``.
+        val_sanity: number of batches of each validation set that are validated before the first iteration, as a check.
+            0 (default) checks none.
+        limit_batches: number of batches that are used of each pass over the data; None (default) uses all.
+        overfit_batches: number of first batches on which every pass trains again; they stay in memory. None (default)
+            trains on all batches.
 
     Raises:
         ValueError: ``max_epochs`` is not a non-negative whole number.
@@ -128,7 +131,10 @@ class EpochBasedTrainLoop(TrainLoop):
         )
 
     def _numbered_batches(self) -> Iterable[tuple[int, Any]]:
-        """Returns pairs of batch number and batch; in the first epoch of a resumed run without the consumed batches."""
+        """Returns pairs of batch number and batch of an epoch.
+
+        The first epoch of a resumed run leaves out the batches on which the saved run has already trained.
+        """
         start, on_start = self._start_batch, self._enter_pass()
         self._start_batch = 0
         self._pass_begin = (self._epoch, self._iter - start)
@@ -144,7 +150,7 @@ class EpochBasedTrainLoop(TrainLoop):
         return enumerate(while_all_have_one(batches, self.dataloader), start)
 
     def go_on_from(self, position: dict[str, Any], rng: dict[str, RngState | None] | None) -> None:
-        """Restores the counters, and computes ``max_iters`` anew: earlier epochs may have had another length."""
+        """Restores the counters, and recomputes ``max_iters``, because earlier epochs may have had another length."""
         super().go_on_from(position, rng)
         length = length_of(self.dataloader)
         if length is not None:
@@ -152,7 +158,7 @@ class EpochBasedTrainLoop(TrainLoop):
             self._max_iters = self._iter + max(left, 0)
 
     def position(self, point: str | None) -> dict[str, Any]:
-        """Returns the position to resume from; in ``after_train_epoch`` this is the beginning of the next epoch."""
+        """See :meth:`TrainLoop.position`; at the hook point ``after_train_epoch`` the next epoch is the position."""
         position = super().position(point)
         if point == "after_train_epoch":
             position.update({"epoch": self._epoch + 1, "pass": self._epoch + 1, "batch": 0, "samples": 0})
@@ -184,7 +190,10 @@ class EpochBasedTrainLoop(TrainLoop):
         return bool(self._epoch % self.val_interval == 0)
 
     def _is_due_inside_pass(self) -> bool:
-        """Whether a validation is due after the current batch; after the last batch of an epoch run() decides instead."""
+        """Whether a validation is due after the current batch of an epoch.
+
+        False after the last batch of an epoch: :meth:`run` decides there, after the epoch is counted.
+        """
         batch, part = self._batches_done(), self._part_of_epoch()
         in_time = self._epoch + 1 >= self.val_begin
         if not self.validates_inside_pass or not in_time or self._runner.val_loop is None or batch * part >= 1:
@@ -192,7 +201,7 @@ class EpochBasedTrainLoop(TrainLoop):
         return self._interval_is_over(self._epoch + batch * part, part)
 
     def _part_of_epoch(self) -> float:
-        """Returns the length of a batch in epochs; 0 if the dataloader has no length."""
+        """Returns the fraction of an epoch that one batch is; 0 if the dataloader has no length."""
         length = length_of(self.dataloader)
         if length:
             return 1 / length

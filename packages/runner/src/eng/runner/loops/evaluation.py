@@ -1,4 +1,4 @@
-"""Validation and test."""
+"""ValLoop and TestLoop: evaluate the model in one pass over a dataset, without gradients."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .base import BaseLoop
 
 
 class _EvaluationLoop(BaseLoop):
-    """One pass over data without gradients, with metrics at its end."""
+    """Runs one pass over a dataset without gradients, and computes the metrics at the end of the pass."""
 
     mode: str
 
@@ -51,7 +51,7 @@ class _EvaluationLoop(BaseLoop):
         self._samples = 0
 
     def run(self) -> dict[str, float]:
-        """Runs over all batches and gives the metrics by name."""
+        """Evaluates all batches, calls the hooks of validation or test, and returns the metrics by name."""
         runner = self._runner
         runner.call_hook(f"before_{self.mode}")
         runner.call_hook(f"before_{self.mode}_epoch")
@@ -61,7 +61,11 @@ class _EvaluationLoop(BaseLoop):
         return dict(metrics)
 
     def run_batches(self) -> dict[str, float]:
-        """The pass itself, without the hook points around it: runs over all batches and gives the metrics by name."""
+        """Evaluates all batches and returns the metrics by name.
+
+        Hooks are called before and after each batch, but not before and after the pass. Raises a ValueError if no rank
+        gets a batch from a stream.
+        """
         self._begin_pass()
         has_batches = False
         for idx, data_batch in enumerate(self.dataloader):
@@ -79,10 +83,10 @@ class _EvaluationLoop(BaseLoop):
         return metrics
 
     def try_batches(self, count: int) -> dict[str, float]:
-        """Predicts the first ``count`` batches and computes their metrics, without calling a hook.
+        """Predicts the first ``count`` batches and returns their metrics by name, without calling hooks.
 
         Args:
-            count: batches on each rank; fewer where the data end before.
+            count: number of batches on each rank; if the dataloader yields fewer batches, all of them are used.
         """
         self._begin_pass()
         for idx, data_batch in enumerate(itertools.islice(self.dataloader, count)):
@@ -92,6 +96,7 @@ class _EvaluationLoop(BaseLoop):
         return metrics
 
     def _begin_pass(self) -> None:
+        """Switches the model to eval mode, resets the collected losses, and seeds the dataloader's workers."""
         runner = self._runner
         runner.model.eval()
         self.losses.clear()
@@ -99,7 +104,11 @@ class _EvaluationLoop(BaseLoop):
         seed_workers(self.dataloader, runner.seed, runner.iter)
 
     def _dataset_size(self) -> int:
-        """Samples of the dataset, or those that all ranks saw where it has no length."""
+        """Returns the length of the dataset.
+
+        For a stream, or with ``limit_batches``, the number of samples that all ranks have evaluated is returned
+        instead.
+        """
         size = length_of(dataset_of(self.dataloader))
         if is_part_of_loader(self.dataloader):
             size = None
@@ -108,9 +117,11 @@ class _EvaluationLoop(BaseLoop):
         return size
 
     def _without_padding(self, idx: int, data_batch: object) -> tuple[Any, int]:
-        """The batch without samples that the sampler repeated to fill up the ranks, and how many samples count.
+        """Returns a batch without padding, and the number of its samples that count.
 
-        A batch of nothing else is kept, as ranks may wait for one another in the model; it counts as no sample.
+        Padding are samples that the sampler repeats to give each rank the same number of samples. A batch that consists
+        only of padding is returned unchanged, because the model may contain collective operations in which other ranks
+        wait; none of its samples counts.
         """
         size, batch_size = count_samples(data_batch), batch_size_of(self.dataloader)
         samples_here = samples_of_rank(self.dataloader)
@@ -123,7 +134,7 @@ class _EvaluationLoop(BaseLoop):
 
     @torch.no_grad()
     def run_iter(self, idx: int, data_batch: Sequence[dict[str, Any]]) -> None:
-        """One batch: predict, and give the predictions to the evaluator."""
+        """Predicts one batch, passes the predictions to the evaluator, and calls hooks before and after the batch."""
         runner = self._runner
         data_batch, samples = self._without_padding(idx, data_batch)
         runner.call_hook(f"before_{self.mode}_iter", batch_idx=idx, data_batch=data_batch)
@@ -131,14 +142,20 @@ class _EvaluationLoop(BaseLoop):
         runner.call_hook(f"after_{self.mode}_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
 
     def _autocast(self) -> AbstractContextManager[None]:
+        """Returns an autocast context: bfloat16 if the weights are bfloat16, otherwise enabled by ``fp16``."""
         precision = self._runner.settings.precision or {}
-        if precision.get("weights") == "bfloat16":  # batches are float32, as in training
+        if precision.get("weights") == "bfloat16":  # Batches are float32, as in training, and need autocast.
             return autocast(dtype=torch.bfloat16)
         return autocast(enabled=self.fp16)
 
     @torch.no_grad()
     def _predict(self, data_batch: object, samples: int) -> Any:
-        """Predictions of a batch, which the evaluator and the meter of losses have got too."""
+        """Predicts a batch, and passes predictions to the evaluator and losses to the loss meter; returns predictions.
+
+        Args:
+            data_batch: the batch.
+            samples: number of samples in the batch that count; 0 for a batch that consists only of padding.
+        """
         model = self._runner.model
         with self._autocast():
             outputs = kept_outputs(model, getattr(model, f"{self.mode}_step")(data_batch))
@@ -151,7 +168,7 @@ class _EvaluationLoop(BaseLoop):
         else:
             self._samples += samples
         process = self.evaluator.process
-        if samples == 0 and isinstance(self.evaluator, Evaluator):  # a batch that only fills up the ranks
+        if samples == 0 and isinstance(self.evaluator, Evaluator):  # The batch consists only of padding.
             process = self.evaluator.process_padding
         process(data_samples=outputs, data_batch=data_batch)
         return outputs
@@ -159,17 +176,17 @@ class _EvaluationLoop(BaseLoop):
 
 @LOOPS.register_module()
 class ValLoop(_EvaluationLoop):
-    """Validates: metrics, and losses where they are asked for or the model gives them.
+    """Validates the model: computes metrics and, if ``loss`` is set or the model returns them, losses.
 
     Args:
-        runner: the run.
-        dataloader: batches to validate on, or a config of them.
+        runner: the runner to which the loop belongs.
+        dataloader: dataloader of the validation data, or its config.
         evaluator: an :class:`eng.evaluator.Evaluator`, or one or several metrics, as objects or configs.
-        fp16: whether to predict under autocast. False by default; with ``precision=dict(weights="bfloat16")`` autocast with
-            bfloat16 is on.
-        loss: whether to compute the model's losses on each batch too, which costs a second forward pass. A model
-            whose ``predict`` returns ``(predictions, losses)`` has them without it. False by default.
-        limit_batches: batches that are used, on each rank; None (default) uses all.
+        fp16: whether to predict under autocast. False by default. If the Runner has
+            ``precision=dict(weights="bfloat16")``, autocast with bfloat16 is always used.
+        loss: whether to also compute the model's losses on each batch, which costs a second forward pass. A model whose
+            ``predict`` returns ``(predictions, losses)`` needs no second pass. False by default.
+        limit_batches: number of batches that are used on each rank; None (default) uses all.
     """
 
     mode = "val"
@@ -177,7 +194,7 @@ class ValLoop(_EvaluationLoop):
 
 @LOOPS.register_module()
 class TestLoop(_EvaluationLoop):
-    """Tests; the arguments are those of :class:`ValLoop`."""
+    """Tests the model; the arguments are those of :class:`ValLoop`."""
 
-    __test__ = False  # its name makes pytest think that it is a test
+    __test__ = False  # pytest would otherwise collect this class as a test, because of its name
     mode = "test"

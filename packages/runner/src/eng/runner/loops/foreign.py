@@ -1,4 +1,4 @@
-"""Adapts loops of users and libraries that do not derive from BaseLoop."""
+"""Adapts loop classes of users and libraries that do not derive from BaseLoop, so that a Runner can use them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from .base import BaseLoop
 def as_base_loop(loop: object) -> BaseLoop:
     """Returns a loop that has every member of :class:`BaseLoop`.
 
-    A Runner reads positions, counters and sets of its loops. A loop that does not derive from BaseLoop may lack some of these
-    members; they are then BaseLoop's defaults.
+    A Runner reads positions, counters and datasets from its loops. If a loop that does not derive from BaseLoop lacks
+    such a member, the member of BaseLoop is used instead.
 
     Args:
         loop: a loop of any class.
 
     Returns:
-        ``loop`` itself where it derives from BaseLoop, else a view of it: attributes are read from and set on ``loop``.
+        ``loop`` itself if it derives from BaseLoop. Otherwise an object that reads and sets all attributes on ``loop``,
+        and adds the members of BaseLoop that ``loop`` lacks.
 
     Example:
         >>> class Twice:
@@ -36,7 +37,7 @@ def as_base_loop(loop: object) -> BaseLoop:
 
 
 _MISSING = object()
-# BaseLoop's public members but `run` and `runner`, which every loop must define itself.
+# The public members of BaseLoop, except `run` and `runner`: every loop class must define these two itself.
 _DEFAULTS = {
     name: member
     for name, member in vars(BaseLoop).items()
@@ -45,7 +46,7 @@ _DEFAULTS = {
 
 
 class _View:
-    """Passes attributes on to a loop, and falls back to BaseLoop's members that the loop lacks."""
+    """Reads and sets attributes on a loop of any class; members that the loop lacks are those of BaseLoop."""
 
     __slots__ = ("_viewed",)
     _viewed: object
@@ -58,7 +59,8 @@ class _View:
             return getattr(self._viewed, name)
         default = _DEFAULTS[name]
         answer = getattr(self._viewed, name, _MISSING)
-        # A loop may use a method's name for a plain value, such as a number called `position`: then the default is used.
+        # A loop may have a plain value, such as a number called `position`, where BaseLoop has a method: then
+        # BaseLoop's method is used.
         if answer is not _MISSING and (callable(answer) or not inspect.isfunction(default)):
             return answer
         if isinstance(default, (FunctionType, property)):

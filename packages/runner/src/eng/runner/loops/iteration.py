@@ -22,22 +22,24 @@ from .training import TrainLoop
 
 @LOOPS.register_module()
 class IterBasedTrainLoop(TrainLoop):
-    """Trains for ``max_iters`` iterations, over as many passes over the data as necessary.
+    """Trains for ``max_iters`` iterations, in as many passes over the data as necessary.
 
-    Hooks see the complete training as one epoch.
+    For hooks, the complete training is one epoch.
 
     Args:
-        runner: the run.
-        dataloader: batches to train on, or a config of them; endless ones are fine.
+        runner: the runner to which the loop belongs.
+        dataloader: dataloader of the training data, or its config; a dataloader without end is possible.
         max_iters: number of iterations.
         val_begin: first iteration after which to validate, from 1. 1 by default.
-        val_interval: iterations between two validations, 1000 by default; a float such as 0.25 is a part of a pass over
-            the data, and ``dict(minutes=20)`` is time. The last iteration always has one.
-        dynamic_intervals: pairs ``(milestone, interval)``: from iteration ``milestone`` on, ``interval`` counts.
-        val_sanity: validation batches of each set that are tried before the first iteration. 0 by default.
-        limit_batches: batches of each pass over the data that are used; None (default) uses all.
-        overfit_batches: number of first batches on which every pass trains again; they stay in memory. None (default) trains
-            on all batches.
+        val_interval: iterations between two validations, 1000 by default; a float such as 0.25 is a fraction of a pass
+            over the data, and ``dict(minutes=20)`` is a duration. A validation always follows the last iteration.
+        dynamic_intervals: pairs ``(milestone, interval)``: from iteration ``milestone`` on, ``interval`` replaces
+            ``val_interval``.
+        val_sanity: number of batches of each validation set that are validated before the first iteration, as a check.
+            0 (default) checks none.
+        limit_batches: number of batches that are used of each pass over the data; None (default) uses all.
+        overfit_batches: number of first batches on which every pass trains again; they stay in memory. None (default)
+            trains on all batches.
 
     Raises:
         ValueError: ``max_iters`` is not a non-negative whole number.
@@ -73,10 +75,10 @@ class IterBasedTrainLoop(TrainLoop):
 
     @property
     def dataloader_iterator(self) -> Any:
-        """The iterator that gives batches without end; reading this property first starts the worker processes.
+        """The iterator that yields training batches without end; the first access starts the dataloader's workers.
 
-        A subclass may assign another iterator. A subclass that overrides :meth:`run` gets the batches from the first one on,
-        and must skip the batches that the saved run consumed itself, as MMEngine's loop does.
+        A subclass may assign another iterator. In a resumed run, a subclass that overrides :meth:`run` gets the batches
+        from the first batch on: like MMEngine's loop, it must skip the batches on which the saved run has trained.
         """
         if self._assigned_iterator is not None:
             return self._assigned_iterator
@@ -96,7 +98,7 @@ class IterBasedTrainLoop(TrainLoop):
         self._assigned_iterator = iterator
 
     def run(self) -> nn.Module:
-        """Trains, validates in between, and returns the model."""
+        """Trains for ``max_iters`` iterations, validates at intervals, and returns the model."""
         runner = self._runner
         self._seeks = True
         runner.call_hook("before_train")
@@ -130,24 +132,28 @@ class IterBasedTrainLoop(TrainLoop):
         self._start_pass = position["pass"]
 
     def forget_pass(self) -> None:
-        """Drops the iterator; the next one starts at the position that :meth:`go_on_from` sets."""
+        """Drops the dataloader's iterator; the next iterator starts at the position that :meth:`go_on_from` sets."""
         self._iterator = None
 
     def _skip_in_assigned_iterator(self) -> None:
-        """Reads and drops the batches that the saved run consumed from an iterator that a subclass has assigned."""
+        """Skips the batches on which the saved run has trained, if a subclass has assigned an iterator of its own."""
         if self._assigned_iterator is not None:
             for _ in range(self._iter):
                 next(self._assigned_iterator)
             self._start_batch = 0
 
     def _passes_of_assigned_iterator(self) -> tuple[int, int]:
-        """Computes completed passes and batches of the current pass of an assigned iterator from the dataloader's length."""
+        """Returns the completed passes over the data and the batches of the current pass, for an assigned iterator.
+
+        Both are computed from the iteration and the dataloader's length; without a length there is one pass.
+        """
         length = length_of(self.dataloader)
         if length:
             return divmod(self._iter, length)
         return 0, self._iter
 
     def _note_pass(self) -> None:
+        """Records the first iteration of a new pass over the data and, at its first batch, the random states."""
         self._pass_begin = self._iter - self._start_batch
         if self._start_batch == 0:
             seed_workers(self.dataloader, self._runner.seed, self._pass_number())

@@ -1,4 +1,4 @@
-"""Loops that validate or test several sets, one after the other, and return the metrics of all sets together."""
+"""Loops that validate or test on several datasets, one after the other, and return the metrics of all datasets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class JoinedLoaders:
 
     @property
     def dataset(self) -> Any:
-        """The dataset of the first set; readers of ``metainfo`` take it for all sets."""
+        """The dataset of the first set; code that reads ``metainfo`` uses this dataset for all sets."""
         return dataset_of(next(iter(self.loaders.values())))
 
     def __len__(self) -> int:
@@ -42,7 +42,10 @@ class JoinedLoaders:
 
 
 class _SeveralSets(BaseLoop):
-    """Runs the loops of several sets; ``before_val`` and ``after_val`` are called once, so hooks get all metrics together."""
+    """Runs the evaluation loops of several datasets, one after the other.
+
+    Hooks such as ``before_val`` and ``after_val`` are called once for all datasets, and get all metrics together.
+    """
 
     mode: str
 
@@ -53,14 +56,14 @@ class _SeveralSets(BaseLoop):
 
     @property
     def dataloader(self) -> Any:
-        """The dataloader of the current set; outside of a run a :class:`JoinedLoaders` of all sets."""
+        """The dataloader of the current set; while no set is evaluated, a :class:`JoinedLoaders` of all sets."""
         if self.current_set is not None:
             return self.loops[self.current_set].dataloader
         return JoinedLoaders({name: loop.dataloader for name, loop in self.loops.items()})
 
     @property
     def evaluator(self) -> Any:
-        """The evaluator of the current set; outside of a run a mapping of all evaluators by the name of their set."""
+        """The evaluator of the current set; while no set is evaluated, a mapping of all evaluators by set name."""
         if self.current_set is not None:
             return self.loops[self.current_set].evaluator
         return {name: loop.evaluator for name, loop in self.loops.items()}
@@ -80,7 +83,7 @@ class _SeveralSets(BaseLoop):
         return self.loops
 
     def end_workers(self) -> None:
-        """Ends the worker processes of all sets."""
+        """Ends the worker processes of the dataloaders of all sets."""
         for loop in self.loops.values():
             loop.end_workers()
 
@@ -93,6 +96,7 @@ class _SeveralSets(BaseLoop):
         return self._of_all_sets("try_batches", count)
 
     def _of_all_sets(self, method: str, *args: Any) -> dict[str, float]:
+        """Calls a method of each set's loop; returns the metrics of all sets by names such as ``clean/accuracy``."""
         metrics: dict[str, float] = {}
         try:
             for name, loop in self.loops.items():
@@ -108,8 +112,8 @@ class SeveralValLoop(_SeveralSets):
     """Validates on several sets: ``val_dataloader=dict(clean=dict(...), corrupted=dict(...))``.
 
     Args:
-        runner: the run.
-        loops: a :class:`ValLoop` for each set, by its name.
+        runner: the runner to which the loop belongs.
+        loops: a :class:`ValLoop` for each set, by the name of the set.
 
     Attributes:
         current_set: name of the set that is being validated; None between validations.
@@ -123,11 +127,11 @@ class SeveralTestLoop(_SeveralSets):
     """Tests on several sets; see :class:`SeveralValLoop`.
 
     Args:
-        runner: the run.
-        loops: a :class:`TestLoop` for each set, by its name.
+        runner: the runner to which the loop belongs.
+        loops: a :class:`TestLoop` for each set, by the name of the set.
     """
 
-    __test__ = False  # its name makes pytest think that it is a test
+    __test__ = False  # pytest would otherwise collect this class as a test, because of its name
     mode = "test"
 
 

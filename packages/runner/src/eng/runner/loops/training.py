@@ -1,4 +1,4 @@
-"""TrainLoop: the base of the training loops, with counters, validation in between, and resume at any batch."""
+"""TrainLoop: base class of training loops; counts iterations, validates during training, and resumes at any batch."""
 
 from __future__ import annotations
 
@@ -42,27 +42,30 @@ from .foreign import as_base_loop
 
 
 class TrainLoop(BaseLoop):
-    """A loop that trains and validates in between.
+    """A loop that trains a model and validates the model at intervals during training.
 
     Args:
-        runner: the run.
-        dataloader: batches to train on, or a config of them.
+        runner: the runner to which the loop belongs.
+        dataloader: dataloader of the training data, or its config.
         val_begin: first epoch or iteration after which to validate, from 1.
-        val_interval: epochs or iterations between two validations; a float such as 0.25 is a part of an epoch, and
-            ``dict(minutes=20)`` is time.
-        dynamic_intervals: pairs ``(milestone, interval)`` that replace ``val_interval`` from each milestone on.
-        val_sanity: validation batches of each set that are tried before the first iteration. 0 by default.
-        limit_batches: batches of each pass over the data that are used; None (default) uses all.
-        overfit_batches: number of first batches on which every pass trains again; they stay in memory. None (default) trains
-            on all batches.
+        val_interval: epochs or iterations between two validations; a float such as 0.25 is a fraction of an epoch, and
+            ``dict(minutes=20)`` is a duration.
+        dynamic_intervals: pairs ``(milestone, interval)``: from epoch or iteration ``milestone`` on, ``interval``
+            replaces ``val_interval``.
+        val_sanity: number of batches of each validation set that are validated before the first iteration, as a check.
+            0 (default) checks none.
+        limit_batches: number of batches that are used of each pass over the data; None (default) uses all.
+        overfit_batches: number of first batches on which every pass trains again; they stay in memory. None (default)
+            trains on all batches.
 
     Raises:
-        ValueError: a number is too small or of the wrong type, the dataloader is empty, or ``val_interval`` is a part of an
-            epoch and the dataloader has no length.
+        ValueError: a number is too small or of the wrong type, the dataloader is empty, or ``val_interval`` is a
+            fraction of an epoch and the dataloader has no length.
 
     Attributes:
         validated_iter: iteration at which the last completed validation began; -1 before the first validation.
-        left_out: iterations whose batch is skipped, because its loss was not finite in an earlier attempt.
+        left_out: iterations that skip their batch, because the loss of the batch was NaN or infinite in an earlier
+            attempt.
     """
 
     def __init__(
@@ -123,10 +126,10 @@ class TrainLoop(BaseLoop):
 
     @abstractmethod
     def _batches_done(self) -> int:
-        """Returns how many batches of the current pass are consumed, without the current batch."""
+        """Returns how many batches of the current pass over the data are consumed, not counting the current batch."""
 
     def _batches_of_pass(self) -> Any:
-        """Returns the iterator of the current pass; None if the loop does not hold it."""
+        """Returns the dataloader's iterator of the current pass; None if the loop stores no reference to it."""
         return None
 
     @abstractmethod
@@ -142,7 +145,14 @@ class TrainLoop(BaseLoop):
         return self._validation_is_due()
 
     def run_iter(self, idx: int, data_batch: Any) -> None:
-        """Runs one iteration with the ``idx``-th batch: hooks, ``train_step`` of the model, hooks."""
+        """Runs one iteration: ``before_train_iter`` of the hooks, the model's ``train_step``, and ``after_train_iter``.
+
+        An iteration in ``left_out`` skips its batch.
+
+        Args:
+            idx: index of the batch in the current pass over the data.
+            data_batch: the batch.
+        """
         runner = self._runner
         if self.left_out and self._iter in self.left_out:
             self._pass_over(idx, data_batch)
@@ -156,13 +166,16 @@ class TrainLoop(BaseLoop):
         self._iter += 1
 
     def _end_all_workers(self) -> None:
-        """Ends the worker processes of training and validation when the run is over."""
+        """Ends the worker processes of the training and validation dataloaders at the end of the run."""
         for loop in (self, self._val_loop()):
             if loop is not None:
                 loop.end_workers()
 
     def _pass_over(self, idx: int, data_batch: object) -> None:
-        """Counts an iteration without training on its batch; in the last iteration hooks are called, so that they can save."""
+        """Counts an iteration without training on its batch.
+
+        In the last iteration of the run hooks are called nevertheless, so that they can save a checkpoint.
+        """
         if self._iter + 1 == self.max_iters:
             self._runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
             self._end_window_at_the_end()
@@ -175,11 +188,13 @@ class TrainLoop(BaseLoop):
             self._end_windows()
 
     def _end_windows(self) -> None:
+        """Makes the optimizer step of incomplete gradient-accumulation windows, for each optimizer wrapper."""
         for wrapper in wrappers_by_name(self._runner.optim_wrapper).values():
             if isinstance(wrapper, OptimWrapper):
                 wrapper.end_window(self._runner.model)
 
     def _validate(self) -> None:
+        """Runs the validation loop, and keeps the random states at its beginning for checkpoints saved inside it."""
         self._val_rng = self._capture()
         self._runner.val_loop.run()
         self.validated_iter = self._iter
@@ -189,9 +204,10 @@ class TrainLoop(BaseLoop):
             self._timer.begin(self._iter)
 
     def _try_validation(self) -> None:
-        """Validates ``val_sanity`` batches of each set before the first iteration, so that mistakes show at once.
+        """Validates ``val_sanity`` batches of each set before the first iteration, to find errors in validation early.
 
-        No hook is called and the random generators are restored, so training is the same as without this check.
+        No hook is called and the random generators are restored, so that training is the same as without this check. A
+        resumed run does not repeat the check.
         """
         loop = self._val_loop()
         if not self.val_sanity or self._iter or self._start_batch or loop is None:
@@ -209,11 +225,11 @@ class TrainLoop(BaseLoop):
         )
 
     def _interval_is_over(self, progress: float, batch: float) -> bool:
-        """Whether a ``val_interval`` in minutes, or as a part of an epoch, ends at the current iteration.
+        """Whether a ``val_interval`` in minutes, or as a fraction of an epoch, ends at the current iteration.
 
         Args:
-            progress: completed epochs as a fraction, such as 2.25.
-            batch: length of a batch in epochs, such as 0.01.
+            progress: completed epochs with their fraction, such as 2.25.
+            batch: fraction of an epoch that one batch is, such as 0.01.
         """
         if self._timer is not None:
             return self._timer.is_over(self._iter)
@@ -221,18 +237,19 @@ class TrainLoop(BaseLoop):
 
     @abstractmethod
     def _progress(self) -> int:
-        """Returns the completed epochs or iterations, whichever ``val_begin`` and ``val_interval`` count."""
+        """Returns the number of completed epochs or iterations, in the unit of ``val_begin`` and ``val_interval``."""
 
     def _decide_current_val_interval(self) -> None:
+        """Sets ``val_interval`` to the interval that ``dynamic_intervals`` gives for the next epoch or iteration."""
         step = bisect.bisect(self.dynamic_milestones, self._progress() + 1)
         self.val_interval = self.dynamic_intervals[step - 1]
 
     def position(self, point: str | None) -> dict[str, Any]:
-        """Returns the position from which a checkpoint that is saved now resumes.
+        """Returns the position at which a run would resume from a checkpoint saved now, as a dict.
 
         Args:
-            point: the hook point that is being called, None between points; it decides whether the current iteration and
-                epoch count as completed.
+            point: name of the hook point that is being called, None between two points. The hook point decides whether
+                the current iteration and epoch count as completed.
         """
         iteration, batch = self._iter, self._batches_done()
         if point == "after_train_iter":
@@ -253,7 +270,10 @@ class TrainLoop(BaseLoop):
         }
 
     def _timed_position(self, point: str | None, iteration: int) -> dict[str, Any]:
-        """Returns the elapsed time of a ``val_interval`` in minutes, and whether a validation is due."""
+        """Returns the seconds since the last validation, and whether one is due, for a ``val_interval`` in minutes.
+
+        The result is empty if ``val_interval`` is no duration.
+        """
         if self._timer is None:
             return {}
         is_due = self._val_rng is not None and point != "end_of_validation"
@@ -262,14 +282,16 @@ class TrainLoop(BaseLoop):
         return {"val_due": is_due or self._is_due_by_checkpoint, "val_elapsed_s": self._timer.elapsed}
 
     def moment(self, point: str | None) -> dict[str, Any]:
-        """Returns the training position of a scalar that is written now, for the curves of a resumed run.
+        """Returns the training position that is stored with a scalar written now.
+
+        A resumed run copies the scalars of earlier launches up to its own position, so that its curves are continuous.
 
         Args:
-            point: the hook point that is being called; None between points, as inside the model.
+            point: name of the hook point that is being called; None between two points, as inside the model.
 
         Returns:
-            ``iteration``, completed iterations including the current one, and ``mode``: ``"train"`` inside an iteration,
-            ``"val"`` inside a validation, ``"epoch"`` between them.
+            A dict with ``iteration``, the number of completed iterations including the current one, and ``mode``:
+            ``"train"`` inside an iteration, ``"val"`` inside a validation, ``"epoch"`` between iterations.
         """
         if self._val_rng is not None:
             return {"iteration": self._iter, "mode": "val"}
@@ -278,12 +300,17 @@ class TrainLoop(BaseLoop):
         return {"iteration": self._iter, "mode": "epoch"}
 
     def rng_state(self, point: str | None) -> dict[str, RngState | None]:
-        """Returns the states of the random generators with which a checkpoint that is saved now resumes.
+        """Returns the states of the random generators that a checkpoint saved now contains.
 
-        ``now`` holds the process's generators. Inside a validation these are the states at its beginning, because a resume
-        repeats the validation; before a resumed run has begun they are those of its checkpoint. ``pass`` holds the states at
-        the beginning of the pass, from which a resume draws the order again, because workers read ahead of training.
-        ``loader`` holds the generators of the dataloader and is only present between two passes.
+        ``now`` holds the states of this process. Inside a validation these are the states at the beginning of the
+        validation, because a resumed run repeats the validation; before a resumed run has begun to train, they are the
+        states in its checkpoint. ``pass`` holds the states at the beginning of the pass over the data: a resumed run
+        draws the order of the samples again from them, because workers read ahead of training. ``stream`` holds the
+        position of a stateful dataloader. ``loader`` holds the states of the dataloader's generators, only between two
+        passes.
+
+        Args:
+            point: name of the hook point that is being called; None between two points.
         """
         saved_rng = self._rng_to_restore
         if self._val_rng is not None and point != "end_of_validation":
@@ -297,9 +324,10 @@ class TrainLoop(BaseLoop):
         return {"now": saved_rng, "pass": self._pass_rng, "stream": self._capture_stream(point), **loader}
 
     def _capture_stream(self, point: str | None) -> StreamState | None:
-        """Returns the position of a training dataloader that has a ``state_dict``.
+        """Returns the position of a training dataloader that has a ``state_dict``; None for other dataloaders.
 
-        It is None inside an iteration: the dataloader has already given the batch, which a resume must read again.
+        The position is also None inside an iteration: the dataloader has already passed the current batch, which a
+        resumed run must read again.
         """
         if self._stream_state is not None or not self._has_entered_data():
             return self._stream_state
@@ -312,11 +340,21 @@ class TrainLoop(BaseLoop):
         return capture_stream(self.dataloader, self._batches_of_pass())
 
     def _has_entered_data(self) -> bool:
-        """Whether this process has read training data; before that, asking a dataloader for its position starts its workers."""
+        """Whether this process has begun to read training data.
+
+        A dataloader must not be asked for its position earlier, because the question would start its worker processes.
+        """
         return self._pass_rng is not None
 
     def go_on_from(self, position: dict[str, Any], rng: dict[str, RngState | None] | None) -> None:
-        """Sets the counters to those of a checkpoint; data position and random generators are restored when the loop runs."""
+        """Sets the counters to the values in a checkpoint.
+
+        Data position and random generators are restored later, when the loop runs.
+
+        Args:
+            position: the position in the checkpoint, see :meth:`position`.
+            rng: the random states in the checkpoint, see :meth:`rng_state`; None leaves the generators unchanged.
+        """
         self._epoch, self._iter = position["epoch"], position["iter"]
         self.validated_iter = position["validated_iter"]
         self.stop_training = position["stop_training"]
@@ -335,29 +373,40 @@ class TrainLoop(BaseLoop):
         """Returns the dataset indices of the samples in a batch of the current pass, on this rank.
 
         Args:
-            iteration: iteration of the batch, counted from 0; None is the current iteration.
+            iteration: iteration that trains on the batch, counted from 0; None means the current iteration.
 
         Returns:
-            None if the numbers cannot be found: for a stream, a dataloader that is no DataLoader, or a batch of an earlier
-            pass.
+            The indices; None if they cannot be determined: for a stream, a dataloader that is no DataLoader, or a batch
+            of an earlier pass over the data.
         """
         return sample_numbers(self, iteration)
 
     def _samples_per_batch(self) -> int:
-        """Returns the samples of one batch over all ranks; the position in a checkpoint counts samples."""
+        """Returns the number of samples in one batch of all ranks together.
+
+        Positions in checkpoints count samples, so that a run can resume with another batch size or number of ranks.
+        """
         return int((batch_size_of(self.dataloader) or 1) * get_data_world_size())
 
     def forget_pass(self) -> None:
-        """Drops the iterator of the current pass, before :meth:`go_on_from` returns to an earlier checkpoint."""
+        """Drops the iterator of the current pass over the data.
+
+        Called before :meth:`go_on_from` when the run returns to an earlier checkpoint.
+        """
 
     def _val_loop(self) -> BaseLoop | None:
+        """Returns the run's validation loop with all members of BaseLoop; None for a run without validation."""
         loop = self._runner.val_loop
         if loop is None:
             return None
         return as_base_loop(loop)
 
     def _finish_validation(self) -> None:
-        """Runs the validation that was due, but not completed, when the checkpoint of a resumed run was saved."""
+        """Runs the validation that was due, but not completed, when the checkpoint of a resumed run was saved.
+
+        Before the first iteration of a new run, the sanity validation runs instead. Warns about random generators whose
+        numbers a resumed run cannot repeat.
+        """
         self._try_validation()
         val_loop = self._val_loop()
         if val_loop is not None:
@@ -382,7 +431,7 @@ class TrainLoop(BaseLoop):
             self._rng_to_restore = self._capture()
 
     def _validation_is_due_here(self) -> bool:
-        """Whether to validate where the run stands: inside a pass over the data, or between two passes."""
+        """Whether a validation is due at the resumed position, inside a pass over the data or between two passes."""
         if self._start_batch > 0:
             return self._is_due_inside_pass()
         return self._validation_is_due()
@@ -391,8 +440,9 @@ class TrainLoop(BaseLoop):
         """Prepares the random generators for a pass over the data.
 
         Returns:
-            For a pass that starts in its middle, a function to call when the order of the samples is drawn; it restores the
-            generators. None for a pass that starts at its first batch.
+            For a pass that a resumed run enters in the middle, a function that restores the generators; the caller
+            calls this function after the order of the samples has been drawn. None for a pass that starts at its first
+            batch.
         """
         seed_workers(self.dataloader, self._runner.seed, self._pass_number())
         if self._start_batch == 0:
@@ -407,16 +457,16 @@ class TrainLoop(BaseLoop):
         return self._restore_rng
 
     def _take_stream_state(self) -> StreamState | None:
-        """Returns the saved position of the dataloader and forgets it, because only one pass starts there."""
+        """Returns the dataloader's position in the checkpoint, and forgets the position: only one pass starts there."""
         state, self._stream_state = self._stream_state, None
         return state
 
     def _note_pass_rng(self) -> None:
-        """Records the states from which the order of the new pass is drawn."""
+        """Records the states of the random generators from which the order of samples in the new pass is drawn."""
         self._pass_rng = {**capture_rng(), "train_loader": capture_generators(self.dataloader)}
 
     def _capture(self) -> RngState:
-        """Captures the generators of the process, the training dataset and the validation dataloader."""
+        """Captures the random states of this process, the training dataset and the validation dataloader."""
         return {
             **capture_rng(),
             "dataset": capture_dataset_generators(self.dataloader),
@@ -424,6 +474,7 @@ class TrainLoop(BaseLoop):
         }
 
     def _restore_rng(self) -> None:
+        """Restores the random states of a checkpoint once; does nothing in a new run or at a second call."""
         rng, self._rng_to_restore = self._rng_to_restore, None
         if rng is not None:
             restore_rng(rng)
@@ -432,7 +483,7 @@ class TrainLoop(BaseLoop):
 
 
 def _nothing() -> None:
-    """Does nothing; stands in for a function that restores generators when they are restored already."""
+    """Does nothing; used in place of a function that restores random generators if they are already restored."""
 
 
 def no_batch(dataloader: object) -> str:
