@@ -22,7 +22,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def force_init_env(old_func: F) -> F:
-    """Decorates a method of a tracker so that the tracker's ``_init_env`` is called once, before the first such method."""
+    """Decorator for a method of an experiment tracker: the tracker's ``_init_env`` is called before the method.
+
+    ``_init_env`` is called only once per tracker, by the first call of any decorated method.
+    """
 
     @functools.wraps(old_func)
     def wrapper(obj: Any, *args: Any, **kwargs: Any) -> Any:
@@ -35,15 +38,17 @@ def force_init_env(old_func: F) -> F:
 
 
 class BaseVisBackend(metaclass=ABCMeta):
-    """Base class of trackers. Folders are created and libraries imported only when something is written.
+    """Base class of experiment trackers, which write scalars, images and configs to TensorBoard, MLflow and so on.
+
+    A tracker creates its folders and imports its library when it writes for the first time.
 
     Args:
         save_dir: folder for the tracker's files.
 
     Attributes:
         in_background: whether the methods are called in a separate thread, so that a tracker that fails or hangs cannot
-            stop a run. Only the value in the class itself counts; a subclass has to set it again. Without it, the methods
-            are called in the thread that calls the visualizer.
+            stop a run. If False, the methods are called in the training thread. A subclass does not inherit the value:
+            it must set the attribute itself.
     """
 
     in_background: ClassVar[bool] = False
@@ -55,7 +60,7 @@ class BaseVisBackend(metaclass=ABCMeta):
     @property
     @abstractmethod
     def experiment(self) -> Any:
-        """The tracker's native object, such as the run of its library."""
+        """The object by which the tracker's library is used, such as its run or its ``SummaryWriter``."""
 
     @abstractmethod
     def _init_env(self) -> Any:
@@ -89,36 +94,40 @@ class BaseVisBackend(metaclass=ABCMeta):
             scalar_dict: scalars by name.
             step: iteration or epoch of the scalars.
             file_path: name of an additional file for these scalars, if the tracker writes files.
-            **kwargs: position in the run, as far as it is known: ``axis`` of the step (``"iter"`` or ``"epoch"``),
-                ``iteration``, the number of completed iterations, and ``mode`` (see
-                :class:`~eng.visualization.curves.Line`).
+            **kwargs: position of the scalars in the run, as far as it is known: ``axis``, the unit of `step`
+                (``"iter"`` or ``"epoch"``); ``iteration``, the number of completed iterations; and ``mode``, such as
+                ``"train"`` (see :class:`~eng.visualization.curves.Line`).
         """
 
     def replay(self, lines: Iterable[Line], file_path: str | None = None) -> None:
         """Writes the earlier scalars of a resumed run, before new ones, so that its curves are continuous.
 
         Args:
-            lines: scalars that earlier starts of the run wrote, up to the iteration at which the run resumes.
+            lines: scalars that earlier launches of the run wrote, up to the iteration at which the run resumes.
             file_path: name of an additional file for these scalars, if the tracker writes files.
         """
         for line in lines:
             self.add_scalars(line.values, line.step, **line.position)
 
     def start_over(self) -> None:
-        """Closes the tracker's run, so that the next write begins a new one.
+        """Closes the run in the tracker's library, so that the next write begins a new run there.
 
-        It is called when a run returns to an earlier checkpoint: most trackers cannot delete the points after it.
+        This is called when training returns to an earlier checkpoint: most trackers cannot delete the points that were
+        written after the checkpoint.
         """
         if self._env_initialized:
             self.close()
             self._env_initialized = False
 
     def close(self) -> None:
-        """Writes buffered data and closes the tracker's run."""
+        """Writes buffered data, and closes the run in the tracker's library."""
 
 
 def plain_number(name: str, value: Any) -> float | int | None:
-    """Converts ``value`` to a Python number; returns None, with a warning, for a value that is not a single number."""
+    """Converts the value of the scalar ``name`` to a Python number.
+
+    For a value that is not a single number, None is returned and a warning is logged.
+    """
     try:
         return as_number(name, value)
     except TypeError:

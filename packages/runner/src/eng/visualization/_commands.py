@@ -59,7 +59,7 @@ def _summary(target: Path, names: Sequence[str], runs: Sequence[Any]) -> str:
 
 
 def _points(runs: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
-    """Returns the points of the chosen curves, by run and name, as JSON data."""
+    """Returns the points (steps and values) of the curves `names`, by run and curve, as data for JSON."""
     points: dict[str, Any] = {}
     for run in runs:
         points[run.name] = {}
@@ -70,12 +70,15 @@ def _points(runs: Sequence[Any], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _table(runs: Sequence[Any], names: Sequence[str]) -> list[str]:
-    """Returns the table's lines: each curve's first and last value, its extremes and the steps of the extremes."""
+    """Returns the lines of a table with one row per curve.
+
+    A row has the first and last value of the curve, its smallest and largest value, and the steps of these two.
+    """
     rows = [("run", "curve", "axis", "points", "first", "last", "lowest", "at", "highest", "at")]
     for name in names:
         for run in runs:
             for (other, axis), (steps, values) in run.points.items():
-                # The comparison is False for NaN, too.
+                # The comparison is also False for NaN.
                 finite = [value for value in values if abs(value) < float("inf")]
                 if other == name and finite:
                     low, high = min(finite), max(finite)
@@ -125,7 +128,10 @@ def sync(ctx: click.Context, work_dir: Path, target: str, options: tuple[str, ..
 
 
 def _config_of(ctx: click.Context, saved: Path) -> Any:
-    """Reads the config that a run saved beside its scalars, without executing it: the folder may be another user's."""
+    """Reads the config file that a run saved beside its scalars, without executing the code in the file.
+
+    The folder may belong to another user, whose code is not trusted.
+    """
     try:
         return ctx.obj.load_config(saved, trust=False)
     except ValueError as error:
@@ -134,7 +140,7 @@ def _config_of(ctx: click.Context, saved: Path) -> Any:
 
 
 def _settings(assignments: Sequence[str]) -> dict[str, Any]:
-    """Converts options such as ``init_kwargs.mode=offline`` to nested settings.
+    """Converts command-line options such as ``init_kwargs.mode=offline`` to a nested dict of a tracker's arguments.
 
     Raises:
         click.UsageError: an option is not of the form KEY=VALUE.
@@ -153,6 +159,6 @@ def _settings(assignments: Sequence[str]) -> dict[str, Any]:
         try:
             inner[last] = ast.literal_eval(text)
         except (ValueError, SyntaxError):
-            # The text is not a Python literal, such as a number: it is a string without quotes.
+            # The value is not a Python literal, such as a number, so it is taken as a string without quotes.
             inner[last] = text
     return settings

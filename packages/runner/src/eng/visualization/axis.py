@@ -16,7 +16,11 @@ _AXIS: ContextVar[str | None] = ContextVar("axis of scalars", default=None)
 
 @contextmanager
 def step_counts(axis: str) -> Iterator[None]:
-    """Declares that the ``step`` of scalars counts ``axis``, ``"iter"`` or ``"epoch"``, inside the ``with`` block."""
+    """Declares the unit of the argument ``step`` of scalars that a visualizer writes inside the ``with`` block.
+
+    Args:
+        axis: ``"iter"`` if ``step`` counts iterations, ``"epoch"`` if it counts epochs.
+    """
     token = _AXIS.set(axis)
     try:
         yield
@@ -25,7 +29,11 @@ def step_counts(axis: str) -> Iterator[None]:
 
 
 def current_axis() -> dict[str, str]:
-    """Returns ``{"axis": ...}`` inside :func:`step_counts`, and an empty dict outside of it."""
+    """Returns the unit of steps as a keyword argument for trackers.
+
+    Inside a ``with`` block of :func:`step_counts` this is ``{"axis": "iter"}`` or ``{"axis": "epoch"}``, elsewhere an
+    empty dict.
+    """
     axis = _AXIS.get()
     if axis is None:
         return {}

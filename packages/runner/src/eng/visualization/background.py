@@ -25,7 +25,7 @@ Call = tuple[str, tuple[Any, ...], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Patience:
-    """Limits after which a slow or failing tracker is dropped.
+    """Limits after which a slow or failing experiment tracker is no longer used.
 
     Args:
         max_waiting: maximum number of queued calls. If a tracker hangs, the queue fills up and the tracker is dropped.
@@ -43,11 +43,11 @@ class Patience:
 
 
 class BackgroundWriter:
-    """Calls the methods of a tracker in their order from a separate thread.
+    """Calls the methods of an experiment tracker from a separate thread, in the order in which they were queued.
 
-    A call that raises is repeated after a pause, and the first failure is logged. After ``max_attempts`` failures, or when
-    the queue is full because the tracker hangs, the tracker is dropped for the rest of the run, with a warning that says
-    how to write its data later. Queued calls are then discarded; the run's local JSON lines contain all scalars.
+    A call that raises is repeated after a pause, and the first failure is logged. After ``max_attempts`` failures, or
+    when the queue is full because the tracker hangs, the tracker is dropped: for the rest of the run, queued and new
+    calls are discarded. A warning says how to write the data to the tracker later, from the local file of scalars.
 
     Args:
         name: name of the tracker, for messages.
@@ -65,7 +65,7 @@ class BackgroundWriter:
         self._thread: threading.Thread | None = None
 
     def __call__(self, method: str, *args: Any, **kwargs: Any) -> None:
-        """Queues a call of the tracker's method and returns without waiting for it."""
+        """Queues a call of the tracker's method `method`, and returns without waiting for the call."""
         if self.is_dropped:
             return
         if self._thread is None:
@@ -76,7 +76,7 @@ class BackgroundWriter:
             self._drop(f"{self.patience.max_waiting} calls wait for it, so it must be hanging")
 
     def close(self) -> None:
-        """Waits for the queued calls, for a limited time, and closes the tracker."""
+        """Waits until the queued calls are made and the tracker is closed, but at most ``seconds_at_close``."""
         thread = self.abandon()
         if thread is None:
             # Nothing was written since the last `close`.
@@ -86,10 +86,10 @@ class BackgroundWriter:
             self._drop(f"it was still busy {self.patience.seconds_at_close:.0f} s after the end of the run")
 
     def abandon(self) -> threading.Thread | None:
-        """Queues the end: after the queued calls the tracker is closed and the thread ends. Does not wait for them.
+        """Queues the end of the thread, and returns without waiting: after the queued calls the tracker is closed.
 
         Returns:
-            The thread; None if it was not started.
+            The thread; None if it was not started, because nothing was written.
         """
         thread, self._thread = self._thread, None
         if thread is None:
@@ -97,7 +97,8 @@ class BackgroundWriter:
         self._is_ending.set()
         last: tuple[Call | None, ...] = (("close", (), {}), None)
         for call in last:
-            # If the queue is full, the tracker hangs. `close` notices that when it waits for the thread.
+            # If the queue is full, the tracker hangs, and these calls are left out. The thread then does not end, which
+            # `close` reports.
             with contextlib.suppress(queue.Full):
                 self._calls.put_nowait(call)
         return thread
@@ -115,14 +116,21 @@ class BackgroundWriter:
                 self._attempt(functools.partial(getattr(self.backend, method), *args, **kwargs), method)
 
     def _attempt(self, call: Callable[[], Any], method: str) -> None:
-        """Calls the tracker, repeats a failed call after growing pauses, and drops the tracker after the last attempt."""
+        """Makes a queued call of the tracker; a call that fails is repeated after growing pauses.
+
+        After the last attempt the tracker is dropped for the rest of the run.
+
+        Args:
+            call: the call, without arguments.
+            method: name of the called method, for messages.
+        """
         pause = self.patience.first_pause
         for attempt in range(1, self.patience.max_attempts + 1):
             try:
                 call()
                 return
             except ImportError as error:
-                # A missing library stays missing: another attempt cannot succeed.
+                # The tracker's library is not installed, so another attempt cannot succeed.
                 self._drop(str(error))
                 return
             except Exception as error:  # noqa: BLE001  # No error of a tracker may end the run.
@@ -155,7 +163,10 @@ class BackgroundWriter:
 
 
 def snapshot(value: Any) -> Any:
-    """Copies tensors, arrays and dicts, because the caller may change them before the queued call is made."""
+    """Copies an argument of a queued call: the caller may change a tensor, array or dict before the call is made.
+
+    Values of other types are returned unchanged.
+    """
     if isinstance(value, torch.Tensor):
         return value.detach().clone()
     if isinstance(value, np.ndarray):

@@ -19,7 +19,7 @@ from .colors import RGB
 
 Image = np.ndarray  # (H, W, 3) uint8, RGB
 
-# Number of fractional bits in OpenCV's fixed-point coordinates: positions are rounded to 1/16 of a pixel.
+# Number of fractional bits in the fixed-point coordinates that OpenCV gets: positions are rounded to 1/16 of a pixel.
 _SHIFT = 4
 # Matplotlib's line styles, as lengths of dashes and gaps in multiples of the line width.
 _DASHES: dict[str, tuple[float, ...]] = {
@@ -42,7 +42,7 @@ def blend(image: Image, draw: Callable[[np.ndarray], None], alpha: float, box: t
 
     Args:
         image: the image; it is changed in place.
-        draw: function that draws on an array, a copy of the part of the image in ``box``.
+        draw: function that gets a copy of the part of the image in ``box``, and draws on the copy in place.
         alpha: opacity of the drawing, from 0 (invisible) to 1 (opaque).
         box: part of the image as left, top, right, bottom in pixels; pixels outside are not changed.
     """
@@ -56,14 +56,23 @@ def blend(image: Image, draw: Callable[[np.ndarray], None], alpha: float, box: t
 
 
 def _mix(pixels: np.ndarray, color: RGB, weight: np.ndarray | float) -> np.ndarray:
-    """Returns pixels with a colour blended in; ``weight`` is the share of the colour, from 0 to 1."""
+    """Returns ``pixels`` blended with a colour, as uint8.
+
+    Args:
+        pixels: RGB values of pixels.
+        color: the colour.
+        weight: share of the colour in the result, from 0 (the pixel is unchanged) to 1 (the pixel has the colour).
+    """
     mixed = pixels + (np.asarray(color, np.float32) - pixels) * weight
     rounded: np.ndarray = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
     return rounded
 
 
 def around(points_N2: np.ndarray, margin: float, image: Image) -> tuple[int, int, int, int]:
-    """Returns the box (left, top, right, bottom) inside the image that contains all points and a margin around them."""
+    """Returns the smallest box that contains all points and a margin around them, cut to the image.
+
+    The box is (left, top, right, bottom) in pixels.
+    """
     height, width = image.shape[:2]
     (x0, y0), (x1, y1) = points_N2.min(axis=0) - margin, points_N2.max(axis=0) + margin + 1
     return (
@@ -114,7 +123,8 @@ def circle(
     alpha: float,
 ) -> None:
     """Draws a circle: first the interior in colour ``face``, then the outline in colour ``edge``."""
-    # The circle is drawn as a polygon, with enough corners to deviate by at most a tenth of a pixel.
+    # The circle is drawn as a polygon with so many corners that its edges deviate from the circle by at most a tenth of
+    # a pixel.
     corners = int(np.clip(np.pi / np.arccos(max(1 - 0.1 / max(radius, 0.2), -1)), 12, 720))
     angles = np.linspace(0, 2 * np.pi, corners, endpoint=False)
     points_N2 = np.asarray(center, np.float64) + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -133,9 +143,10 @@ def _fill(part: np.ndarray, points_N2: np.ndarray, color: RGB, box: tuple[int, i
 
 
 def _precision(points_N2: np.ndarray) -> tuple[int, int]:
-    """Returns OpenCV's line type and number of fractional bits for a line.
+    """Returns the arguments of OpenCV's drawing functions that decide about antialiasing: line type and shift.
 
-    Horizontal and vertical lines fill full pixels, so that they are sharp. Other lines are antialiased.
+    Lines that are all horizontal or vertical are drawn without antialiasing at integer positions, so that they are
+    sharp. Other lines are antialiased, at positions with fractions of pixels.
     """
     is_axis_parallel = (np.diff(points_N2, axis=0) == 0).any(axis=1).all()
     if is_axis_parallel:
@@ -144,13 +155,25 @@ def _precision(points_N2: np.ndarray) -> tuple[int, int]:
 
 
 def _fixed(points_N2: np.ndarray, box: tuple[int, int, int, int], shift: int) -> np.ndarray:
-    """Converts points to OpenCV's fixed-point coordinates, relative to the corner of a box."""
+    """Converts points in pixels to the fixed-point coordinates that OpenCV's drawing functions expect.
+
+    Args:
+        points_N2: x and y of the points in pixels of the image.
+        box: part of the image that is drawn on; the result is relative to its left upper corner.
+        shift: number of fractional bits.
+    """
     fixed: np.ndarray = np.rint((points_N2 - box[:2]) * (1 << shift)).astype(np.int32)
     return fixed
 
 
 def _strokes(points_N2: np.ndarray, width: float, style: str) -> list[np.ndarray]:
-    """Returns the parts of a polyline that are drawn: the complete line, its dashes, or none for style ``"none"``."""
+    """Splits a polyline into the parts that are drawn for a line style.
+
+    These are the complete line for a solid style, the dashes for a dashed style, and nothing for ``"none"``.
+
+    Raises:
+        ValueError: the style is unknown.
+    """
     if style not in _DASHES:
         raise UsageError(f"there is no line style {style!r}; there are {', '.join(map(repr, _DASHES))}")
     pattern = _DASHES[style]
@@ -158,7 +181,7 @@ def _strokes(points_N2: np.ndarray, width: float, style: str) -> list[np.ndarray
         return []
     if not pattern:
         return [points_N2]
-    # First compute where the dashes begin and end, as distances along the line; then the points at these distances.
+    # First the distances along the line at which dashes begin and end are computed, then the points at these distances.
     steps = np.hypot(*np.diff(points_N2, axis=0).T)
     along = np.concatenate([[0.0], np.cumsum(steps)])
     lengths = np.asarray(pattern) * max(width, 1)
@@ -172,7 +195,14 @@ def _strokes(points_N2: np.ndarray, width: float, style: str) -> list[np.ndarray
 
 
 def _cut_polyline(points_N2: np.ndarray, along: np.ndarray, start: float, end: float) -> np.ndarray:
-    """Returns the part of a polyline between two distances; ``along`` is the distance of each of its points."""
+    """Returns the part of a polyline between two distances from its first point, measured along the line.
+
+    Args:
+        points_N2: points of the polyline.
+        along: distance of each point from the first one, along the line.
+        start: distance at which the part begins.
+        end: distance at which the part ends.
+    """
     inner = points_N2[(along > start) & (along < end)]
     tips = [[np.interp(position, along, points_N2[:, axis]) for axis in (0, 1)] for position in (start, end)]
     return np.concatenate([tips[:1], inner, tips[1:]])
@@ -183,7 +213,14 @@ def _cut_polyline(points_N2: np.ndarray, along: np.ndarray, start: float, end: f
 
 @functools.lru_cache(maxsize=256)
 def font(size: int, family: str) -> Any:
-    """Returns a Pillow font of a size in pixels: a font file, a font of the system, DejaVu Sans or Pillow's default."""
+    """Returns the Pillow font for a family name or font file.
+
+    If there is no such font, DejaVu Sans is returned, or else Pillow's default font.
+
+    Args:
+        size: height of the letters in pixels.
+        family: name of a font family of the system, or path of a font file.
+    """
     fonts = optional_module("PIL.ImageFont", "text in an image", "pillow")
     for name in (family, f"{family}.ttf", "DejaVuSans.ttf"):
         try:
@@ -195,9 +232,9 @@ def font(size: int, family: str) -> Any:
 
 @functools.lru_cache(maxsize=4096)
 def text_mask(text: str, size: int, family: str) -> np.ndarray:
-    """Renders a text as (height, width) uint8, the coverage of each pixel from 0 to 255.
+    """Renders a text as an array (height, width) uint8: how much of each pixel the letters cover, from 0 to 255.
 
-    The masks are cached, because the labels of an image repeat.
+    The arrays are cached, because images often have many labels with the same text.
     """
     from PIL import Image as PilImage
     from PIL import ImageDraw
@@ -226,7 +263,7 @@ def write(
     horizontal: str,
     background: dict[str, Any] | None,
 ) -> None:
-    """Draws a text; the alignments say which part of the text is at ``position``.
+    """Draws a text, with the part of the text that the two alignments name at ``position``.
 
     Args:
         image: the image; it is changed in place.
@@ -260,7 +297,14 @@ def write(
 
 
 def _background(image: Image, box: tuple[int, int, int, int], size: int, settings: dict[str, Any]) -> None:
-    """Draws the box behind a text."""
+    """Draws the box behind a text.
+
+    Args:
+        image: the image; it is changed in place.
+        box: the rectangle that the text covers: left, top, right, bottom in pixels.
+        size: height of the letters in pixels.
+        settings: colours, opacity and padding of the box; see ``background`` of :func:`write`.
+    """
     from .colors import to_rgb
 
     pad = settings.get("pad", 0.2)

@@ -10,7 +10,8 @@ from eng.logging.optional import optional_module
 
 RGB = tuple[int, int, int]
 
-# Matplotlib's one-letter colours, which configs of MMEngine's libraries use. Pillow knows all other names (CSS, #rrggbb).
+# Matplotlib's one-letter names of colours, which configs of OpenMMLab's libraries use. All other names (CSS names and
+# #rrggbb) are looked up in Pillow.
 _LETTERS: dict[str, RGB] = {
     "b": (0, 0, 255), "g": (0, 128, 0), "r": (255, 0, 0), "c": (0, 191, 191), "m": (191, 0, 191), "y": (191, 191, 0),
     "k": (0, 0, 0), "w": (255, 255, 255),
@@ -44,12 +45,16 @@ def to_rgb(color: Any) -> RGB | None:
 
 
 def _rgb_of_name(name: str) -> RGB:
-    """Looks a colour's name up in matplotlib's letters and in Pillow's table."""
+    """Returns the colour with a name: one of matplotlib's letters, or a name that Pillow knows.
+
+    Raises:
+        ValueError: the name is unknown; the message suggests similar names.
+    """
     if name in _LETTERS:
         return _LETTERS[name]
     colors = optional_module("PIL.ImageColor", f"the colour {name!r}", "pillow")
     try:
-        # "#rrggbbaa" gives a fourth number, the opacity, which is dropped.
+        # For "#rrggbbaa" Pillow returns a fourth number, the opacity, which is dropped.
         red, green, blue, *_ = colors.getrgb(name)
         return red, green, blue
     except ValueError:
@@ -58,10 +63,15 @@ def _rgb_of_name(name: str) -> RGB:
 
 
 def for_each(value: Any, count: int, name: str) -> list[Any]:
-    """Returns a list of ``count`` values, one per shape: ``value`` itself if it is a list, otherwise ``value`` repeated.
+    """Returns a list with the value of a drawing argument, such as a colour, for each of several shapes.
+
+    Args:
+        value: one value for all shapes, or a list with one value per shape.
+        count: number of shapes.
+        name: name of the argument, for the error message.
 
     Raises:
-        ValueError: ``value`` is a list of another length.
+        ValueError: ``value`` is a list with another length than ``count``.
     """
     if not isinstance(value, list):
         return [value] * count

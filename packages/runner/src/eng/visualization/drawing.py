@@ -28,7 +28,7 @@ _DEFAULT_AREA = 36.0
 
 
 class Drawing:
-    """Draws shapes and texts on one image. Each call draws on the result of the calls before."""
+    """Draws shapes and texts on an image. Each call draws on the result of the earlier calls."""
 
     fig_save_cfg: Mapping[str, Any] = {}
     _image: np.ndarray | None = None
@@ -49,7 +49,7 @@ class Drawing:
         self._image = as_rgb(image)
         self._overlay = None
         self.height, self.width = self._image.shape[:2]
-        # Text should be readable on an image of any size: its height is 1/90 of the image's side, and at least 10 pixels.
+        # To be readable on an image of any size, text is 1/90 of the image's side in height, and at least 10 pixels.
         self._default_font_size = max(int(np.sqrt(self.height * self.width) // 90), 10)
 
     def get_image(self) -> np.ndarray:
@@ -61,7 +61,7 @@ class Drawing:
         return self._canvas().copy()
 
     def _canvas(self) -> np.ndarray:
-        """Returns the array on which shapes are drawn in place. Drawings on the matplotlib figure are copied into it before."""
+        """Returns the array on which shapes are drawn in place, with the drawings on :attr:`fig_save` so far."""
         if self._overlay is not None:
             self._image, self._overlay = self._overlay.render(), None
         if self._image is None:
@@ -94,7 +94,7 @@ class Drawing:
 
     @property
     def ax_save(self) -> Axes:
-        """Axes of a matplotlib figure over the image, for code that draws with matplotlib; ``text`` works without it."""
+        """Axes of a matplotlib figure over the image, for code that draws with matplotlib; see :class:`Axes`."""
         return Axes(self)
 
     @property
@@ -104,12 +104,12 @@ class Drawing:
 
     @property
     def fig_save_canvas(self) -> Any:
-        """The canvas of :attr:`fig_save`."""
+        """The matplotlib canvas of the figure :attr:`fig_save`."""
         return self._open_overlay().canvas
 
     @property
     def dpi(self) -> float:
-        """Dots per inch of :attr:`fig_save`."""
+        """Dots per inch of the matplotlib figure :attr:`fig_save`."""
         return float(self.fig_save_cfg.get("dpi", DPI))
 
     def _open_overlay(self) -> Overlay:
@@ -343,7 +343,7 @@ class Drawing:
         colors: Color | list[Any] = "g",
         alphas: float | list[float] = 0.8,
     ) -> Self:
-        """Blends a colour into the image where a mask is true.
+        """Blends a colour into those pixels of the image for which a mask is true.
 
         Args:
             binary_masks: (H, W) or (N, H, W) bool (or 0 and 1), in the size of the image.
@@ -380,7 +380,8 @@ class Drawing:
 class Axes:
     """Stands in for matplotlib's axes in visualizers of other libraries.
 
-    ``text`` draws on the image itself, without matplotlib. All other methods are those of the axes of a matplotlib figure.
+    The method ``text`` draws on the image directly, without matplotlib. For any other attribute a matplotlib figure
+    over the image is opened, and the attribute of its axes is returned.
     """
 
     def __init__(self, drawing: Drawing) -> None:
@@ -388,7 +389,7 @@ class Axes:
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
-            # `copy` and `pickle` look for special methods, which must not open a figure.
+            # `copy` and `pickle` ask for special methods, for which no matplotlib figure must be opened.
             raise AttributeError(name)
         return getattr(self.drawing._open_overlay().axes, name)  # noqa: SLF001  # Drawing creates its Axes.
 
@@ -426,7 +427,7 @@ def _numbers(value: Any, name: str) -> np.ndarray:
 
 
 def _areas(sizes: Any, count: int) -> np.ndarray:
-    """Returns an area per point; ``sizes`` is one area for all points or one area per point."""
+    """Returns the area of each of ``count`` points; ``sizes`` has one area for all points, or one per point."""
     if not isinstance(sizes, torch.Tensor):
         sizes = np.asarray(sizes)
     areas_N = _numbers(sizes, "sizes").reshape(-1)
@@ -445,7 +446,10 @@ def _points(value: Any, columns: int, name: str) -> np.ndarray:
 
 
 def _looks(count: int, edges: Any, styles: Any, widths: Any, faces: Any) -> list[dict[str, Any]]:
-    """Returns outline colour, line style, line width and fill colour of each shape, as arguments of ``canvas.polygon``."""
+    """Returns for each of ``count`` shapes its outline colour, line style, line width and fill colour by name.
+
+    The other arguments are one value for all shapes, or a list with one value per shape.
+    """
     columns = (
         for_each(edges, count, "edge_colors"), for_each(styles, count, "line_styles"),
         for_each(widths, count, "line_widths"), for_each(faces, count, "face_colors"),
@@ -457,7 +461,7 @@ def _looks(count: int, edges: Any, styles: Any, widths: Any, faces: Any) -> list
 
 
 def _draw_marker(image: np.ndarray, point: np.ndarray, half: float, color: Any, marker: str) -> None:
-    """Draws one marker around a point; ``half`` is half of the marker's width in pixels."""
+    """Draws one marker with its centre at a point; ``half`` is half of the marker's width in pixels."""
     if color is None:
         return
     look: dict[str, Any] = {"edge": None, "face": color, "width": 1.0, "style": "-", "alpha": 1.0}
@@ -478,7 +482,10 @@ def _draw_marker(image: np.ndarray, point: np.ndarray, half: float, color: Any, 
 
 
 def _font_settings(properties: Any, sizes: Any) -> tuple[Any, Any]:
-    """Returns font families and sizes from matplotlib's font properties, one object or a list; ``sizes`` takes precedence."""
+    """Returns the font families and sizes in matplotlib's ``FontProperties``, one object or a list of one per text.
+
+    The argument ``sizes``, if it is not None, takes precedence over the sizes in the properties.
+    """
     if isinstance(properties, list):
         settings = [_font_settings(item, None) for item in properties]
         names: Any = [name for name, _ in settings]

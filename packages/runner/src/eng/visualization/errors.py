@@ -8,8 +8,14 @@ __all__ = ["DuplicateBackendError", "NoImageError"]
 
 
 class NoImageError(UsageError, AttributeError):
-    """An image is drawn on or read before ``set_image`` was called; MMEngine raises an AttributeError."""
+    """An image is drawn on or read before ``set_image`` was called.
+
+    The error is an AttributeError too, because MMEngine raises an AttributeError in this case.
+    """
 
 
 class DuplicateBackendError(ValueError, RuntimeError):
-    """Two trackers have the same name; MMEngine raises a RuntimeError."""
+    """Two experiment trackers of a visualizer have the same name.
+
+    The error is a RuntimeError too, because MMEngine raises a RuntimeError in this case.
+    """

@@ -21,7 +21,7 @@ __all__ = ["FanOut", "build_backends"]
 
 
 def build_backends(trackers: Any, save_dir: str | None) -> dict[str, BaseVisBackend]:
-    """Builds trackers from configs and objects, and returns them by name.
+    """Builds the experiment trackers of a visualizer from configs and objects, and returns them by name.
 
     Args:
         trackers: a tracker or config, or several. A config may have a ``name``; the default is the name of its class.
@@ -49,7 +49,13 @@ def build_backends(trackers: Any, save_dir: str | None) -> dict[str, BaseVisBack
 
 
 def _build(item: Any, save_dir: str | None) -> tuple[str, BaseVisBackend | None]:
-    """Returns name and tracker for a config or an object; the tracker is None if it has no folder to write to."""
+    """Returns the name of a tracker, and the tracker, which is built if ``item`` is a config.
+
+    The tracker is None if neither the config nor ``save_dir`` names a folder to write to.
+
+    Raises:
+        TypeError: ``item`` is neither a tracker nor a config.
+    """
     if isinstance(item, BaseVisBackend):
         return type(item).__name__, item
     if not isinstance(item, Mapping):
@@ -69,10 +75,11 @@ def _build(item: Any, save_dir: str | None) -> tuple[str, BaseVisBackend | None]
 
 
 class FanOut:
-    """Passes each call to all trackers on rank 0; on other ranks it does nothing.
+    """Passes each call of a visualizer to all of its experiment trackers on rank 0; on other ranks it does nothing.
 
-    A tracker whose class sets ``in_background = True`` is called from a separate thread. The others are called directly. If
-    one of them raises, the remaining ones are still called; then the first exception is raised, with the tracker's name.
+    A tracker whose class sets ``in_background = True`` is called from a separate thread, any other tracker directly. If
+    a tracker that is called directly raises, the other trackers are still called; then the first exception is raised,
+    with the tracker's name.
 
     Args:
         backends: trackers by name.
@@ -83,7 +90,7 @@ class FanOut:
         self._writers: dict[int, BackgroundWriter] = {}
 
     def __call__(self, method: str, *args: Any, **kwargs: Any) -> None:
-        """Calls ``method`` of all trackers."""
+        """Calls the method with the name ``method`` of all trackers."""
         if not is_main_process():
             return
         direct = []
@@ -119,7 +126,11 @@ class FanOut:
 
 
 def _is_in_background(backend: Any) -> bool:
-    """Whether the class of a tracker itself sets ``in_background``; a subclass may add methods that are not thread-safe."""
+    """Whether a tracker is called from a separate thread.
+
+    The class of the tracker itself must set ``in_background``. The value of a base class does not count, because a
+    subclass may add methods that are not thread-safe.
+    """
     return bool(vars(type(backend)).get("in_background", False))
 
 
@@ -129,15 +140,15 @@ def _call(backend: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, An
     if function is not None:
         function(*args, **_accepted_keywords(backend, method, kwargs))
     elif method == "replay":
-        # A tracker that was written for MMEngine has no `replay`.
+        # A tracker that was written for MMEngine has no method `replay`, so the earlier scalars are written one by one.
         for line in args[0]:
             backend.add_scalars(line.values, line.step, **_accepted_keywords(backend, "add_scalars", line.position))
 
 
 def _accepted_keywords(backend: Any, method: str, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Removes keywords such as ``axis`` and ``iteration`` that a tracker's method does not accept.
+    """Removes those of the keywords ``axis``, ``iteration`` and ``mode`` that a tracker's method does not accept.
 
-    Trackers that were written for MMEngine do not know these keywords. All other keywords are passed on.
+    Trackers that were written for MMEngine do not have these keywords. All other keywords in ``kwargs`` are kept.
     """
     if not kwargs or (accepted := _keywords_of(backend.__class__, method)) is None:
         return kwargs
@@ -146,7 +157,7 @@ def _accepted_keywords(backend: Any, method: str, kwargs: dict[str, Any]) -> dic
 
 @functools.lru_cache(maxsize=256)
 def _keywords_of(backend_class: type, method: str) -> frozenset[str] | None:
-    """Returns the parameter names of a method; None if it accepts any keyword."""
+    """Returns the names of a method's parameters; None if the method accepts any keyword (``**kwargs``)."""
     function = getattr(backend_class, method, None)
     if function is None:
         return None

@@ -32,11 +32,12 @@ def draw_featmap(
         overlaid_image: image under the heat map, in one of the forms of :func:`~eng.visualization.images.as_rgb`. The
             feature map is resized to the image.
         channel_reduction: ``"squeeze_mean"`` averages the channels, ``"select_max"`` shows the channel with the largest
-            sum, None shows several channels in a grid.
-        topk: number of channels with the largest sums to show without reduction; with 0 or less a map of 1 or 3 channels
-            is averaged.
+            sum of values, None shows several channels in a grid.
+        topk: if ``channel_reduction`` is None, the number of channels in the grid, those with the largest sums. With 0
+            or less the channels are averaged, which is allowed only for a map of 1 or 3 channels.
         arrangement: rows and columns of the grid.
-        resize_shape: height and width to which map and image are resized.
+        resize_shape: height and width to which feature map and image are resized; None keeps the size of the image, or
+            without an image that of the map.
         alpha: opacity of the heat map over an image.
 
     Returns:
@@ -66,7 +67,7 @@ def draw_featmap(
 def _match_sizes(
     map_CHW: torch.Tensor, image: np.ndarray | None, shape: tuple[int, int] | None
 ) -> tuple[torch.Tensor, np.ndarray | None]:
-    """Resizes feature map and image to ``shape``; without it, the feature map to the size of the image."""
+    """Resizes feature map and image to ``shape``; if ``shape`` is None, resizes the feature map to the image's size."""
     pixels, target = None, shape
     if image is not None:
         pixels = as_rgb(image)
@@ -85,7 +86,11 @@ def _largest(map_CHW: torch.Tensor, count: int) -> torch.Tensor:
 def _side_by_side(
     map_CHW: torch.Tensor, image: np.ndarray | None, topk: int, arrangement: tuple[int, int], alpha: float
 ) -> np.ndarray:
-    """Draws the ``topk`` channels with the largest sums in a grid; with ``topk <= 0`` the mean of all channels."""
+    """Draws the ``topk`` channels with the largest sums of values in a grid; with ``topk <= 0`` the channels' mean.
+
+    Raises:
+        ValueError: the grid has less than ``topk`` cells, or ``topk <= 0`` and the map has not 1 or 3 channels.
+    """
     channels = len(map_CHW)
     if topk <= 0:
         if channels not in (1, 3):
@@ -103,7 +108,13 @@ def _side_by_side(
 
 
 def heat(map_HW: np.ndarray, image: np.ndarray | None, alpha: float) -> np.ndarray:
-    """Colours a map from blue (smallest value) to red (largest value), and blends it over an image if there is one."""
+    """Draws an array of values as a heat map, from blue (smallest value) to red (largest value).
+
+    Args:
+        map_HW: the values, of any range.
+        image: RGB image under the heat map; None returns the heat map alone.
+        alpha: opacity of the heat map over the image.
+    """
     span = map_HW.max() - map_HW.min()
     if span <= 0:
         span = 1

@@ -16,7 +16,7 @@ DPI = 100
 
 
 class Overlay:
-    """A figure without margins that shows an image.
+    """A matplotlib figure without margins that shows an image, so that matplotlib can draw over the image.
 
     Args:
         image: (height, width, 3) uint8, RGB; None for an empty figure.
@@ -39,7 +39,8 @@ class Overlay:
         self.axes.axis(False)
         if image is not None:
             height, width = image.shape[:2]
-            # Matplotlib rounds the size down to pixels: a hundredth of a pixel more keeps the last row and column.
+            # Matplotlib rounds the size of a figure down to full pixels. The figure is made a hundredth of a pixel
+            # larger, so that the last row and column of the image are not lost by rounding errors.
             self.figure.set_size_inches((width + 1e-2) / self.figure.dpi, (height + 1e-2) / self.figure.dpi)
             self.axes.imshow(image, extent=(0, width, height, 0), interpolation="none")
 

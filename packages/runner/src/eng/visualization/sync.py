@@ -30,11 +30,11 @@ TARGETS = {
 def sync_run(
     work_dir: str | Path, target: str, options: Mapping[str, Any] | None = None, config: Any = None
 ) -> tuple[Path, Lines]:
-    """Writes the scalars and the config of a run to a tracker. Errors of the tracker are raised.
+    """Writes the scalars and the config of a finished run to an experiment tracker; errors of the tracker are raised.
 
     Args:
-        work_dir: work directory of the run, or the folder of one of its starts. By default the newest start is read, which
-            contains the scalars of the earlier starts, too.
+        work_dir: work directory of the run, or the timestamped subfolder of one of its launches. For a work directory
+            the scalars of the newest launch are read, which include those of the earlier launches.
         target: name of the tracker, one of :data:`TARGETS`.
         options: arguments of the tracker's class. They take precedence over the settings of the same tracker in ``config``.
         config: config of the run.
@@ -63,7 +63,7 @@ def sync_run(
 
 
 def settings_in(config: Any, class_name: str) -> dict[str, Any]:
-    """Returns the settings of a tracker's class in the config of a run; empty if the config does not use the tracker."""
+    """Returns the arguments of a tracker's class in the config of a run; empty if the config does not use the class."""
     visualizer = (config or {}).get("visualizer") or {}
     configs = [*((config or {}).get("vis_backends") or ()), *(visualizer.get("vis_backends") or ())]
     matches = [

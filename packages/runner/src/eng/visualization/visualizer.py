@@ -25,7 +25,7 @@ __all__ = ["Visualizer"]
 
 @VISUALIZERS.register_module()
 class Visualizer(Drawing, ManagerMixin):
-    """Draws on an image, and writes configs, scalars, images and graphs to all of its trackers.
+    """Draws on an image, and writes configs, scalars, images and graphs to experiment trackers such as TensorBoard.
 
     Args:
         name: name under which :meth:`get_instance` returns the visualizer.
@@ -67,7 +67,8 @@ class Visualizer(Drawing, ManagerMixin):
     def get_instance(cls, name: str, **kwargs: Any) -> Visualizer:
         """Returns the visualizer with the name ``name``, and creates it at the first call.
 
-        An instance of a subclass is also registered in ``Visualizer``, so that code that does not know the subclass finds it.
+        An instance of a subclass is also registered in the class ``Visualizer``, so that
+        ``Visualizer.get_instance(name)`` finds an instance of any subclass.
         """
         instance = super().get_instance(name, **kwargs)
         with Visualizer._instance_lock:
@@ -77,10 +78,12 @@ class Visualizer(Drawing, ManagerMixin):
 
     @classmethod
     def make_current(cls, name: str) -> str | None:
-        """Makes the visualizer ``name`` the current instance of this class and of ``Visualizer``.
+        """Makes the visualizer ``name`` the current instance, which ``get_current_instance`` returns.
+
+        It becomes the current instance of this class and of ``Visualizer``.
 
         Returns:
-            The name of the former current instance of ``Visualizer``; None without one.
+            The name of the former current instance of ``Visualizer``; None if there was no instance.
         """
         before = super().make_current(name)
         if cls is Visualizer:
@@ -88,7 +91,10 @@ class Visualizer(Drawing, ManagerMixin):
         return Visualizer.make_current(name)
 
     def release(self) -> None:
-        """Removes this visualizer from the instances of its class and of ``Visualizer``; the current one stays there."""
+        """Unregisters this visualizer, so that ``get_instance`` no longer finds it and its memory can be freed.
+
+        If this visualizer is the current instance, it stays registered.
+        """
         super().release()
         with Visualizer._instance_lock:
             names = list(Visualizer._instance_dict)
@@ -102,7 +108,7 @@ class Visualizer(Drawing, ManagerMixin):
 
     @classmethod
     def drop(cls, name: str) -> None:
-        """Unregisters the visualizer with the name ``name``. The object itself can still be used."""
+        """Unregisters the visualizer with the name ``name``; code that holds the object can still use it."""
         with Visualizer._instance_lock:
             dropped = Visualizer._instance_dict.pop(name, None)
             if dropped is not None:
@@ -114,7 +120,8 @@ class Visualizer(Drawing, ManagerMixin):
 
     @_vis_backends.setter
     def _vis_backends(self, backends: Mapping[str, BaseVisBackend]) -> None:
-        # MMPretrain's and MMDetection's visualization hooks set this attribute to {} when they show a window.
+        # The visualization hooks of MMPretrain and MMDetection set this attribute to {} to write nothing to trackers
+        # while they show images in a window.
         self._fan_out.backends = dict(backends)
 
     @property
@@ -167,12 +174,12 @@ class Visualizer(Drawing, ManagerMixin):
     # --- resumed runs ------------------------------------------------------------------------------------------
 
     def follow(self, moment: Callable[[], Mapping[str, Any]]) -> None:
-        """Adds the current position in the run to all scalars that are written from now on.
+        """Sets a function that returns the current position in the run, which is written with all scalars from now on.
 
         Args:
-            moment: function that returns ``iteration`` and ``mode``, as in :class:`~eng.visualization.curves.Line`. If it is
-                a method, only a weak reference to its object is stored: a visualizer stays registered by its name after
-                the run, and must not keep the runner in memory.
+            moment: function that returns ``iteration`` and ``mode``, as in :class:`~eng.visualization.curves.Line`. If
+                the function is a method, only a weak reference to its object is stored: the visualizer stays registered
+                by its name after the run, and must not keep the runner in memory.
         """
         if inspect.ismethod(moment):
             moment = _weak_method(moment)
@@ -185,10 +192,10 @@ class Visualizer(Drawing, ManagerMixin):
         return next((backend.scalar_file for backend in local), None)
 
     def go_on_from(self, lines: Iterable[Line], file_path: str | None = None) -> None:
-        """Writes the earlier scalars of a resumed run to all trackers, so that its curves are continuous.
+        """Writes the earlier scalars of a resumed run to all trackers, so that the curves of the run are continuous.
 
-        If this visualizer has written scalars before, because the run returns to an earlier checkpoint, each tracker begins
-        a new run: most trackers cannot delete points.
+        This visualizer may have written scalars before, if training returns to an earlier checkpoint without a new
+        launch. In this case each tracker begins a new run, because most trackers cannot delete points.
 
         Args:
             lines: scalars that were written up to the iteration at which the run resumes.
@@ -212,19 +219,28 @@ class Visualizer(Drawing, ManagerMixin):
         wait_time: int = 0,
         step: int = 0,
     ) -> None:
-        """Draws a sample with its annotations. Does nothing here: each library overrides the method for its own task."""
+        """Draws a sample with its annotations and predictions.
+
+        This implementation does nothing: the visualizer of each library overrides the method for its own task.
+        """
 
     def close(self) -> None:
         """Closes all trackers."""
         self._fan_out("close")
 
     def abandon(self) -> None:
-        """Closes all trackers without waiting for queued data, after the runner that used them was deleted."""
+        """Closes all trackers without waiting until they have written queued data.
+
+        This is called after the runner that used this visualizer was deleted.
+        """
         self._fan_out.abandon()
 
 
 def _weak_method(moment: Callable[[], Mapping[str, Any]]) -> Callable[[], Mapping[str, Any]]:
-    """Wraps a method so that it does not keep its object alive; after the object is deleted, the wrapper returns ``{}``."""
+    """Returns a function that calls a method, without keeping the method's object in memory.
+
+    After the object is deleted, the function returns ``{}``.
+    """
     reference = weakref.WeakMethod(moment)
 
     def weak_moment() -> Mapping[str, Any]:

@@ -20,10 +20,10 @@ _LARGEST = 1 << 62
 
 @dataclass
 class Damage:
-    """Record of the lines of a file that could not be read.
+    """Records which lines of a JSON lines file could not be read.
 
     Args:
-        numbers: numbers of the damaged lines, counted from 1.
+        numbers: line numbers of the damaged lines, counted from 1.
         first_text: beginning of the first damaged line.
         ends_in_half: whether the last line is incomplete, because the writing process was killed.
         num_good: number of lines that could be read.
@@ -35,16 +35,22 @@ class Damage:
     num_good: int = 0
 
     def note(self, number: int, line: bytes) -> None:
-        """Adds a line that cannot be read to this record."""
+        """Adds a damaged line to this record.
+
+        Args:
+            number: number of the line in the file.
+            line: the bytes of the line.
+        """
         if not self.numbers:
             self.first_text = line[:60].decode("utf-8", "backslashreplace")
         self.numbers.append(number)
 
 
 class LineSource:
-    """A file of JSON lines with the content that it had when it was opened; it can be read several times.
+    """A JSON lines file (one JSON object per line) that can be read several times, always with the same content.
 
-    The file stays open: a resumed run replaces its file by a new one while trackers still read the old one.
+    Lines that are appended later are not read. The file stays open: a resumed run replaces the file by a new one while
+    experiment trackers still read the old one.
 
     Args:
         path: path of the file.
@@ -61,7 +67,11 @@ class LineSource:
         self._lock = threading.Lock()
 
     def objects(self, damage: Damage) -> Iterator[dict[str, Any]]:
-        """Yields the JSON object of each line, in order; lines that are no objects are recorded in ``damage``."""
+        """Yields the JSON object of each line, in order.
+
+        Args:
+            damage: record to which lines that are no JSON objects are added.
+        """
         number = 0
         for line, is_complete in self._lines():
             if not line.strip():
@@ -77,7 +87,10 @@ class LineSource:
                 damage.note(number, line)
 
     def _lines(self) -> Iterator[tuple[bytes, bool]]:
-        """Yields each line, and whether it ended with a line break; a line above 64 MiB is cut."""
+        """Yields each line of the file, and whether a line break ends the line; a line above 64 MiB is cut.
+
+        Only the last line may lack a line break, because the process that wrote it was killed.
+        """
         position, waiting = 0, b""
         while position < self._size:
             with self._lock:
@@ -98,7 +111,11 @@ class LineSource:
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
-    """Parses a line as a JSON object; None if it is none, or if ``step``, ``axis`` and so on have wrong types."""
+    """Parses a line as a JSON object.
+
+    None is returned for any other line, and for an object whose ``step``, ``iteration``, ``axis`` or ``mode`` has a
+    wrong type.
+    """
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
@@ -109,7 +126,10 @@ def _parse(line: bytes) -> dict[str, Any] | None:
 
 
 def _has_position(value: dict[str, Any]) -> bool:
-    """Whether ``step`` and ``iteration`` are numbers and ``axis`` and ``mode`` are texts, as far as they are present."""
+    """Whether the entries of a line that give its position in the run have the right types.
+
+    ``step`` and ``iteration`` must be numbers, ``axis`` and ``mode`` strings; each entry may be missing.
+    """
     numbers = [value[key] for key in ("step", "iteration") if key in value]
     names = [value[key] for key in ("axis", "mode") if key in value]
     return all(map(_is_number, numbers)) and all(name is None or isinstance(name, str) for name in names)

@@ -17,11 +17,11 @@ __all__ = ["UnknownCurveError", "choose_names", "load_runs"]
 
 
 class UnknownCurveError(ValueError):
-    """No run has a curve with this name."""
+    """None of the runs has a curve with the requested name."""
 
 
 def load_runs(work_dirs: Sequence[str | Path]) -> list[Curves]:
-    """Reads the curves of several runs, with unique names and the settings in which their configs differ.
+    """Reads the curves of several runs; each run gets a unique name and the settings in which its config differs.
 
     Args:
         work_dirs: work directories of runs, or folders with several runs below them.
@@ -36,11 +36,13 @@ def load_runs(work_dirs: Sequence[str | Path]) -> list[Curves]:
 
 
 def choose_names(runs: Sequence[Curves], wanted: Sequence[str]) -> list[str]:
-    """Returns the names of the curves to show: the wanted ones, or all, with losses and metrics first and timings last.
+    """Returns the names of the curves to show.
+
+    If ``wanted`` is empty, these are all curves of the runs, with losses and metrics first and timings last.
 
     Args:
         runs: the runs; each wanted curve must exist in at least one of them.
-        wanted: names of curves; empty for all.
+        wanted: names of curves that the user has asked for.
 
     Raises:
         UnknownCurveError: no run has a wanted curve; the message suggests similar names.

@@ -14,9 +14,10 @@ _LONGEST_VALUE = 24
 
 
 def run_folders(folder: Path) -> list[Path]:
-    """Returns the work directories of the runs below a folder.
+    """Returns the work directories of the runs below a folder, which may be such a work directory itself.
 
-    If there are none, because the folder belongs to a single start of a run or is a file, the result is the folder itself.
+    If there is none, because ``folder`` is the timestamped subfolder of one launch or is a file, ``folder`` itself is
+    returned.
     """
     if not folder.is_dir():
         return [folder]
@@ -41,12 +42,12 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 
 def what_differs(starts: Sequence[Path]) -> list[str]:
-    """Returns, for each start of a run, the settings in which its config differs from the others, such as ``lr=0.1``.
+    """Returns for each of several launches the settings in which its config differs from the others, as ``lr=0.1``.
 
-    A start without a readable record of its config gets "".
+    For a launch whose config is not recorded the text is empty.
 
     Args:
-        starts: folders of starts, in which runs write their records ("passports").
+        starts: timestamped folders of the launches, in which runs record their config (in a file called passport).
     """
     configs = [_config_of(start) for start in starts]
     known = [config for config in configs if config]
@@ -57,7 +58,7 @@ def what_differs(starts: Sequence[Path]) -> list[str]:
 
 
 def _config_of(start: Path) -> Mapping[str, str]:
-    """Returns the config in the record of a start, with its values as text; empty if there is none."""
+    """Returns the config that a launch has recorded in its folder, as texts by dotted key; empty without a record."""
     passport = read_record(start / PASSPORT)
     if not isinstance(passport, dict):
         return {}
@@ -68,7 +69,10 @@ def _config_of(start: Path) -> Mapping[str, str]:
 
 
 def _short_keys(keys: Sequence[str]) -> dict[str, str]:
-    """Maps each dotted key to its last part, or to as many last parts as distinguish it from the other keys."""
+    """Maps each dotted key of a config to a short label: as few of its last parts as no other key ends with.
+
+    For example, ``optim_wrapper.optimizer.lr`` gets the label ``lr``.
+    """
     short = {}
     for key in keys:
         parts = key.split(".")
@@ -81,7 +85,12 @@ def _short_keys(keys: Sequence[str]) -> dict[str, str]:
 
 
 def _difference(config: Mapping[str, str], labels: Mapping[str, str]) -> str:
-    """Formats the first three differing settings of a config, such as ``lr=0.1, depth=50``."""
+    """Returns a text with the first three settings in which a config differs from others, as ``lr=0.1, depth=50``.
+
+    Args:
+        config: values of the config by dotted key.
+        labels: label of each differing setting by dotted key.
+    """
     parts = [f"{label}={_shorten(config[key])}" for key, label in labels.items() if key in config]
     if len(parts) > _MOST_DIFFERENCES:
         parts = [*parts[:_MOST_DIFFERENCES], "…"]

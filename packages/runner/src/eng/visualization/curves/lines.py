@@ -15,17 +15,17 @@ from ._reading import Damage, LineSource
 __all__ = ["Line", "Lines", "LinesError", "cut", "has_training", "read_lines", "survives"]
 
 logger = logging.getLogger(__name__)
-# Keys of a line that give its position in the run; all other keys are scalars.
+# Keys in a JSON line that give the position of its scalars in the run; all other keys are names of scalars.
 POSITION_KEYS = ("step", "axis", "iteration", "mode")
 
 
 class LinesError(ValueError):
-    """A file does not contain JSON lines; the message has the file and the line."""
+    """A file does not contain JSON lines (one JSON object per line); the message has file name and line number."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """The scalars of one step.
+    """The scalars of one step of a run, which are one line in a JSON lines file.
 
     Args:
         values: scalars by name.
@@ -44,7 +44,7 @@ class Line:
 
     @property
     def position(self) -> dict[str, Any]:
-        """The recorded ones of ``axis``, ``iteration`` and ``mode``, as keyword arguments."""
+        """Those of ``axis``, ``iteration`` and ``mode`` that are not None, as keyword arguments for trackers."""
         known = {"axis": self.axis, "iteration": self.iteration, "mode": self.mode}
         return {key: value for key, value in known.items() if value is not None}
 
@@ -54,15 +54,16 @@ class Line:
 
 
 class Lines(Sequence[Line]):
-    """The lines of a file, without repeated steps. Each iteration over the object reads the file again.
+    """The scalars in a JSON lines file, one :class:`Line` per step.
 
-    Damaged lines and an incomplete last line, which a killed run leaves, are left out. If the iterations in a file go back,
-    because MMEngine appends to the file of the run that it resumes, the later lines replace the earlier ones.
+    Each iteration over the object reads the file again. Damaged lines and an incomplete last line, which a killed run
+    leaves, are left out. A resumed run of MMEngine appends to the file of the earlier run, so that the training
+    iterations in the file go back: the later lines then replace the earlier lines of the same iterations.
 
     Args:
         path: path of the file.
-        keep: function that selects lines; None (default) selects all.
-        damage: gets the record of lines that cannot be read; None (default) logs a warning about them.
+        keep: function that decides whether a line is included; None (default) includes all lines.
+        damage: record to which damaged lines are added; None (default) logs a warning about them.
 
     Raises:
         LinesError: no line is a JSON object.
@@ -95,7 +96,7 @@ class Lines(Sequence[Line]):
     def __getitem__(self, index: slice) -> list[Line]: ...
 
     def __getitem__(self, index: int | slice) -> Line | list[Line]:
-        """Returns a line by its number, for which the file is read up to that line."""
+        """Returns the line with a number, or the lines of a slice; the file is read up to that line."""
         if isinstance(index, slice):
             return list(self)[index]
         number = range(len(self))[index]
@@ -103,12 +104,14 @@ class Lines(Sequence[Line]):
 
 
 def read_lines(path: str | Path, keep: Callable[[Line], bool] | None = None, damage: Damage | None = None) -> Lines:
-    """Reads the lines of a file; see :class:`Lines` for the arguments."""
+    """Opens a JSON lines file with scalars of a run; see :class:`Lines` for the arguments."""
     return Lines(path, keep, damage)
 
 
 def has_training(path: str | Path) -> bool:
-    """Whether a file contains lines of a training, and not only of a validation. Reading stops at the first such line.
+    """Whether a JSON lines file contains scalars of a training, and not only of a validation.
+
+    Reading stops at the first line of a training.
 
     Raises:
         LinesError: the file was read to its end, and no line is a JSON object.
@@ -127,7 +130,7 @@ def _check(damage: Damage, path: Path) -> None:
 
 
 def _report(damage: Damage, path: Path) -> None:
-    """Logs warnings about damaged lines and an incomplete last line."""
+    """Logs a warning if a JSON lines file has damaged lines, and another if its last line is incomplete."""
     if damage.numbers:
         count = "a line is"
         if len(damage.numbers) > 1:
@@ -140,9 +143,10 @@ def _report(damage: Damage, path: Path) -> None:
 
 
 def _add_positions(entries: Iterable[dict[str, Any]]) -> Iterator[Line]:
-    """Converts JSON objects to lines, and adds missing axes, iterations and modes.
+    """Converts JSON objects to lines, and adds the axis, iteration and mode where MMEngine has written the file.
 
-    MMEngine writes ``iter`` and ``epoch`` only for training. A validation gets those of the training line before it.
+    MMEngine writes these only indirectly: lines of training have the keys ``iter`` and ``epoch``. A line of validation
+    has neither, and gets the iteration of the training line before it.
     """
     iteration, epoch = 0, None
     for raw in entries:
@@ -161,9 +165,13 @@ def _add_positions(entries: Iterable[dict[str, Any]]) -> Iterator[Line]:
 
 
 def _choose(lines: Iterable[Line], keep: Callable[[Line], bool]) -> bytearray:
-    """Returns 1 or 0 for each line: 1 if ``keep`` selects it and no later line goes back to its iteration or before."""
+    """Decides for each line whether it is part of the result: 1 if it is, 0 if it is not.
+
+    A line is left out if ``keep`` returns False for it, or if a later line has the same or an earlier iteration after
+    the iterations went back: the run was resumed from an earlier checkpoint and has written these iterations again.
+    """
     chosen = bytearray()
-    # Numbers and iterations of the lines that no later line has replaced so far.
+    # Line numbers and iterations of the lines that no later line has replaced so far.
     numbers, iterations = array("q"), array("q")
     for number, line in enumerate(lines):
         iteration = line.iteration or 0
@@ -178,7 +186,10 @@ def _choose(lines: Iterable[Line], keep: Callable[[Line], bool]) -> bytearray:
 
 
 def survives(iteration: int, validated_iteration: int, *, epoch_is_over: bool = True) -> Callable[[Line], bool]:
-    """Returns a function that tells whether a resumed run will not write a line again; see :func:`cut` for the arguments."""
+    """Returns a function that decides whether an earlier line is kept when a run resumes from a checkpoint.
+
+    The function returns False for a line that the resumed run will write again. For the arguments see :func:`cut`.
+    """
     is_repeated = {"val": validated_iteration < iteration, "epoch": not epoch_is_over}
 
     def keep(line: Line) -> bool:
@@ -191,14 +202,15 @@ def survives(iteration: int, validated_iteration: int, *, epoch_is_over: bool = 
 
 
 def cut(lines: Iterable[Line], iteration: int, validated_iteration: int, *, epoch_is_over: bool = True) -> list[Line]:
-    """Returns the lines that a resumed run will not write again.
+    """Returns the earlier lines that are kept when a run resumes: those that the resumed run will not write again.
 
     Args:
-        lines: lines of the run before the resume.
+        lines: lines that were written before the resume.
         iteration: number of completed iterations at which the run resumes.
-        validated_iteration: number of completed iterations at the last completed validation. If it is below ``iteration``,
-            a validation at ``iteration`` was interrupted and runs again.
-        epoch_is_over: whether the run resumes between two epochs. Inside an epoch, the lines of its end are written again.
+        validated_iteration: number of completed iterations at the last completed validation. If this is below
+            ``iteration``, the validation at ``iteration`` was interrupted and will write its lines again.
+        epoch_is_over: whether the run resumes between two epochs. If it resumes within an epoch, it will write the
+            lines at the end of the epoch again.
     """
     keep = survives(iteration, validated_iteration, epoch_is_over=epoch_is_over)
     return [line for line in lines if keep(line)]

@@ -41,7 +41,10 @@ def in_order(names: Iterable[str]) -> list[str]:
 
 
 def _group(name: str) -> int:
-    """Returns the group of a curve, by which curves are sorted."""
+    """Returns the number of the group to which a curve belongs: losses, metrics, hyperparameters or timings.
+
+    Curves are sorted by this number.
+    """
     last = _last(name)
     if is_timing(name):
         return _TIMING

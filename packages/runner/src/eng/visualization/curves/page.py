@@ -17,7 +17,7 @@ __all__ = ["fill_page", "page_data", "render_page"]
 
 
 def render_page(runs: Sequence[Curves], names: Sequence[str], title: str = "Curves") -> str:
-    """Renders the page as HTML, with one chart per name that contains the curves of all runs.
+    """Renders an HTML page with one chart per curve name; a chart contains the curves of this name of all runs.
 
     Args:
         runs: the runs, with different names.
@@ -28,10 +28,10 @@ def render_page(runs: Sequence[Curves], names: Sequence[str], title: str = "Curv
 
 
 def fill_page(data: Mapping[str, Any], title: str, *, source: str = "") -> str:
-    """Fills the page's template with data.
+    """Fills the template of the HTML page with data, and returns the page.
 
     Args:
-        data: the data from :func:`page_data`.
+        data: runs and charts, as :func:`page_data` returns them.
         title: title of the page.
         source: address from which the page loads newer data; "" for a page that never does.
     """
@@ -41,24 +41,25 @@ def fill_page(data: Mapping[str, Any], title: str, *, source: str = "") -> str:
     text = json.dumps({**data, "source": source}, allow_nan=False)
     parts = {
         "title": html.escape(title),
-        # "</script>" in the name of a run would end the script element, so "<" is escaped.
+        # A run whose name contains "</script>" would end the script element with the data, so "<" is escaped.
         "data": text.replace("<", "\\u003c"),
         "script": _file("page.js"),
         "connect": connect,
     }
-    # All placeholders are replaced in one pass, so that a name such as "{{script}}" in the data is not replaced.
+    # All placeholders in the template are replaced in one pass, so that a run with the name "{{script}}" does not
+    # become a placeholder.
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts.get(match[1], match[0]), _file("page.html"))
 
 
 def page_data(
     runs: Sequence[Curves], names: Sequence[str], status: Sequence[str] = (), most_points: int | None = None
 ) -> dict[str, Any]:
-    """Returns the runs and charts of the page as JSON data.
+    """Returns the runs and charts of the HTML page as data for JSON.
 
     Args:
         runs: the runs, with different names.
         names: names of the curves to show, in this order.
-        status: status of each run, which is shown beside its name.
+        status: text for each run that is shown beside the run's name.
         most_points: maximum number of points of a curve. A longer curve is reduced to the minimum and maximum of each group
             of adjacent points. None (default) keeps all points.
     """
@@ -68,7 +69,7 @@ def page_data(
 
 
 def _charts(runs: Sequence[Curves], names: Sequence[str], most_points: int | None) -> list[dict[str, Any]]:
-    """Returns the data of each chart: its name, its axis and one curve per run."""
+    """Returns the data of each chart: its name, the unit of its x axis and one curve per run."""
     keys = dict.fromkeys(key for name in names for run in runs for key in run.points if key[0] == name)
     charts = []
     for name, axis in keys:
@@ -91,7 +92,11 @@ def _finite_or_none(value: float) -> float | None:
 def _reduce_points(
     steps: Sequence[float], values: Sequence[float], most_points: int | None
 ) -> tuple[Sequence[float], Sequence[float]]:
-    """Reduces a curve to about ``most_points``: the minimum and maximum of each group of points, and the last point."""
+    """Reduces the steps and values of a curve to about ``most_points`` points.
+
+    The curve is divided into groups of adjacent points. The points with the smallest and the largest value of each
+    group are kept, and the last point of the curve.
+    """
     if most_points is None or len(steps) <= most_points:
         return steps, values
     size = math.ceil(2 * len(steps) / most_points)

@@ -10,12 +10,12 @@ from .starts import Curves
 
 __all__ = ["draw_picture"]
 
-# Curves with fewer points show a marker for each point.
+# Curves with fewer points than this number are drawn with a marker at each point.
 _FEW_POINTS = 30
 
 
 def draw_picture(runs: Sequence[Curves], names: Sequence[str], path: str | Path, *, log: bool = False) -> None:
-    """Draws a picture with one chart per name, which contains the curves of all runs.
+    """Draws a picture with one chart per curve name; a chart contains the curves of this name of all runs.
 
     Args:
         runs: the runs, with different names.
@@ -55,7 +55,8 @@ def draw_picture(runs: Sequence[Curves], names: Sequence[str], path: str | Path,
             axes.text(0.5, 0.5, "no finite values", ha="center", transform=axes.transAxes)
         axes.set(title=key[0], xlabel=key[1], yscale=scale)
         axes.grid(alpha=0.3)
-    # `zip` has consumed the axes with curves from the iterator; the remaining cells of the grid are empty.
+    # `zip` has consumed the axes of charts from the iterator. The remaining axes are empty cells of the grid, and are
+    # hidden.
     for axes in list(grid):
         axes.remove()
     handles = [figure.axes[0].plot([], [], color=f"C{number}", label=run.title)[0] for number, run in enumerate(runs)]

@@ -23,7 +23,7 @@ class NoCurvesError(ValueError):
 
 @dataclass(frozen=True)
 class Curves:
-    """The curves of one run.
+    """The curves of one run, over all of its launches.
 
     Args:
         name: name of the run.
@@ -51,12 +51,13 @@ class Curves:
 
 
 def find_scalars(work_dir: str | Path) -> Path:
-    """Returns the JSON lines file of the newest training in a work directory; it contains the earlier starts' scalars, too.
+    """Returns the file with the scalars of the newest training in a work directory.
 
-    Starts that only validated (``eng val``) are used if no start has trained.
+    The JSON lines file of a resumed launch contains the scalars of the earlier launches too. Launches that only
+    validated (``eng val``) are considered only if no launch has trained.
 
     Args:
-        work_dir: work directory of a run, the folder of one of its starts, or the file itself.
+        work_dir: work directory of a run, the timestamped subfolder of one launch, or the file itself.
 
     Raises:
         NoCurvesError: there is no such file.
@@ -80,7 +81,11 @@ def find_scalars(work_dir: str | Path) -> Path:
 
 
 def _newest(paths: list[Path]) -> Path:
-    """Returns the file of the newest start that trained; if none has trained, of the newest start."""
+    """Returns the file of the newest launch that trained; if no launch has trained, the file of the newest launch.
+
+    Args:
+        paths: JSON lines files of several launches.
+    """
     ordered = sorted(paths, key=_order, reverse=True)
     return next(filter(_has_training, ordered), ordered[0])
 
@@ -89,19 +94,23 @@ def _has_training(path: Path) -> bool:
     try:
         return has_training(path)
     except LinesError:
-        # The file counts as a training, so that the caller reads it and gets the error with the damaged line.
+        # No line of the file can be read. The file counts as that of a training, so that the caller reads it, and gets
+        # the error that names the damaged line.
         return True
 
 
 def note_start(folder: Path) -> None:
-    """Writes the time at which a start began into its folder; the folder's name has only local time, in seconds."""
-    # Without the file, the time in the folder's name is used, so a failed write is ignored.
+    """Writes the current time into a file in the timestamped folder of a launch.
+
+    The name of the folder is not precise enough to order launches: it has local time in seconds.
+    """
+    # If the file cannot be written, the error is ignored: the time in the name of the folder is used instead.
     with suppress(OSError), (folder / BEGAN).open("x", encoding="utf-8") as file:
         file.write(str(time.time_ns()))
 
 
 def _began_ns(path: Path) -> int:
-    """Returns when the start that wrote a file began, in nanoseconds since 1970 UTC; 0 if it is unknown."""
+    """Returns when the launch that wrote a file began, in nanoseconds since 1970 UTC; 0 if it is unknown."""
     try:
         return int((path.parent / BEGAN).read_text(encoding="utf-8")[:30])
     except (OSError, ValueError):
@@ -117,26 +126,29 @@ def _stamp(path: Path) -> str:
 
 
 def _order(path: Path) -> tuple[int, int, str, float]:
-    """Returns the sort key of a file: the number of its start in the run, then the time at which the start began.
+    """Returns the key by which JSON lines files of launches are sorted from the oldest to the newest.
 
-    The number comes first, because clocks may be set back or differ between machines.
+    The key begins with the number of the launch in its run, followed by the time at which the launch began: clocks may
+    be set back or differ between machines.
     """
     folder = next((parent for parent in path.parents if STAMP.fullmatch(parent.name)), path.parent)
     return start_number(folder), _began_ns(path), _stamp(path), path.stat().st_mtime
 
 
 def scalars_before(checkpoint: str, experiment_name: str, work_dir: str, scalar_file: Path) -> Path | None:
-    """Returns the JSON lines file of the start that wrote a checkpoint.
+    """Returns the file with the scalars of the launch that wrote a checkpoint, from which a run resumes.
 
     Args:
         checkpoint: path of the checkpoint.
-        experiment_name: name in the checkpoint's meta; it ends with the time at which that start began.
+        experiment_name: name of the launch in the checkpoint's ``meta``; it ends with the time at which the launch
+            began.
         work_dir: work directory of the resumed run.
-        scalar_file: file into which the resumed run writes its lines. If it exists already, all starts share this file.
+        scalar_file: file into which the resumed run writes its scalars. If this file exists already, all launches of
+            the run share it, and it is returned.
 
     Returns:
-        The file. If the checkpoint does not identify its start, the file of the newest other start that trained; None if
-        there is none.
+        The JSON lines file. If the checkpoint does not identify its launch, this is the file of the newest launch in
+        ``work_dir`` that trained; None if no launch has written scalars.
     """
     if scalar_file.is_file() and scalar_file.stat().st_size:
         return scalar_file
@@ -158,9 +170,9 @@ def load_curves(work_dir: str | Path, name: str | None = None, damage: Damage | 
     Scalars of a validation with the same name as in training (``time``, ``loss``) become ``val/time`` and ``val/loss``.
 
     Args:
-        work_dir: work directory, folder of a start, or file; see :func:`find_scalars`.
+        work_dir: work directory, subfolder of a launch, or JSON lines file; see :func:`find_scalars`.
         name: name of the run; None (default) uses the folder's name.
-        damage: gets the record of lines that cannot be read; None (default) logs a warning about them.
+        damage: record to which damaged lines are added; None (default) logs a warning about them.
 
     Raises:
         NoCurvesError: the run has no curves.

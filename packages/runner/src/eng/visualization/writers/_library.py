@@ -11,11 +11,14 @@ from eng.visualization.curves.lines import tracker_name
 
 
 def numbers(scalars: Mapping[str, Any], mode: str | None = None) -> dict[str, float | int]:
-    """Returns the scalars that are single numbers, without the step, under the names of their curves.
+    """Converts scalars to Python numbers, under the names that their curves have in an experiment tracker.
+
+    An entry ``step``, and values that are not single numbers, are left out.
 
     Args:
         scalars: scalars by name.
-        mode: ``"train"``, ``"val"`` or ``"test"``. A validation's ``time`` and ``loss`` become ``val/time`` and ``val/loss``.
+        mode: ``"train"``, ``"val"`` or ``"test"``. For ``"val"``, ``time`` and ``loss`` become ``val/time`` and
+            ``val/loss``, because training has scalars with the same names.
 
     Raises:
         TypeError: ``scalars`` is not a mapping.
@@ -61,14 +64,14 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def plain_value(value: Any) -> Any:
-    """Converts a config's leaf for JSON and YAML: numbers, texts and None are unchanged, other objects become text."""
+    """Converts a value in a config for JSON and YAML: numbers, strings and None are unchanged, others become text."""
     if isinstance(value, (str, int, float, bool, type(None))):
         return value
     return str(value)
 
 
 def artifacts(folder: str | Path, suffixes: Sequence[str] | str) -> Iterator[Path]:
-    """Yields the files below a run's folder whose names end with one of the suffixes."""
+    """Yields the files in a folder and its subfolders whose names end with one of the suffixes, for uploading them."""
     if isinstance(suffixes, str):
         suffixes = (suffixes,)
     for path in sorted(Path(folder).rglob("*")):

@@ -13,10 +13,10 @@ _MAX_WAITING_BYTES = 1 << 25
 
 
 class LineFile:
-    """Appends lines to a file. Lines that cannot be written stay in memory and are written with the next line.
+    """Appends lines to a file without raising errors of the disk, because a full disk of logs must not end a run.
 
-    The first failure is logged. When ``max_waiting_bytes`` are in memory, further lines are lost, with a warning. No error
-    of the disk is raised, because a run should not end because of its logs.
+    Lines that cannot be written stay in memory, and are written together with a later line. The first failure is
+    logged. When ``max_waiting_bytes`` are in memory, further lines are lost, with a warning.
 
     Args:
         path: path of the file.
@@ -31,7 +31,7 @@ class LineFile:
         self._has_failed = False
 
     def append(self, text: str) -> None:
-        """Appends a line after the lines in memory, and tries to write all of them."""
+        """Appends a line; tries to write it and all earlier lines that could not be written."""
         line = text.encode()
         if self._waiting and len(self._waiting) + len(line) > self.max_waiting_bytes:
             self.flush()
@@ -42,7 +42,7 @@ class LineFile:
         self.flush()
 
     def flush(self) -> None:
-        """Tries to write the lines in memory."""
+        """Tries to write the lines that could not be written before."""
         if not self._waiting:
             return
         try:
@@ -61,7 +61,7 @@ class LineFile:
             _LOGGER.warning("%s is written again; %d lines were lost", self.path, self.num_lost)
 
     def close(self) -> None:
-        """Tries to write the lines in memory a last time, and warns about lost lines."""
+        """Tries a last time to write the lines that could not be written, and warns about lost lines."""
         self.flush()
         if self._waiting:
             num_lines = self._waiting.count(b"\n") + self.num_lost
@@ -69,7 +69,7 @@ class LineFile:
             self._waiting.clear()
 
     def forget(self) -> None:
-        """Discards the lines in memory, because the file is replaced by a new one."""
+        """Discards the lines that could not be written; called when the file is replaced by a new one."""
         self._waiting.clear()
 
     def _lose_line(self) -> None:
@@ -80,15 +80,18 @@ class LineFile:
         self.num_lost += 1
 
     def _write(self) -> None:
-        """Writes the lines with system calls: Python's file objects would take several times as long per line."""
+        """Writes the lines in memory to the file, and removes them from memory.
+
+        System calls are used, because opening and closing a Python file object takes several times as long.
+        """
         try:
             file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         except FileNotFoundError:
-            # The folder could not be created at the start of the run, or was deleted during the run.
+            # The folder of the file could not be created at the beginning of the run, or was deleted during the run.
             self.path.parent.mkdir(parents=True, exist_ok=True)
             file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            # On a nearly full disk a call writes only a part of the data, and the next call raises.
+            # On a nearly full disk one call of os.write writes only a part of the data, and the next call raises.
             while self._waiting:
                 del self._waiting[: os.write(file, self._waiting)]
         finally:

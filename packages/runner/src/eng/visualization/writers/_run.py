@@ -15,7 +15,9 @@ from ._tracker import TrackerVisBackend
 
 
 class RunVisBackend(TrackerVisBackend):
-    """Writes to a run object with ``config``, ``log`` and ``finish``; a subclass creates the run in ``_init_env``.
+    """Base class of trackers whose library has a run object with ``config``, ``log`` and ``finish``, like wandb.
+
+    A subclass creates the run object in ``_init_env``.
 
     Attributes:
         _library: the module of the tracker's library, which has a class ``Image``.
@@ -28,12 +30,12 @@ class RunVisBackend(TrackerVisBackend):
     @property
     @force_init_env
     def experiment(self) -> Any:
-        """The tracker's run."""
+        """The run object that the tracker's library has created."""
         return self._run
 
     @force_init_env
     def add_config(self, config: Any, **kwargs: Any) -> None:
-        """Writes the config into the run's config, with dotted keys."""
+        """Writes the config into ``config`` of the library's run object, as a flat dict with dotted keys."""
         plain = flat(config_dict(config))
         self._run.config.update({key: plain_value(value) for key, value in plain.items()})
 

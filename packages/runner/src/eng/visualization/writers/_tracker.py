@@ -14,10 +14,11 @@ __all__ = ["TrackerVisBackend"]
 
 
 class TrackerVisBackend(BaseVisBackend):
-    """Writes scalars through a tracker's library.
+    """Base class of experiment trackers that write through a library, such as MLflow.
 
-    A subclass creates the tracker's run in ``_init_env``, writes the scalars of a step in ``_log_numbers`` and ends the run
-    in ``_finish``. Each class here sets ``in_background = True`` itself; subclasses in other packages may not be thread-safe.
+    A subclass creates the run of the library in ``_init_env``, writes the scalars of a step in ``_log_numbers`` and
+    ends the run in ``_finish``. Each subclass in eng sets ``in_background = True`` itself, to be called from a separate
+    thread. A subclass in another package does not inherit the value, since it may not be thread-safe.
     """
 
     @abstractmethod
@@ -32,18 +33,20 @@ class TrackerVisBackend(BaseVisBackend):
 
     @abstractmethod
     def _finish(self) -> None:
-        """Ends the tracker's run; called only if ``_init_env`` has created one."""
+        """Ends the run of the tracker's library; called only if ``_init_env`` has created the run."""
 
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Writes a scalar; a value that is not a number gives a warning and is not written."""
+        """Writes a scalar; a value that is not a single number is not written, and a warning is logged."""
         self.add_scalars({name: value}, step, **kwargs)
 
     @force_init_env
     def add_scalars(
         self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
     ) -> None:
-        """Writes the scalars of one step; an entry ``step`` in ``scalar_dict`` takes precedence over the argument.
+        """Writes the scalars of one step.
+
+        If ``scalar_dict`` has an entry ``step``, it is the step, instead of the argument ``step``.
 
         Raises:
             TypeError: ``scalar_dict`` is not a mapping.
@@ -52,6 +55,6 @@ class TrackerVisBackend(BaseVisBackend):
         self._log_numbers(values, scalar_dict.get("step", step), kwargs)
 
     def close(self) -> None:
-        """Writes buffered data, uploads the run's artifacts, and ends the tracker's run."""
+        """Writes buffered data, uploads files of the run (artifacts), and ends the run of the tracker's library."""
         if self._env_initialized:
             self._finish()

@@ -20,7 +20,7 @@ __all__ = ["AimVisBackend"]
 
 @VISBACKENDS.register_module()
 class AimVisBackend(TrackerVisBackend):
-    """Writes to an Aim repository.
+    """Writes the scalars, images and config of a run to a repository of the experiment tracker Aim.
 
     Args:
         save_dir: folder of the Aim repository, unless ``init_kwargs`` has ``repo``.

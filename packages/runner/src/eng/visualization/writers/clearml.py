@@ -20,10 +20,10 @@ __all__ = ["ClearMLVisBackend"]
 
 @VISBACKENDS.register_module()
 class ClearMLVisBackend(TrackerVisBackend):
-    """Writes to the current ClearML task, or to a new one if there is none.
+    """Writes the scalars, images and config of a run to the current task of ClearML, or to a new task if there is none.
 
     Args:
-        save_dir: folder of the run's files, of which the artifacts are uploaded at the end.
+        save_dir: folder of the run's files. Files that end in one of ``artifact_suffix`` are uploaded at the end.
         init_kwargs: keyword arguments of ``clearml.Task.init``, such as project_name and task_name.
         artifact_suffix: suffixes of the files that are uploaded.
     """

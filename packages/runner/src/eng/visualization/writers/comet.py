@@ -21,11 +21,12 @@ __all__ = ["CometVisBackend"]
 
 @VISBACKENDS.register_module()
 class CometVisBackend(TrackerVisBackend):
-    """Writes to Comet.
+    """Writes the scalars, images and config of a run to the experiment tracker Comet.
 
     Args:
         save_dir: folder of the run's files; archives of offline runs are written to its subfolder ``comet``.
-        offline: whether to write all data to this machine, for a later ``comet upload``. True by default.
+        offline: whether to write all data to this machine, to be uploaded later with ``comet upload`` (True, the
+            default), or to Comet's server (False).
         init_kwargs: keyword arguments of ``comet_ml.Experiment`` or ``comet_ml.OfflineExperiment``, such as project_name,
             workspace and api_key.
     """

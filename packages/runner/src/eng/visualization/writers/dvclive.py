@@ -21,7 +21,7 @@ __all__ = ["DVCLiveVisBackend"]
 
 @VISBACKENDS.register_module()
 class DVCLiveVisBackend(TrackerVisBackend):
-    """Writes DVCLive's files.
+    """Writes the scalars, images and config of a run as files of DVCLive.
 
     If the working directory belongs to a Git repository without DVC, DVCLive initializes DVC in it.
 

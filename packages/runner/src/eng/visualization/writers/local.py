@@ -49,7 +49,8 @@ class LocalVisBackend(BaseVisBackend):
         '{"loss": 0.5, "step": 3}\n'
     """
 
-    # Lines are written before the call returns: other trackers can be restored from them with `eng sync`.
+    # This tracker is called in the training thread, so its lines are in the file before the call returns. The command
+    # `eng sync` can write them to other trackers later.
     in_background = False
 
     def __init__(
@@ -89,7 +90,7 @@ class LocalVisBackend(BaseVisBackend):
 
     @force_init_env
     def add_config(self, config: Any, **kwargs: Any) -> None:
-        """Writes the config with its method ``dump``."""
+        """Writes the config to the file ``config_save_file``, by the method ``dump`` of the config."""
         with _log_failure("the config is not written"):
             config.dump(str(self._config_save_file))
 
@@ -109,14 +110,14 @@ class LocalVisBackend(BaseVisBackend):
 
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Appends a line with the scalar and its step."""
+        """Appends a JSON line with the scalar and its step to the file of scalars."""
         self._scalars.append(_text({name: value, "step": step, **_position(kwargs)}))
 
     @force_init_env
     def add_scalars(
         self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
     ) -> None:
-        """Appends a line with the scalars and their step; with ``file_path`` the line is also appended to that file.
+        """Appends a JSON line with the scalars and their step to the file of scalars, and to ``file_path`` if given.
 
         Raises:
             TypeError: ``scalar_dict`` is not a mapping.
@@ -131,11 +132,15 @@ class LocalVisBackend(BaseVisBackend):
 
     @force_init_env
     def replay(self, lines: Iterable[Line], file_path: str | None = None) -> None:
-        """Replaces the content of the files by ``lines``, atomically; see :meth:`BaseVisBackend.replay`."""
+        """Replaces the content of the files of scalars by the earlier scalars of a resumed run, atomically.
+
+        For the arguments see :meth:`BaseVisBackend.replay`.
+        """
         for file in self._files_of(file_path):
             file.forget()
             with _log_failure(f"earlier curves are not copied to {file.path}"):
-                # LoggerHook's lines have an axis and are written to both files; lines of others only to the main file.
+                # Lines of the LoggerHook have an axis and are written to both files. Lines that other code has written
+                # have no axis, and are only in the main file of scalars.
                 self._write_anew(file.path, (line for line in lines if file is self._scalars or line.axis is not None))
 
     def _write_anew(self, path: Path, lines: Iterable[Line]) -> None:
@@ -143,7 +148,7 @@ class LocalVisBackend(BaseVisBackend):
             file.writelines(_text(line.as_dict()) for line in lines)
 
     def close(self) -> None:
-        """Tries a last time to write lines that could not be written to a full disk."""
+        """Tries a last time to write the lines that could not be written, for example because the disk was full."""
         for files in self._files.values():
             for file in files:
                 file.close()
@@ -158,14 +163,23 @@ class LocalVisBackend(BaseVisBackend):
 
 
 def _parts_below(name: str) -> list[str]:
-    """Splits a path into its parts, without the root and without ``..``, so that it cannot leave its parent folder."""
+    """Splits a path into its parts, without the root and without ``..``.
+
+    If the parts are joined to a folder, the result is below the folder.
+    """
     path = PurePath(name)
     return [part for part in path.parts if part not in (path.anchor, "..")]
 
 
 @contextmanager
 def _log_failure(consequence: str) -> Iterator[None]:
-    """Logs an OSError or TypeError inside the block with its consequence, because no run should end due to its logs."""
+    """Logs an OSError or TypeError that is raised in the ``with`` block, instead of raising it further.
+
+    A run must not end because its logs cannot be written.
+
+    Args:
+        consequence: what the error means for the user; beginning of the logged message.
+    """
     try:
         yield
     except (OSError, TypeError) as error:
@@ -177,12 +191,15 @@ def _text(line: Mapping[str, Any]) -> str:
 
 
 def _position(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the position of a line in the run, by which a resumed run selects the earlier lines that it keeps."""
+    """Returns those keywords that give the position of scalars in the run: ``axis``, ``iteration`` and ``mode``.
+
+    A resumed run decides by this position which of the earlier lines it keeps.
+    """
     return {key: kwargs[key] for key in POSITION_KEYS if key in kwargs}
 
 
 def _as_json(value: Any) -> Any:
-    """Converts a value that JSON cannot represent: a tensor or array to a number or list, other objects to text."""
+    """Converts a value that JSON cannot represent: tensors and arrays to numbers or lists, other objects to text."""
     if not isinstance(value, torch.Tensor | np.ndarray | np.generic):
         return str(value)
     if np.prod(tuple(value.shape)) == 1:

@@ -22,16 +22,19 @@ from ._tracker import TrackerVisBackend
 
 __all__ = ["MLflowVisBackend"]
 
-# Limits of MLflow's server: characters of a parameter's value, parameters per call and metrics per call.
+# Limits of MLflow's server: characters of a parameter's value, number of parameters per call, of metrics per call.
 _MAX_PARAM_LENGTH, _MAX_PARAMS, _MAX_METRICS = 6000, 100, 1000
 
 
 @VISBACKENDS.register_module()
 class MLflowVisBackend(TrackerVisBackend):
-    """Writes to a new run of MLflow, through ``MlflowClient``, so that MLflow's active run of the process is not changed.
+    """Writes the scalars, images and config of a training run to a new run of MLflow.
+
+    The class uses ``MlflowClient``, so the active run that user code may have started with ``mlflow.start_run`` is not
+    changed.
 
     Args:
-        save_dir: folder of the run's files, of which the artifacts are uploaded at the end.
+        save_dir: folder of the run's files. Files that end in one of ``artifact_suffix`` are uploaded at the end.
         exp_name: name of the experiment. ``"Default"`` by default.
         run_name: name of the run.
         tags: tags of the run.
@@ -92,7 +95,7 @@ class MLflowVisBackend(TrackerVisBackend):
     @property
     @force_init_env
     def experiment(self) -> Any:
-        """The ``MlflowClient``; :attr:`run_id` is the id of the run."""
+        """The ``MlflowClient`` that this tracker uses; the run is identified by :attr:`run_id`."""
         return self._client
 
     @property
@@ -103,7 +106,10 @@ class MLflowVisBackend(TrackerVisBackend):
 
     @force_init_env
     def add_config(self, config: Any, **kwargs: Any) -> None:
-        """Writes the config, or its tracked keys, as parameters. Values above the server's limit of 6000 characters are cut."""
+        """Writes the config, or the keys of it in ``tracked_config_keys``, as parameters of the run.
+
+        A value with more than 6000 characters, the limit of MLflow's server, is cut.
+        """
         leaves = flat(config_dict(config))
         if self._tracked_config_keys is not None:
             chosen = tuple(self._tracked_config_keys)
@@ -131,9 +137,10 @@ class MLflowVisBackend(TrackerVisBackend):
 
     @force_init_env
     def replay(self, lines: Iterable[Line], file_path: str | None = None) -> None:
-        """Writes the earlier scalars of a resumed run in few calls; see :meth:`BaseVisBackend.replay`.
+        """Writes the earlier scalars of a resumed run, with many steps per call of the server.
 
-        A repeated attempt uses the same time stamp, so that the server does not store the points twice.
+        If the method fails and is called again, it uses the same time stamp for the points, so that the server does not
+        store them twice. For the arguments see :meth:`BaseVisBackend.replay`.
         """
         waiting = iter(lines)
         while some := list(islice(waiting, _MAX_METRICS)):
@@ -151,7 +158,7 @@ class MLflowVisBackend(TrackerVisBackend):
 
         over_epochs = {name for values, _, axis in points if axis == "epoch" for name in values} - self._tagged_names
         if over_epochs:
-            # MLflow's steps have no unit, so a tag records that a curve's steps are epochs.
+            # Steps in MLflow have no unit. If the steps of a curve are epochs, a tag of the run says so.
             tags = [RunTag(f"axis.{name}", "epoch") for name in sorted(over_epochs)]
             self._client.log_batch(self.run_id, tags=tags[:_MAX_PARAMS])
             self._tagged_names |= over_epochs

@@ -19,7 +19,7 @@ __all__ = ["NeptuneVisBackend"]
 
 @VISBACKENDS.register_module()
 class NeptuneVisBackend(TrackerVisBackend):
-    """Writes to Neptune.
+    """Writes the scalars, images and config of a run to the experiment tracker Neptune.
 
     Args:
         save_dir: not used, because Neptune has its own folder.
@@ -47,7 +47,7 @@ class NeptuneVisBackend(TrackerVisBackend):
 
     @force_init_env
     def add_config(self, config: Any, **kwargs: Any) -> None:
-        """Writes the config as text."""
+        """Writes the config to Neptune's run as one text."""
         if hasattr(config, "pretty_text"):
             self._neptune["config"] = config.pretty_text
         else:

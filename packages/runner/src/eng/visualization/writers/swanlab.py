@@ -15,7 +15,7 @@ __all__ = ["SwanLabVisBackend"]
 
 @VISBACKENDS.register_module()
 class SwanLabVisBackend(RunVisBackend):
-    """Writes to SwanLab.
+    """Writes the scalars, images and config of a run to the experiment tracker SwanLab.
 
     Args:
         save_dir: folder of the run's files; SwanLab's files are written to its subfolder ``swanlab``.

@@ -21,7 +21,7 @@ __all__ = ["TensorboardVisBackend"]
 
 @VISBACKENDS.register_module()
 class TensorboardVisBackend(TrackerVisBackend):
-    """Writes event files for TensorBoard.
+    """Writes the scalars, images and config of a run to event files, which TensorBoard shows.
 
     Args:
         save_dir: folder of the event files.
@@ -48,7 +48,7 @@ class TensorboardVisBackend(TrackerVisBackend):
 
     @force_init_env
     def add_config(self, config: Any, **kwargs: Any) -> None:
-        """Writes the config as text."""
+        """Writes the config as a text to the event file."""
         self._tensorboard.add_text("config", config.pretty_text)
 
     @force_init_env
@@ -59,7 +59,7 @@ class TensorboardVisBackend(TrackerVisBackend):
     def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:
         for name, value in values.items():
             if position.get("axis") == "epoch" and name not in self._marked_names:
-                # Steps in event files have no unit, so a text records that a curve's steps are epochs.
+                # Steps in event files have no unit. If the steps of a curve are epochs, a text in the event file says so.
                 self._tensorboard.add_text(f"axis/{name}", "epoch")
                 self._marked_names.add(name)
             self._tensorboard.add_scalar(name, value, step)
@@ -68,8 +68,8 @@ class TensorboardVisBackend(TrackerVisBackend):
     def replay(self, lines: Iterable[Line], file_path: str | None = None) -> None:
         """Writes the earlier scalars of a resumed run; see :meth:`BaseVisBackend.replay`.
 
-        Event files that an earlier start wrote into the same folder are renamed so that TensorBoard does not read them:
-        they contain points after the checkpoint, which cannot be removed from an event file.
+        If an earlier launch has written event files into the same folder, they are renamed so that TensorBoard does not
+        read them: they contain points after the checkpoint, which cannot be removed from an event file.
         """
         for path in self._earlier:
             path.rename(path.with_name(path.name.replace("tfevents", "superseded")))

@@ -14,7 +14,9 @@ __all__ = ["TrackioVisBackend"]
 
 @VISBACKENDS.register_module()
 class TrackioVisBackend(RunVisBackend):
-    """Writes to Trackio's database on this machine, which ``trackio show`` displays, or to a Hugging Face Space.
+    """Writes the scalars, images and config of a run to the experiment tracker Trackio.
+
+    Trackio stores them in a database on this machine, which ``trackio show`` displays, or in a Hugging Face Space.
 
     Args:
         save_dir: not used, because Trackio has its own folder (``TRACKIO_DIR``).

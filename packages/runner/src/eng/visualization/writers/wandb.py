@@ -21,7 +21,7 @@ __all__ = ["WandbVisBackend"]
 
 @VISBACKENDS.register_module()
 class WandbVisBackend(TrackerVisBackend):
-    """Writes to Weights & Biases.
+    """Writes the scalars, images and config of a run to Weights & Biases.
 
     Args:
         save_dir: folder of wandb's files.
@@ -53,17 +53,18 @@ class WandbVisBackend(TrackerVisBackend):
         self._watch_kwargs = watch_kwargs or {}
 
     def _init_env(self) -> None:
-        """Creates a wandb run, and defines the x axes of its curves."""
+        """Creates a wandb run, and defines the x axes (iterations or epochs) of the run's curves."""
         wandb = optional_module("wandb", type(self).__name__)
         Path(self._save_dir).mkdir(parents=True, exist_ok=True)
         self._wandb = wandb
         self._run = wandb.init(**{"dir": self._save_dir, **self._init_kwargs})
-        # wandb's step only increases, so curves over iterations and over epochs each get an x axis of their own.
+        # wandb's own step must increase with every call, so it cannot count both iterations and epochs. Curves over
+        # iterations and curves over epochs get separate x axes instead.
         self._run.define_metric("step", hidden=True)
         self._run.define_metric("iteration/*", hidden=True)
         self._run.define_metric("*", step_metric="step", step_sync=True)
         self._over_epochs: set[str] = set()
-        # A wandb run that is resumed by its id already contains the points of the earlier start.
+        # If the user resumes a wandb run by its id, the run already contains the points of the earlier launch.
         summary = {}
         if getattr(self._run, "resumed", False):
             summary = self._run.summary
@@ -87,7 +88,7 @@ class WandbVisBackend(TrackerVisBackend):
 
     @force_init_env
     def add_config(self, config: Any, **kwargs: Any) -> None:
-        """Writes the config into the run's config, and uploads the code if ``log_code_name`` is set."""
+        """Writes the config into ``config`` of the wandb run, and uploads the code if ``log_code_name`` is set."""
         self._run.config.update(config_dict(config), allow_val_change=True)
         if self._log_code_name is not None:
             self._run.log_code(name=self._log_code_name)
@@ -103,7 +104,7 @@ class WandbVisBackend(TrackerVisBackend):
         self._run.log({name: self._wandb.Image(as_rgb(image)), "step": step})
 
     def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:
-        """Sends the scalars of one step, unless an earlier start of the same wandb run has sent them already."""
+        """Sends the scalars of one step to wandb, unless an earlier launch has sent them to the same wandb run."""
         mode, iteration, axis = position.get("mode"), position.get("iteration"), position.get("axis")
         if mode is not None and iteration is not None and iteration <= self._sent.get(mode, -1):
             return
