@@ -98,6 +98,7 @@ def _scalars() -> Table:
 
 
 def _times() -> Table:
+    """Returns the types of dates, times and time zones that a checkpoint's pickle may refer to."""
     return {
         "datetime.datetime": Constructor(dt.datetime, _datetime),
         "datetime.date": Constructor(dt.date, _date),
@@ -174,6 +175,8 @@ def _sequence_of(sequence_class: Callable[[Any], Any]) -> Callable[..., Any]:
 
 
 def _set_of(set_class: Callable[[Any], Any]) -> Callable[..., Any]:
+    """Returns a function that constructs a set of type `set_class` from a list of items in a pickle."""
+
     def build(machine: PickleMachine, items: Any = ()) -> Any:
         items_so_far: set[Any] = set()
         for item in _items(machine, items):
@@ -300,6 +303,7 @@ def _zone(zone: Any) -> dt.tzinfo | None:
 
 
 def _datetime(_: PickleMachine, data: Any, zone: Any = None) -> dt.datetime:
+    """Constructs a datetime from the ten bytes in which Python pickles year to microsecond."""
     state = _state_of_time(data, 10)
     # The highest bit of the byte of the month is datetime's ``fold``. When summer time ends, an hour occurs twice, and
     # ``fold`` marks the second of the two.
@@ -333,6 +337,8 @@ def _time_zone(_: PickleMachine, offset: Any, *name: Any) -> dt.timezone:
 
 
 def _path_of(path_class: type[pathlib.PurePath]) -> Callable[..., pathlib.PurePath]:
+    """Returns a function that constructs a path of type `path_class` from its parts, which must be strings."""
+
     def build(machine: PickleMachine, *parts: Any) -> pathlib.PurePath:
         if any(not isinstance(part, str) for part in parts):
             raise MalformedPickleError("it has a path of something else than texts")

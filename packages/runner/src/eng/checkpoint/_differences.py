@@ -70,6 +70,7 @@ def compare_checkpoints(first: str | Path, second: str | Path, tolerance: float 
 
 
 def _difference(name: str, ours: Tensor, theirs: Tensor | None, tolerance: float) -> Difference | None:
+    """Compares a tensor of the first checkpoint with that of the second; returns None if the two are equal."""
     if theirs is None:
         return Difference(name, "only in the first", first=_shape(ours))
     if ours.shape != theirs.shape:
@@ -80,6 +81,7 @@ def _difference(name: str, ours: Tensor, theirs: Tensor | None, tolerance: float
 
 
 def _difference_of_values(name: str, ours: torch.Tensor, theirs: torch.Tensor, tolerance: float) -> Difference | None:
+    """Compares the values of two tensors of the same shape and dtype; NaN equals NaN."""
     if torch.equal(ours, theirs) or ours.numel() == 0:
         return None
     both_nan = ours.isnan() & theirs.isnan()

@@ -110,6 +110,7 @@ def checkpoints_of(path: str | os.PathLike[str], limits: Mapping[str, float], *,
 
 
 def _intact(candidates: Iterable[_Candidate]) -> Iterator[str]:
+    """Yields the paths of those candidates that are intact; a broken checkpoint is skipped with a warning."""
     for candidate in candidates:
         try:
             _verify(Path(candidate.path))
@@ -124,6 +125,7 @@ def _is_sharded(path: Path) -> bool:
 
 
 def _verify(path: Path) -> None:
+    """Compares a checkpoint file with its checksums; of a sharded checkpoint, the common file and the metadata."""
     if not path.is_dir():
         verify_checkpoint(path)
         return
@@ -187,6 +189,7 @@ def _ordered(candidates: Sequence[_Candidate], named: str) -> list[_Candidate]:
             last_save[candidate.run_id] = max(last_save.get(candidate.run_id, 0), candidate.saved_ns)
 
     def recency(candidate: _Candidate) -> tuple[Any, ...]:
+        """Returns the sort key of a checkpoint; the newest checkpoint has the largest key."""
         return (
             last_save[candidate.run_id],
             candidate.save_number,

@@ -382,6 +382,7 @@ _CONTAINERS: tuple[type[Any], ...] = (dict, list, tuple, set, frozenset, collect
 
 
 def _children(value: Any) -> list[Any]:
+    """Returns the keys and values, or the items, of a container; an empty list for any other object."""
     if isinstance(value, argparse.Namespace):
         return list(vars(value).values())
     if isinstance(value, dict):

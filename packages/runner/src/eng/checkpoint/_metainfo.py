@@ -18,6 +18,7 @@ def restore_metainfo(checkpoint: Any) -> None:
 
 
 def _with_arrays(value: Any) -> Any:
+    """Returns a nested value with its tensors converted to numpy arrays."""
     if isinstance(value, torch.Tensor):
         return _as_array(value)
     if type(value) is dict:

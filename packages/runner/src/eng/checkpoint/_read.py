@@ -245,6 +245,7 @@ def _mover_to(map_location: Any) -> Callable[[torch.UntypedStorage, str], torch.
     restore: Callable[..., Any] = torch.serialization.default_restore_location
 
     def move(memory: torch.UntypedStorage, location: str) -> Any:
+        """Moves a storage to the device that ``map_location`` selects; `location` is the device it was saved from."""
         _check_location(location)
         try:
             if map_location is None:

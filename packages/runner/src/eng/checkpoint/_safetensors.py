@@ -144,6 +144,7 @@ def _header(stored: Mapping[str, StoredTensor], meta: Mapping[str, str]) -> byte
 
 
 def _read_index(path: Path) -> dict[str, str]:
+    """Returns the file name of each tensor, by the tensor's name, from the index of a folder of safetensors."""
     try:
         weight_map = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
         is_map = all(isinstance(name, str) and Path(file).name == file for name, file in weight_map.items())
@@ -199,6 +200,7 @@ def _entry(path: Path, entry: Mapping[str, Any], data_begin: int, size_bytes: in
 
 
 def _map_values(path: Path, offset: int, dtype: torch.dtype, shape: torch.Size) -> torch.Tensor:
+    """Returns a tensor whose values are memory-mapped from the byte `offset` of a file."""
     length = math.prod(shape) * dtype.itemsize
     if not length:
         return torch.empty(shape, dtype=dtype)

@@ -156,6 +156,7 @@ class _Description:
         self._left = sum(self._file_sizes.values())
 
     def read(self) -> tuple[Metadata, Mapping[MetadataIndex, Part]]:
+        """Returns the descriptions of all tensors, and the position of each chunk; every chunk must have a file."""
         entries = self._record.field("state_dict_metadata", dict)
         tensors: Any = {key: self._tensor(key, entry) for key, entry in entries.items()}
         items = self._record.field("storage_data", dict).items()
@@ -196,6 +197,7 @@ class _Description:
 
     @staticmethod
     def _chunk(size: torch.Size, entry: Any) -> ChunkStorageMetadata:
+        """Converts the description of a chunk to torch's class; the chunk must lie inside its tensor of shape `size`."""
         if not isinstance(entry, _Record):
             raise MalformedPickleError("it describes a chunk that is none")
         offsets, sizes = entry.field("offsets", torch.Size), entry.field("sizes", torch.Size)

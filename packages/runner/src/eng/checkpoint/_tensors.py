@@ -162,6 +162,7 @@ def _dtype_of(storage: Any) -> torch.dtype:
 
 
 def _view_as(storage: Any, offset: Any, size: Any, stride: Any, dtype: torch.dtype) -> torch.Tensor:
+    """Constructs a tensor of `dtype` on a storage, after checking that its values lie inside the storage."""
     offset, size, stride = _check_view(storage, offset, size, stride, dtype)
     if dtype in _QUANTIZED:
         raise MalformedPickleError("it has a quantized tensor without a scale")
@@ -181,6 +182,7 @@ def _tensor(
     hooks: Any = None,
     metadata: Any = None,
 ) -> torch.Tensor:
+    """Replaces torch's ``_rebuild_tensor_v2``: constructs a tensor with the dtype of its storage."""
     return _requiring(_with_bits(_view(machine, storage, offset, size, stride), metadata), requires_grad)
 
 
@@ -195,6 +197,7 @@ def _tensor_of_type(
     dtype: Any,
     metadata: Any = None,
 ) -> torch.Tensor:
+    """Replaces torch's ``_rebuild_tensor_v3``: constructs a tensor with a dtype that the pickle names."""
     return _requiring(_with_bits(_view_as(storage, offset, size, stride, _dtype(dtype)), metadata), requires_grad)
 
 
@@ -350,6 +353,7 @@ def _check_channels(scales: Any, zero_points: Any, axis: Any, size: tuple[int, .
 def _without_storage(
     _: PickleMachine, dtype: Any, size: Any, stride: Any, requires_grad: Any = False, *unused: Any
 ) -> torch.Tensor:
+    """Constructs a tensor on the device "meta", which has a shape but no values."""
     size, stride = _numbers(size), _numbers(stride)
     _elements(size)
     _elements(tuple(length + 1 for length in stride))

@@ -196,6 +196,7 @@ def _flush_folder(folder: Path) -> None:
 
 
 def _explain(folder: Path, error: Exception) -> str:
+    """Returns why a file could not be written to `folder`: the error, and what is wrong with the folder or the disk."""
     first_line = next(iter(str(error).splitlines()), "")
     reason = f"{type(error).__name__}: {first_line}"
     if not folder.is_dir():

@@ -102,6 +102,7 @@ def address(name: str, table: Mapping[str, str], source: str) -> str:
 
 
 def _from_plugins(name: str) -> dict[str, str]:
+    """Returns the addresses in the plug-ins `name`: entry points that are mappings, or functions that return one."""
     addresses: dict[str, str] = {}
     for point in entry_points(group=_GROUP):
         if point.name == name:
@@ -113,6 +114,7 @@ def _from_plugins(name: str) -> dict[str, str]:
 
 
 def _from_file(filename: str) -> dict[str, str]:
+    """Returns the addresses in a JSON file of the folder :func:`zoo_home`; an empty dict if there is no such file."""
     path = zoo_home() / filename
     if not path.is_file():
         return {}

@@ -133,6 +133,7 @@ def _cell(picture: Picture, cell_px: int) -> Image.Image:
 
 
 def _image_in(sample: Any, index: int) -> Any:
+    """Returns the image in a sample: under its usual key in a mapping, or the first item of a sequence."""
     if isinstance(sample, Mapping):
         key = next((key for key in _IMAGE_KEYS if key in sample), None)
         if key is None:
@@ -192,6 +193,7 @@ def _label_in(sample: Any) -> int | None:
 
 
 def _boxes_in(sample: Any) -> np.ndarray:
+    """Returns the annotated bounding boxes of a sample, (N, 4); N is 0 if the sample has none."""
     boxes = _find(sample, ("gt_instances", "bboxes"), ("gt_bboxes",))
     if boxes is None:
         return np.zeros((0, 4))

@@ -205,6 +205,7 @@ def _link_path(descriptor: int, ends: Any) -> Path | None:
 
 
 def _open_equal(link: Path, descriptor: int) -> int | None:
+    """Opens the file that a link names; returns None if this fails, or if the file differs from that of `descriptor`."""
     try:
         theirs = os.open(link, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -163,6 +163,7 @@ class ConcatDataset(_Wrapper, TorchConcatDataset[Any]):
         super().__init__(lazy_init)
 
     def _check_metainfo(self) -> None:
+        """Raises MetainfoMismatchError if the datasets differ in a metainfo key that is not in ``ignore_keys``."""
         mine = self.datasets[0].metainfo
         for number, dataset in enumerate(self.datasets[1:], 1):
             theirs = dataset.metainfo

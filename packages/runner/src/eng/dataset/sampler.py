@@ -169,6 +169,7 @@ class DefaultSampler(SeekableSampler):
         return self._indices(start, self.epoch)
 
     def _indices(self, start: int, epoch: int) -> Iterator[int]:
+        """Yields the sample numbers that this rank draws from position `start` to the end of the epoch."""
         order = self._order(epoch)
         yield from self._emit(order, start + self.rank, len(order), epoch)
         have = len(range(start + self.rank, len(order), self.world_size))

@@ -251,6 +251,7 @@ class Normalize(_ImageTransform):
         return [self._normalize(image) for image in images]
 
     def _normalize(self, image_CHW: torch.Tensor) -> torch.Tensor:
+        """Returns an image as float32, minus the mean and divided by the standard deviation of each channel."""
         if len(self.mean) not in (1, len(image_CHW)):
             raise TransformError(
                 f"Normalize has a mean for {len(self.mean)} channels, and the image has {len(image_CHW)}"
@@ -272,6 +273,7 @@ def _value(transform: object, sample: Any, key: str) -> Any:
 
 
 def _image(transform: object, sample: Any, key: str) -> torch.Tensor:
+    """Returns the image under a key of a sample; raises TransformError if it is no tensor (C, H, W)."""
     image = _value(transform, sample, key)
     if isinstance(image, torch.Tensor) and image.ndim == 3:
         return image
@@ -285,6 +287,7 @@ def _image(transform: object, sample: Any, key: str) -> torch.Tensor:
 
 
 def _pair(transform: object, size: Any) -> tuple[int, int]:
+    """Returns a size as (height, width); a single number counts for both."""
     if isinstance(size, int):
         numbers = [size, size]
     else:

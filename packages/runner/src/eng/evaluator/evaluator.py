@@ -90,6 +90,7 @@ class Evaluator:
         self._process([m for m in self.metrics if not isinstance(m, BatchMetric)], data_samples, data_batch)
 
     def _process(self, metrics: Sequence[BaseMetric | BatchMetric], data_samples: Any, data_batch: Any) -> None:
+        """Passes predictions to some metrics; metrics that store results per sample get data elements as dicts."""
         samples: Any = data_samples
         if not isinstance(data_samples, Mapping) and not all(isinstance(metric, BatchMetric) for metric in metrics):
             samples = list(map(_as_dict, data_samples))
@@ -162,6 +163,7 @@ def _warn_without_prefix(metrics: Sequence[Any]) -> None:
 
 
 def _check_metric(metric: Any) -> None:
+    """Raises TypeError if an object has neither the methods of a metric of eng nor those of torchmetrics."""
     if all(callable(getattr(metric, name, None)) for name in ("process", "evaluate")):
         return
     class_name = f"{type(metric).__module__.partition('.')[0]}.{type(metric).__name__}"

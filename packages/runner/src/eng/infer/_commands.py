@@ -125,6 +125,7 @@ def _check_published(name: str, scope: str | None) -> None:
 
 
 def _weights_of(cfg: Any, path: str) -> str:
+    """Returns the checkpoint of a config: its ``load_from``, or else the newest checkpoint in its ``work_dir``."""
     from eng.checkpoint import find_latest_checkpoint
 
     work_dir = cfg.get("work_dir") or str(Path("work_dirs") / Path(path).stem)

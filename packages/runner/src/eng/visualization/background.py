@@ -146,6 +146,7 @@ class BackgroundWriter:
             pause = min(pause * 2, self.patience.longest_pause)
 
     def _drop(self, reason: str) -> None:
+        """Stops the use of the tracker for the rest of the run, and logs why."""
         self.is_dropped = True
         _LOGGER.warning(
             "the tracker %s is dropped for the rest of this run: %s. Its scalars are in the run's local JSON lines; "
