@@ -33,6 +33,7 @@ def parse_data(source: Source, text: str) -> dict[str, Any]:
 
 
 def _json(source: Source, text: str) -> Any:
+    """Parses a JSON text; returns None for an empty text. Every failure becomes an error that names the config file."""
     if not text.strip():
         return None
     try:
@@ -46,6 +47,7 @@ def _json(source: Source, text: str) -> Any:
 
 
 def _yaml(source: Source, text: str) -> Any:
+    """Parses a YAML text. Every failure, or a value that is too large, becomes an error that names the config file."""
     import yaml
 
     try:

@@ -35,6 +35,10 @@ class _PythonReader:
             self.statement(statement)
 
     def statement(self, node: ast.stmt) -> None:
+        """Records the lines of the values that one statement sets, and those of the statements inside it.
+
+        Definitions of functions and classes are skipped, because their bodies set no values of the config.
+        """
         if isinstance(node, ast.Assign):
             for target in node.targets:
                 self.assign(target, self.expression(node.value, node.lineno))
@@ -50,6 +54,11 @@ class _PythonReader:
                     self.run(inner.body if isinstance(inner, ast.ExceptHandler) else [inner])
 
     def call(self, node: ast.Call) -> None:
+        """Records the lines of a method call on a config value.
+
+        ``model.update(…)`` and ``model.merge(…)`` set the keys in their arguments; any other call, such as
+        ``hooks.append(…)``, sets the value as a whole on this line.
+        """
         if not isinstance(node.func, ast.Attribute):
             return
         target = self.node_of(node.func.value)
@@ -60,6 +69,10 @@ class _PythonReader:
             target.line = node.lineno
 
     def assign(self, target: ast.expr, lines: Lines) -> None:
+        """Records `lines` as the line tree of the value that is assigned to `target`.
+
+        In ``a, b = …`` both names get the line of the statement.
+        """
         if isinstance(target, (ast.Tuple, ast.List)):
             for item in target.elts:
                 self.assign(item, Lines(target.lineno))
@@ -80,6 +93,11 @@ class _PythonReader:
         return Lines()
 
     def expression(self, node: ast.expr, line: int) -> Lines:
+        """Returns the line tree of the value that an expression creates; `line` is the line of the value itself.
+
+        Nested dicts and lists have lines of their own. A name or attribute such as ``model.head`` refers to a value
+        that was set before; the tree keeps the lines of the items inside that value.
+        """
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
             lines = self.mapping(node)
             lines.line = line
@@ -104,6 +122,7 @@ class _PythonReader:
         return ()
 
     def mapping(self, node: ast.Call) -> Lines:
+        """Returns the line tree of the arguments of ``dict(…)`` or ``update(…)``, including those of ``**other``."""
         lines = Lines(node.lineno)
         for argument in node.args:
             lines.children.update(self.expression(argument, node.lineno).children)
@@ -116,6 +135,7 @@ class _PythonReader:
         return lines
 
     def literal(self, node: ast.Dict) -> dict[Any, Lines]:
+        """Returns the lines of the items of a dict such as ``{"a": 1, **other}`` by key."""
         children: dict[Any, Lines] = {}
         for key, value in zip(node.keys, node.values, strict=True):
             if key is None:
@@ -175,6 +195,7 @@ class _JsonReader:
         return Lines(line or self.line, variables=self.table.variables(lexeme.strip('"')))
 
     def members(self, line: int) -> Lines:
+        """Reads the rest of a JSON object after ``{``; each value gets the line of its key."""
         lines = Lines(line)
         while (lexeme := self.take()) != "}":
             if lexeme != ",":
@@ -184,6 +205,7 @@ class _JsonReader:
         return lines
 
     def items(self, line: int) -> Lines:
+        """Reads the rest of a JSON array after ``[``."""
         lines = Lines(line)
         while self.tokens[self.at][0] != "]":
             if self.tokens[self.at][0] == ",":
@@ -223,6 +245,7 @@ def yaml_lines(text: str, table: Substitutions) -> Lines:
 
 
 def _yaml_node(node: Any, line: int, table: Substitutions) -> Lines:
+    """Returns the line tree of a YAML node. A value in a mapping gets the line of its key, a list item its own line."""
     import yaml
 
     if isinstance(node, yaml.MappingNode):
@@ -234,6 +257,10 @@ def _yaml_node(node: Any, line: int, table: Substitutions) -> Lines:
 
 
 def _yaml_key(node: Any) -> Any:
+    """Returns the key of a YAML mapping as Python reads it: without quotes ``1`` is an int, with quotes a string.
+
+    Returns None for a key that is not a plain value.
+    """
     import yaml
 
     try:

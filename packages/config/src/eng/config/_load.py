@@ -39,8 +39,7 @@ class Options:
     Attributes:
         predefined: whether ``{{fileDirname}}`` and the three other predefined variables are substituted.
         environment: whether environment variables, ``{{$NAME:default}}``, are substituted.
-        lazy_import: True if Python configs inherit by ``with read_base():`` imports and import libraries lazily, False
-            if they inherit by ``_base_ = …``; None detects the style from each file.
+        lazy_import: True for ``with read_base():`` and lazy imports, False for ``_base_ = …``; None detects the style.
         trust: whether Python configs are executed; if False, they are interpreted and may contain only data.
         tree: the folder that must contain all base configs; None allows any path.
     """
@@ -63,8 +62,7 @@ class Loaded:
         layers: the values of each file before merging, base configs first.
         names: all global names of a Python config and their values, for config files that import from this config.
         imported: the names in `names` that import statements bound.
-        lazy: whether the file inherits by ``with read_base():`` or imports libraries lazily; False for the style
-            ``_base_ = …``.
+        lazy: whether the file uses ``with read_base():`` or lazy imports of libraries; False for ``_base_ = …``.
         marks: whether `values` may still contain ``_delete_`` keys, which are then removed at the end of loading.
     """
 
@@ -83,10 +81,7 @@ class Loaded:
         return {name: self.names[name] for name in self.names if name in self.imported and is_lazy(self.names[name])}
 
     def add(self, base: Loaded) -> None:
-        """Adds the values, text, environment variables and layers of another base config of the same child config.
-
-        Two base configs may inherit from the same file; the layer (the unmerged values) of that file is added once.
-        """
+        """Adds another base config of the same child config. A layer (file) that both inherit from is added once."""
         files = {layer.file for layer in self.layers}
         self.values.update(base.values)
         self.text += base.text
@@ -127,8 +122,7 @@ def load_source(source: Source, options: Options) -> Loaded:
 def no_collection() -> Iterator[None]:
     """Disables the garbage collector while a config loads.
 
-    All objects that loading creates stay alive, so garbage collection would free nothing; it took half of the loading
-    time.
+    All objects that loading creates stay alive, so collection would free nothing and take half of the loading time.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -153,6 +147,7 @@ class _Loader:
     options: Options
 
     def file(self, source: Source, stack: tuple[str, ...]) -> Loaded:
+        """Loads a config file and its base configs; `stack` contains the paths of the configs that inherit from it."""
         if source.path in stack:
             chain = " -> ".join(short_path(path) for path in (*stack[stack.index(source.path) :], source.path))
             raise CircularBaseError(f"the file is its own base: {chain}", source.name)
@@ -297,8 +292,7 @@ class _PythonBases:
 
     Attributes:
         below: the joined values of the files that `_base_` names.
-        modules: the base configs imported inside ``with read_base():``; each is a pair of the loaded config and the
-            record of the names imported from it.
+        modules: the base configs imported inside ``with read_base():``, each with a record of the imported names.
     """
 
     def __init__(self, loader: _Loader, config: PythonConfig, stack: tuple[str, ...]) -> None:
@@ -374,9 +368,6 @@ class _PythonBases:
 
         Returns the base configs with the changed values, and a list with a layer that contains only the changes, so
         that `Config.explain` names the lines of this file. The list is empty if the file changed nothing.
-
-        Args:
-            lines: returns the tree of the lines on which the file sets its values.
         """
         if self._value is None:
             return self.below, []
@@ -468,10 +459,7 @@ def _check_duplicates(base: Loaded, owners: dict[str, Loaded], source: Source) -
 
 
 def _setters(loaded: Loaded, key: str) -> list[str]:
-    """Returns the files that set a top-level key of a base config.
-
-    Two base configs conflict only if these lists differ: both may inherit the key from the same file.
-    """
+    """Returns the files that set a top-level key. Base configs that inherit the key from one file have equal lists."""
     return [layer.file for layer in loaded.layers if key in layer.values()]
 
 
@@ -494,7 +482,7 @@ def _with_lines(error: MergeTypeError, layer: Layer, below: Loaded) -> MergeType
 
 
 def add_scope(value: Any, scope: str) -> Any:
-    """Returns a value from the config of another library, with ``_scope_`` added to its outermost dicts with a ``type``.
+    """Adds ``_scope_`` to the outermost dicts with a ``type`` in a config value of another library.
 
     The key ``_scope_`` tells a registry in which library to look up the type, also for all dicts inside. Inner dicts
     get no ``_scope_``, because a class may receive such a dict as keyword arguments.

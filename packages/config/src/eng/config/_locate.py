@@ -59,6 +59,7 @@ def package_folder(package: str, wanted_by: str) -> str:
 
 @lru_cache(maxsize=64)
 def _folder(package: str, path: tuple[str, ...]) -> str:
+    """Returns the folder of an installed package. It is cached by `path`, because ``sys.path`` may change."""
     spec = None
     if package.isidentifier():
         spec = importlib.util.find_spec(package)

@@ -62,6 +62,7 @@ def merge_onto(child: dict[Any, Any], base: Any, *, lists: bool = False) -> Any:
 
 
 def _onto(child: dict[Any, Any], base: Any, lists: bool, path: Path, marks: bool = True) -> Any:
+    """Merges the mapping `child` into `base`, which must be a mapping, or a list or tuple if `lists` is true."""
     if isinstance(base, dict):
         return merge(child, base, lists=lists, marks=marks, path=path)
     if lists and isinstance(base, (list, tuple)):
@@ -160,7 +161,7 @@ def nest(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def difference(new: Any, old: Any) -> dict[Any, Any]:
-    """Returns the part of the nested mapping `new` whose keys `old` lacks or whose values differ from those in `old`."""
+    """Returns the part of the nested mapping `new` whose keys `old` lacks, or whose values differ from `old`."""
     result = {}
     for key, value in dict.items(new):
         if key not in old:

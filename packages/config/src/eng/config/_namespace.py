@@ -93,6 +93,11 @@ class Namespace(dict[str, Any]):
         self._expected, self._giver = values, giver
 
     def __setitem__(self, key: str, value: Any) -> None:
+        """Binds a global name of the config file; Python calls this for assignments and for import statements.
+
+        A value that was announced by `expect` comes from an import statement. An assignment to `_base_` loads the base
+        configs. Any other assignment makes the name a setting.
+        """
         expected = self._expected
         if expected:
             self._expected = ()
@@ -105,6 +110,10 @@ class Namespace(dict[str, Any]):
             dict.__setitem__(self, key, value)
 
     def _bind(self, key: str, value: Any) -> None:
+        """Binds a name for an import statement.
+
+        A name that is imported from a base config is a setting if it is one there; a name from a library is not.
+        """
         if self._giver is not None:
             base, name = self._giver
             base.bound(name, key)
@@ -262,6 +271,10 @@ class Imports:
         return ConfigFileError(message, self.namespace.source.name, line)
 
     def _import_base(self, name: str, fromlist: tuple[str, ...], level: int, line: int) -> Names:
+        """Loads the base config that an import inside ``with read_base():`` names.
+
+        For ``from .base import *``, all names of the base config are bound at once.
+        """
         if not fromlist:
             raise self._error("inside `with read_base():` write `from .base import *` (or names), not `import`", line)
         base = self.namespace.bases.module(name, level, line)
@@ -271,6 +284,10 @@ class Imports:
         return Names(base.take, self.namespace.expect, base)
 
     def _own_name(self, module: str, name: str, line: int) -> Any:
+        """Returns the object for a name that the config file imports from eng itself or from MMEngine.
+
+        `read_base` and the classes of eng.config are returned really; other names are lazy unless `lazy` is False.
+        """
         if name == READ_BASE:
             return self.read_base
         if name in OWN_CLASSES and self.trust:
@@ -280,6 +297,7 @@ class Imports:
         return self._lazy(module, name, line)
 
     def _import_really(self, name: str, fromlist: tuple[str, ...], line: int) -> Any:
+        """Imports a module of a library while the config file runs, and marks the imported names as no settings."""
         if not self.trust and name != "__future__":
             message = f"the import of {name} is not allowed with trust=False, which reads data only"
             raise UnsafeConfigError(message, self.namespace.source.name, line)
@@ -294,6 +312,7 @@ class Imports:
         return module
 
     def _import_lazily(self, name: str, fromlist: tuple[str, ...], line: int) -> Any:
+        """Returns stand-ins for a module of a library or its names; the library is imported only when they are used."""
         if fromlist == ("*",):
             raise self._error(f"`from {name} import *` cannot stay lazy; name what is imported", line)
         if fromlist:

@@ -31,6 +31,14 @@ def override(node: ConfigDict, options: dict[Any, Any], step: Step) -> None:
 
 
 def _override_list(node: ConfigDict, key: Any, options: dict[Any, Any], step: Step) -> None:
+    """Records who overrode items of a list, such as ``pipeline.0.type``.
+
+    Args:
+        node: the mapping that contains the list.
+        key: the key of the list in `node`.
+        options: the overrides by index.
+        step: who set the overrides.
+    """
     record(node, key, Step(step.layer, step.file, step.line, plain(options)))
     items = dict.__getitem__(node, key)
     for index, value in options.items():

@@ -55,6 +55,7 @@ def to_plain(value: Any, form: str, path: Path = ()) -> Any:
 
 
 def _converted(value: Any, cls: type, form: str, path: Path) -> Any:
+    """Converts a value that is not a str, float, bool or None, by the kind of its type."""
     if is_lazy(value) or isinstance(value, _CODE):
         return _name(value, path)
     if isinstance(value, enum.Enum):
@@ -95,6 +96,10 @@ def _items(value: Any, make: Callable[[list[Any]], Any], form: str, path: Path) 
 
 
 def _sequence(value: Any, form: str, path: Path) -> Any:
+    """Converts a tuple, set, frozenset or range: to that type if the format supports it, in JSON to a list.
+
+    The items of a set are sorted by their repr, so that a config is always dumped in the same order.
+    """
     base: Any = next(candidate for candidate in _SEQUENCES if isinstance(value, candidate))
     if base is range and base in FORMS[form]:
         return value

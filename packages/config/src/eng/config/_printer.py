@@ -80,6 +80,7 @@ def _render(value: Any, indent: int, used: int) -> str:
 
 
 def _mapping(value: dict[Any, Any], indent: int, used: int) -> str:
+    """Formats a dict as ``dict(a=1)`` if all keys can be Python names, else as ``{'a b': 1}``."""
     inner = indent + 4
     if all(map(_is_name, value)):
         items = [f"{key}={_render(item, inner, inner + len(key) + 1)}" for key, item in dict.items(value)]
@@ -131,6 +132,7 @@ def _integer(value: int) -> str:
 
 
 def _render_other(value: Any) -> str:
+    """Formats a value that is not plain data: by its dotted name, or by its repr."""
     if is_lazy(value) or isinstance(value, (type, types.FunctionType, types.BuiltinFunctionType)):
         return repr(dotted_name(value))
     if isinstance(value, (set, frozenset)):

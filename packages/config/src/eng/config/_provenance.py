@@ -50,7 +50,7 @@ class Step:
 
     @property
     def where(self) -> str:
-        """File and line such as ``'configs/a.py:12'``; if no file is known, who set the value, as ``'command line'``."""
+        """File and line such as ``'configs/a.py:12'``; without a file, who set the value, as ``'command line'``."""
         if self.file is None:
             return self.layer
         if self.line:
@@ -110,7 +110,7 @@ class Lines:
     variables: tuple[tuple[str, Any], ...] = ()
 
     def find(self, path: Path) -> Lines:
-        """Returns the node of the value at `path`; if the line of that value is unknown, with the line of its parent."""
+        """Returns the node of the value at `path`; if the value's line is unknown, with the line of its parent."""
         node, line = self, self.line
         for key in path:
             child = node.children.get(key)

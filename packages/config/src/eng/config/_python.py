@@ -82,6 +82,7 @@ class PythonConfig:
         return None
 
     def _style_of_tree(self) -> bool:
+        """Whether the file contains ``with read_base():``; raises MixedStyleError if it also assigns `_base_`."""
         reading = [node for node in ast.walk(self.tree) if _is_read_base(node)]
         if reading and any(True for _ in self._assigned_bases()):
             raise MixedStyleError(
@@ -141,6 +142,7 @@ def _compiled(source: Source, code: Any, flags: int = 0) -> Any:
 
 @contextmanager
 def _syntax_errors(source: Source) -> Iterator[None]:
+    """Replaces errors of Python's parser by errors that name the config file and show the line."""
     try:
         yield
     except SyntaxError as error:
@@ -161,6 +163,10 @@ class _MarkResolver(ast.NodeTransformer):
         self.table = table
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
+        """Replaces a name that is a placeholder by the value of its ``{{…}}``.
+
+        The placeholder of a ``{{_base_.key}}`` remains a name. An assignment to a placeholder is an error.
+        """
         number = self.table.number(node.id)
         if number is None:
             return node
@@ -183,6 +189,7 @@ class _MarkResolver(ast.NodeTransformer):
         return tree
 
     def _visit_owner(self, node: ast.Attribute | ast.Subscript) -> ast.AST:
+        """Raises an error for an assignment into a placeholder, such as ``{{_base_.model}}.depth = 50``."""
         owner = _owner(node)
         if (
             not isinstance(node.ctx, ast.Load)
@@ -199,6 +206,11 @@ class _MarkResolver(ast.NodeTransformer):
         return ConfigFileError(message, self.table.file, node.lineno)
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        """Replaces the placeholders in a string.
+
+        A string that is exactly the placeholder of a ``{{_base_.key}}`` becomes a name; a longer string with such a
+        placeholder becomes an f-string; other placeholders are replaced by their text.
+        """
         if not isinstance(node.value, str) or MARK_START not in node.value:
             return node
         number = self.table.number(node.value)

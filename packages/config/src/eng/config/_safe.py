@@ -67,6 +67,7 @@ class SafeInterpreter:
             self._bounded(body[-1], {name: value for name, value in self.names.items() if not name.startswith("__")})
 
     def _statement(self, node: ast.stmt) -> None:
+        """Interprets one statement; raises UnsafeConfigError for a statement that does more than create data."""
         if isinstance(node, ast.Assign):
             value = self.value(node.value)
             for target in node.targets:
@@ -105,6 +106,7 @@ class SafeInterpreter:
         self.names[alias.asname or alias.name.partition(".")[0]] = module
 
     def _read_base(self, node: ast.With) -> None:
+        """Interprets ``with read_base():``; its imports load base configs. Any other ``with`` statement is refused."""
         for item in node.items:
             call = item.context_expr
             if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)) or (
@@ -120,6 +122,10 @@ class SafeInterpreter:
         return None
 
     def _expression_statement(self, node: ast.expr) -> None:
+        """Interprets an expression that is a statement, such as ``hooks.append(…)``.
+
+        A value that the call has made too large raises UnsafeConfigError.
+        """
         if isinstance(node, ast.Call) and _is_globals_update(node):
             self.names.update(self.value(node.args[0]))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
@@ -129,6 +135,7 @@ class SafeInterpreter:
             self.value(node)
 
     def _assign(self, target: ast.expr, value: Any) -> None:
+        """Assigns a value to a name, to several names, to an item ``a["b"]``, or to an attribute ``a.b``."""
         if isinstance(target, ast.Name):
             self.names[target.id] = value
         elif isinstance(target, (ast.Tuple, ast.List)):
@@ -170,7 +177,7 @@ class SafeInterpreter:
             raise self._refuse(node, f"this expression ({error})", reason=False) from error
 
     def _bounded(self, node: ast.AST, value: Any) -> Any:
-        """Returns `value` unchanged; raises UnsafeConfigError if it, or all values of the file together, are too large."""
+        """Returns `value`; raises UnsafeConfigError if it is too large, or all values of the file together are."""
         size = weight(value)
         self._limit(node, size)
         self._spend(node, size)
@@ -211,6 +218,7 @@ class SafeInterpreter:
         return set(self._items(node.elts))
 
     def _items(self, nodes: list[ast.expr]) -> list[Any]:
+        """Evaluates the items of a list, tuple or set, or positional arguments, including ``*items``."""
         items: list[Any] = []
         for node in nodes:
             if isinstance(node, ast.Starred):
@@ -230,6 +238,7 @@ class SafeInterpreter:
         return items
 
     def _eval_JoinedStr(self, node: ast.JoinedStr) -> str:
+        """Evaluates an f-string; its length is limited while it grows."""
         parts: list[str] = []
         length = 0
         for part in node.values:
@@ -252,6 +261,10 @@ class SafeInterpreter:
         return self._binary(node, node.op, self.value(node.left), self.value(node.right))
 
     def _binary(self, node: ast.AST, op: ast.operator, left: Any, right: Any) -> Any:
+        """Computes ``left op right`` for plain data, after checking that the result cannot become too large.
+
+        For ``template % values``, the template must not contain large widths such as ``%99999d``.
+        """
         self._spend(node, weight((left, right)))
         if type(op) not in _BINARY or not (isinstance(left, _DATA) and isinstance(right, _DATA)):
             raise self._refuse(
@@ -272,6 +285,7 @@ class SafeInterpreter:
         return _UNARY[type(node.op)](self._data(node.operand))
 
     def _eval_BoolOp(self, node: ast.BoolOp) -> Any:
+        """Evaluates ``a and b`` or ``a or b``; as in Python, the rest is not evaluated once the result is known."""
         stop_at = isinstance(node.op, ast.Or)
         value: Any = None
         for part in node.values:
@@ -281,6 +295,7 @@ class SafeInterpreter:
         return value
 
     def _eval_Compare(self, node: ast.Compare) -> bool:
+        """Evaluates a comparison, which may be chained as in ``0 < x < 1``."""
         left = self.value(node.left)
         for op, comparator in zip(node.ops, node.comparators, strict=True):
             right = self.value(comparator)
@@ -311,6 +326,7 @@ class SafeInterpreter:
         return self._mapping(node)[node.attr]
 
     def _eval_Call(self, node: ast.Call) -> Any:
+        """Evaluates the call of a builtin function that only creates data, or of a harmless method of such data."""
         if isinstance(node.func, ast.Attribute):
             return self._method(node, node.func, allowed={"format", "join", "copy", "get", "lower", "upper", "strip",
                                                           "split", "replace", "keys", "values", "items"})  # fmt: skip
@@ -323,6 +339,7 @@ class SafeInterpreter:
         return _CALLS[node.func.id](*arguments, **keywords)
 
     def _arguments(self, node: ast.Call) -> tuple[list[Any], dict[str, Any]]:
+        """Evaluates the arguments of a call; returns the positional arguments and the keyword arguments."""
         keywords: dict[str, Any] = {}
         for keyword in node.keywords:
             if keyword.arg is None:
@@ -332,6 +349,7 @@ class SafeInterpreter:
         return self._items(node.args), keywords
 
     def _method(self, node: ast.Call, func: ast.Attribute, allowed: set[str]) -> Any:
+        """Calls a method of a string, dict or list, whose name must be in `allowed` and whose result must be small."""
         owner = self.value(func.value)
         if func.attr not in allowed or not isinstance(owner, (str, dict, list)):
             raise self._refuse(node, f"the call of {ast.unparse(func)!r}")

@@ -117,6 +117,10 @@ def _near_file(name: str, siblings: list[str]) -> str:
 
 
 def _not_found(path: str, wanted_by: str | None) -> FileNotFoundError:
+    """Returns the error for a missing config file, which suggests a similar file in the same folder.
+
+    `wanted_by` is the config that names the file as its base config; None if the user named the file.
+    """
     folder, name = os.path.split(path)
     if os.path.isdir(folder or "."):
         close = _near_file(name, os.listdir(folder or "."))
@@ -128,6 +132,7 @@ def _not_found(path: str, wanted_by: str | None) -> FileNotFoundError:
 
 
 def _fetch(url: str) -> bytes:
+    """Reads a config from a URL, at most one byte more than the allowed size; the caller refuses larger files."""
     try:
         import fsspec
     except ImportError as error:

@@ -121,6 +121,7 @@ class Substitutions:
         return tuple(variables)
 
     def _base_value(self, item: Substitution, base: Mapping[str, Any]) -> Any:
+        """Returns the value at the dotted key of a ``{{_base_.key}}`` in the values of the base configs."""
         assert item.base is not None
         node: Any = base
         for part in item.base.split("."):
@@ -203,6 +204,7 @@ def _substitution_of(
     trust: bool,
     table: Substitutions,
 ) -> Substitution | None:
+    """Returns what one ``{{…}}`` stands for; None if it is not a substitution or its kind is switched off."""
     if match["base"]:
         return Substitution("", MISSING, line, base=match["base"].rstrip("."))
     if match["env"]:
@@ -215,6 +217,10 @@ def _substitution_of(
 
 
 def _environment(match: re.Match[str], source: Source, line: int, trust: bool, table: Substitutions) -> Substitution:
+    """Returns the substitution for ``{{$NAME:default}}``.
+
+    Its value is that of the environment variable, or the default if the variable is unset or must not be read.
+    """
     name, default = match["env"], match["default"]
     if default is not None:
         default = default.strip()
@@ -249,6 +255,10 @@ def _literal(text: str) -> Any:
 
 
 def _predefined(name: str, source: Source, line: int) -> Substitution | None:
+    """Returns the substitution for a predefined name such as ``{{fileDirname}}``.
+
+    A misspelled predefined name is an error. For any other name None is returned, so that the text stays unchanged.
+    """
     value = predefined_values(source.path).get(name)
     if value is not None:
         return Substitution(value, value, line)

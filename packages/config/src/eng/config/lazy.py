@@ -176,6 +176,7 @@ class LazyObject(Lazy):
         return self._member(first)
 
     def _member(self, module: Any) -> Any:
+        """Returns the imported name from its module: an attribute, or else a submodule, which is then imported."""
         assert self._imported is not None
         if hasattr(module, self._imported):
             return getattr(module, self._imported)

@@ -29,10 +29,10 @@ def take_flag(arguments: Sequence[str], flag: str) -> tuple[list[str], bool]:
 def spread_lists(arguments: Sequence[str]) -> list[str]:
     """Repeats an option before each value of its list.
 
-    For example ``--cfg-options a=1 b=2`` becomes ``--cfg-options a=1 --cfg-options b=2``. click does not support options
-    with a variable number of values; commands declare these options with ``multiple=True``, so that click collects the
-    repeated options. A list ends at the next option, or at the first argument that is not a valid value (KEY=VALUE, or
-    a number for ``--shape``).
+    For example ``--cfg-options a=1 b=2`` becomes ``--cfg-options a=1 --cfg-options b=2``. click does not support
+    options with a variable number of values; commands declare these options with ``multiple=True``, so that click
+    collects the repeated options. A list ends at the next option, or at the first argument that is not a valid value
+    (KEY=VALUE, or a number for ``--shape``).
 
     Examples:
         >>> spread_lists(["train", "--cfg-options", "a=1", "b=2", "config.py"])
@@ -52,6 +52,7 @@ def _split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _spread(arguments: list[str]) -> Iterator[str]:
+    """Yields the arguments, with the current list option repeated before each further value of its list."""
     current, expects_value = "", False
     for argument in arguments:
         if current and LISTS[current](argument):

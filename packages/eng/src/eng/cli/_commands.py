@@ -163,6 +163,7 @@ class EntryPointGroup(click.Group):
 
 
 def _broken(name: str, entry_point: EntryPoint | None, error: Exception) -> click.Command:
+    """Returns a command that stands for one whose import failed; running it reports the error of the import."""
     package = "an unknown distribution"
     if entry_point and entry_point.dist:
         package = entry_point.dist.name

@@ -55,6 +55,7 @@ def _versions() -> dict[str, str]:
 
 
 def _devices() -> dict[str, str]:
+    """Returns the names of the accelerators, and the versions of CUDA and cuDNN if torch uses a CUDA device."""
     try:
         import torch
     except ImportError:

@@ -42,6 +42,7 @@ def one_message(error: BaseException) -> str | None:
 
 
 def _hint(error: BaseException) -> str:
+    """Returns the last line of an error message, which says where the user finds more information."""
     from ._help import explained_class
 
     causes = (error, error.__cause__)  # A failed import may be the cause of another error.
@@ -81,6 +82,7 @@ def _no_such_option(error: click.NoSuchOption) -> str:
 
 
 def _message_of(error: BaseException) -> str:
+    """Returns the text of an exception with its notes."""
     if type(error) is SyntaxError:
         return "".join(traceback.format_exception_only(type(error), error)).strip()
     # str() of a KeyError would put the message in quotes.

@@ -223,6 +223,10 @@ def _best_page(pages: dict[str, Path], terms: list[str]) -> Path | None:
 
 
 def _score(page: Path, name: str, wanted: str) -> int:
+    """Returns how well a documentation page fits the search text `wanted`: a weighted number of mentions.
+
+    A mention in the name or title counts 1000, in a heading 100, in the first paragraph 50, and elsewhere 1.
+    """
     text = page.read_text(encoding="utf-8")
     mention = re.compile(rf"\b{re.escape(wanted)}s?\b")
     headings = _plain("\n".join(re.findall(r"^#+ .*$", text, re.MULTILINE)))

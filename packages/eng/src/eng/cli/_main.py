@@ -85,6 +85,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _install_compat() -> None:
+    """Makes imports of MMEngine work by eng-compat; raises an error with advice if eng-compat is not installed."""
     try:
         from eng import compat
     except ImportError as error:

@@ -97,7 +97,7 @@ def _permissions(target: str) -> int | None:
 
 
 def _sync_directory(directory: str) -> None:
-    # Some file systems cannot sync a directory. The error is ignored, because the content of the file is on disk already.
+    # Some file systems cannot sync a directory. The error is ignored: the content of the file is on disk already.
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:

@@ -157,6 +157,7 @@ def _load_local(handler: BaseFileHandler, path: PathLike, kwargs: dict[str, Any]
 
 
 def _check_trust(file: Any, handler: BaseFileHandler, trust: bool | None, kwargs: Mapping[str, Any]) -> None:
+    """Raises UntrustedFileError if loading the file could execute code, and `trust` or ``ENG_SAFE_LOAD`` forbids it."""
     allowed = trust
     if trust is None:
         allowed = os.environ.get("ENG_SAFE_LOAD", "") not in ("1", "true")
@@ -184,6 +185,7 @@ class _ByteStream(io.BytesIO):
 
 
 def _named_stream(content: Any, name: str) -> Any:
+    """Returns a stream with the content of a remote file; its `name` lets error messages name the file."""
     stream: _TextStream | _ByteStream
     if isinstance(content, str):
         stream = _TextStream(content)

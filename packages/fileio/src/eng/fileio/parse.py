@@ -97,6 +97,7 @@ def dict_from_file(
 
 
 def _lines(filename: PathLike, encoding: str, backend_args: BackendArgs) -> Iterator[str]:
+    """Reads a text file and returns its lines without line ends; a wrong encoding raises ParseError."""
     try:
         text = get_text(filename, encoding, backend_args=backend_args)
     except UnicodeDecodeError as error:

@@ -186,6 +186,11 @@ def is_mapping(cfg: object) -> bool:
 
 
 def _construct(type_or_name: Any, registry: BuildingRegistry, arguments: dict[str, Any]) -> Any:
+    """Calls the class or function for a config's ``type`` with the arguments, and returns the result.
+
+    A class that derives from `ManagerMixin` is called by ``get_instance``, which returns an existing instance of the
+    same name. At log level DEBUG, two lines say where the class comes from, as in MMEngine.
+    """
     factory = resolve(type_or_name, registry)
     make = factory.get_instance if isinstance(factory, ManagerMeta) else factory  # type: ignore[attr-defined]  # only ManagerMixin has this metaclass
     if not _LOGGER.isEnabledFor(logging.DEBUG):

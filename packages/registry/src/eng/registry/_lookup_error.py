@@ -115,8 +115,8 @@ def _closest_shown(bare_name: str, names: Mapping[str, str], count: int) -> list
     """
     by_lower_case: dict[str, list[str]] = {}
     for shown, registered in names.items():
-        # Some libraries register names with a prefix, such as ``torchvision/Resize``. Users do not omit such a prefix by
-        # a typing error, so names with a slash are suggested only if the unknown name has a slash too.
+        # Some libraries register names with a prefix, such as ``torchvision/Resize``. Users do not omit such a prefix
+        # by a typing error, so names with a slash are suggested only if the unknown name has a slash too.
         if ("/" in registered) == ("/" in bare_name):
             by_lower_case.setdefault(registered.lower(), []).append(shown)
     suggestions = list(by_lower_case.get(bare_name.lower(), []))
@@ -164,7 +164,7 @@ def _no_such_scope(scope: str, registry: SearchedRegistry) -> str:
 
 
 def _missing_in_module(path: str) -> str | None:
-    """Returns a message that names the part of a dotted path that its module lacks, such as ``Conv`` in ``torch.nn.Conv``.
+    """Returns a message with the part of a dotted path that its module lacks, as ``Conv`` in ``torch.nn.Conv``.
 
     Returns None if no module of the path is imported.
     """

@@ -71,6 +71,7 @@ def _note_text(chain: Sequence[BuildNode], hints: Sequence[str]) -> str:
 
 
 def _replace_note(error: BaseException, old_note: str | None, note: str) -> None:
+    """Replaces the note `old_note` of an exception by `note`; None adds `note`."""
     # Tracebacks show notes from Python 3.11 on; on 3.10 the note is appended to the message.
     if sys.version_info < (3, 11):
         if error.args and isinstance(error.args[0], str):

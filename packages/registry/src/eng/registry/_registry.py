@@ -189,6 +189,11 @@ class Registry:
     def _register_module(
         self, module: Any, module_name: str | Sequence[str] | None = None, force: bool = False
     ) -> None:
+        """Registers a class or function under one or several names; None uses its own name.
+
+        A name that is already registered raises DuplicateNameError, unless the earlier entry is a fallback, `force` is
+        true, or the class was defined again in the same notebook.
+        """
         if not callable(module):
             raise TypeError(f"only what can be called is registered in {self._label()}, not {module!r}")
         names = [module_name] if isinstance(module_name, str) else module_name or [module.__name__]
@@ -267,6 +272,7 @@ class Registry:
         return module if module is not None else self._search(key)
 
     def _search(self, key: str) -> Any:
+        """Looks up a class or function: by name in this registry and its parents, by scope, or by dotted path."""
         if not isinstance(key, str):
             raise TypeError(f"a name in {self._label()} is a string, not {key!r}")
         if key == "" or key.endswith("."):

@@ -51,7 +51,10 @@ class DefaultScope(ManagerMixin):
 
     @classmethod
     def get_instance(cls, name: str, **kwargs: Any) -> DefaultScope:
-        """Returns the instance with this name; if there is none, creates it as the current scope of this thread or task."""
+        """Returns the instance with this name.
+
+        If there is none, it is created, and becomes the current scope of this thread or task.
+        """
         with cls._instance_lock:
             is_new = name not in cls._instance_dict
             instance = super().get_instance(name, **kwargs)

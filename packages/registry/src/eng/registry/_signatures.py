@@ -62,7 +62,7 @@ def _may_return_other_class(cls: type) -> bool:
 
 
 def _parameters_of_class(cls: type, mro: tuple[type, ...]) -> Parameters:
-    """Returns the arguments that the first constructor (``__init__`` or ``__new__``) among the classes in `mro` accepts.
+    """Returns the arguments that the first constructor (``__init__`` or ``__new__``) of the classes in `mro` accepts.
 
     If that constructor passes ``**kwargs`` on to the constructors of base classes, their arguments are included.
     """
@@ -112,6 +112,7 @@ def _add_parameters_of_bases(
 
 
 def _parameters_of_function(function: Callable[..., Any], *, skip_first: bool) -> Parameters:
+    """Returns the arguments that a function accepts; `skip_first` leaves out the first argument, such as ``self``."""
     try:
         parameters = list(inspect.signature(function).parameters.values())[1 if skip_first else 0 :]
     except (ValueError, TypeError):  # Some functions written in C have no signature.
@@ -132,6 +133,10 @@ def _parameters_of_function(function: Callable[..., Any], *, skip_first: bool) -
 
 
 def _hints(function: Callable[..., Any], named: list[inspect.Parameter]) -> dict[str, Any]:
+    """Returns the type annotations of the arguments `named`; those that cannot be resolved are left out.
+
+    An argument with the default None also accepts None, even if its annotation does not say so.
+    """
     try:
         resolved = get_type_hints(function)
     except Exception:  # noqa: BLE001  # Annotations may use names that are imported only for type checkers.

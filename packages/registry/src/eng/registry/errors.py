@@ -90,5 +90,5 @@ class BuildNode:
         return f"{location}{self.path} → {self.call}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The config may contain objects that cannot be pickled. An error message in another process needs only the texts.
+        # The config may contain objects that cannot be pickled; an error message in another process needs only texts.
         return BuildNode, (self.path, self.call, self.where)

@@ -157,6 +157,10 @@ def put_parts(fs: Any, path: str, data: bytes, patience: Patience, part_bytes: i
 def _send_parts(
     fs: Any, target: dict[str, str], data: bytes, patience: Patience, part_bytes: int, parallel: int
 ) -> list[dict[str, Any]]:
+    """Sends the parts of a file in several threads; returns the number and ETag (checksum) of each part, in order.
+
+    If a part fails for good, the other threads stop, and the exception is raised.
+    """
     size = max(part_bytes, math.ceil(len(data) / _MOST_PARTS))
     view = memoryview(data)
 

@@ -213,6 +213,7 @@ def _write(fs: Any, path: str, action: Callable[[], object]) -> None:
 
 
 def _entries(fs: Any, root: str, recursive: bool) -> Iterator[tuple[str, bool]]:
+    """Yields the path of each entry below the directory `root`, relative to `root`, and whether it is a directory."""
     if recursive:
         infos = fs.find(root, withdirs=True, detail=True).values()
     else:

@@ -128,6 +128,7 @@ class _Transfer:
         self.version: str | None = None
 
     def run(self) -> None:
+        """Downloads the file; raises the last error if the first attempt and all retries failed."""
         for attempt in range(self.backend.retries + 1):
             error = self._attempt()
             if error is None:
@@ -167,6 +168,10 @@ class _Transfer:
         return None
 
     def _headers(self) -> dict[str, str]:
+        """Returns the headers of the next request, which asks only for the bytes that are not received yet.
+
+        ``If-Range`` makes the server send the complete file again if the file has changed meanwhile.
+        """
         first = self.start + self.received_bytes
         if not first and self.stop is None:
             return self.backend.headers
@@ -180,7 +185,7 @@ class _Transfer:
         return {**self.backend.headers, "Range": f"bytes={first}-{last}", **resume}
 
     def _begin(self, answer: Any) -> OSError | None:
-        """Prepares the transfer for the body of an answer: reads its headers, and empties `sink` if it must start again.
+        """Reads the headers of an answer before its body; empties `sink` if the transfer must start again.
 
         Returns an error if the server sends other bytes than those that follow the bytes received so far.
         """
@@ -228,6 +233,7 @@ class _Transfer:
         return error
 
     def _cut(self, cause: BaseException | None) -> OSError:
+        """Returns the error for a connection that failed, or that ended before the complete file was received."""
         if self.expected_bytes is None and not self.received_bytes:
             failed = ConnectionError(f"{self.url}: cannot connect: {cause}")
             failed.__cause__ = cause

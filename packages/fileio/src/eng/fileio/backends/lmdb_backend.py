@@ -101,9 +101,9 @@ class LmdbBackend(RemoteStore):
         suffix: Suffix = None,
         recursive: bool = False,
     ) -> Iterator[str]:
-        """Yields the paths of files and directories below a directory, relative to `dir_path`, in the order of the keys.
+        """Yields the paths of files and directories below a directory, in the order of the keys.
 
-        For the root of the database, `dir_path` is ``""``.
+        The paths are relative to `dir_path`, which is ``""`` for the root of the database.
         """
         check_listing(list_dir, suffix)
         folder = self._key(dir_path)
@@ -113,6 +113,7 @@ class LmdbBackend(RemoteStore):
         return safe_key(filepath, self.db_path)
 
     def _keys_below(self, folder: str) -> Iterator[str]:
+        """Yields the keys that start with ``folder/``; LMDB sorts its keys, so these keys follow one another."""
         start = b""
         if folder.strip("/."):
             start = (folder.rstrip("/") + "/").encode()
@@ -137,6 +138,7 @@ class LmdbBackend(RemoteStore):
         return shared.environment
 
     def _connect(self) -> _Shared:
+        """Returns the environment of the database that this process has open, or else opens the database."""
         opened = _OPENED.get(_Opened, _Opened.close_all)
         with opened.lock:
             name = os.path.realpath(self.db_path)

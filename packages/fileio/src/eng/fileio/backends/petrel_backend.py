@@ -95,6 +95,7 @@ class PetrelBackend(RemoteStore):
         return str(self._ability("generate_presigned_url")(self._address(url), client_method, expires_in))
 
     def _walk(self, root: str, folder: str, recursive: bool) -> Iterator[tuple[str, bool]]:
+        """Yields the path of each entry below ``root + folder``, relative to `root`, and whether it is a directory."""
         # In the listing of the petrel client, the name of a directory ends with a slash.
         for name in self._ability("list")(root + folder):
             if name.strip("/"):
@@ -104,6 +105,7 @@ class PetrelBackend(RemoteStore):
                     yield from self._walk(root, folder + name, recursive)
 
     def _address(self, filepath: PathLike) -> str:
+        """Returns the address that the petrel client needs for a path, with `path_mapping` applied and scheme s3."""
         text = text_of(filepath).replace("\\", "/")
         for beginning, replacement in (self.path_mapping or {}).items():
             if text.startswith(beginning):

@@ -190,6 +190,7 @@ _FROZEN = object()
 
 
 def _frozen(value: Any) -> Hashable:
+    """Converts nested dicts, lists and sets to hashable values, so that backend arguments can be the key of a dict."""
     if isinstance(value, Mapping):
         return tuple((key, _frozen(item)) for key, item in sorted(value.items(), key=str))
     if isinstance(value, (list, tuple)):
@@ -251,6 +252,7 @@ def register_backend(
 
 
 def _register(name: str, backend: Any, force: bool, prefixes: Any) -> None:
+    """Checks the arguments of `register_backend`, and adds the backend to the table."""
     if not isinstance(name, str):
         raise TypeError(f"the name of a backend should be a string, got {type(name).__name__}")
     if not inspect.isclass(backend):

@@ -94,6 +94,7 @@ class YamlHandler(BaseFileHandler):
 
 
 def _located(error: Any, path: str) -> ParseError:
+    """Returns the error for a malformed YAML file, with the line and column that PyYAML reports."""
     from eng.fileio.handlers._yaml_error import YamlParseError
 
     mark = getattr(error, "problem_mark", None)

@@ -326,6 +326,7 @@ def _unknown_argument(
 
 
 def _missing(takes: Parameters, node: Mapping[str, Any], shape: Node, context: Context, name: str) -> Iterator[Finding]:
+    """Yields a finding for each required argument that neither the config nor the building code sets."""
     # A function in FUNCTIONS, such as a collate function, gets its remaining arguments from the code that calls it.
     if shape.registry.root is FUNCTIONS:
         return

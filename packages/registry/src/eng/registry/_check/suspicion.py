@@ -63,6 +63,14 @@ def confirm(items: list[Finding | Suspicion], packages: Iterable[str]) -> list[F
 def _confirmed(
     suspicion: Suspicion, vocabulary: Words, unread: set[str], counts: Counter[str | None]
 ) -> Finding | None:
+    """Returns the finding of a suspicion, with suggestions in its message; None if the identifier may be right.
+
+    Args:
+        suspicion: the possible mistake: a key or type in the config, its identifier.
+        vocabulary: the identifiers in the source code of all libraries.
+        unread: the identifiers in question that no source file contains.
+        counts: number of such identifiers in each group of keys.
+    """
     identifier, names = suspicion.identifier, suspicion.names
     slips = sorted(name for name in names if is_slip_of(identifier, name))
     if identifier not in unread:

@@ -111,6 +111,11 @@ class _Walk:
                 yield from self.visit(value, self._schema.sections[key], context)
 
     def _top_key(self, key: str, value: Any, cfg: Mapping[str, Any]) -> Items:
+        """Yields a finding for a top-level key that a run would ignore.
+
+        Such a key is a misspelling of a known key, or belongs inside another key. Other unknown keys are variables of
+        the user.
+        """
         known, homes = self._schema.keys, self._schema.homes
         if key in known:
             candidates = []
@@ -174,6 +179,10 @@ class _Walk:
                 yield Finding("missing-argument", context.path, f"{noun} needs {key!r}", where, context.is_certain)
 
     def _node(self, node: Mapping[str, Any], shape: Node, context: Context) -> Items:
+        """Checks a config mapping that a registry builds: scope, ``type``, arguments, and the mappings inside.
+
+        If the mapping has no ``type``, or the type is unknown, its arguments cannot be compared with a signature.
+        """
         scope = node.get("_scope_")
         yield from unknown_scope(scope, f"{context.path}._scope_", node, "_scope_")
         if "type" not in node and (shape.default is None or _misspelt_type(node) is not None):
@@ -191,6 +200,11 @@ class _Walk:
             yield from self._arguments(node, shape, context, factory)
 
     def _untyped(self, node: Mapping[str, Any], shape: Node, context: Context) -> Items:
+        """Yields findings for a config mapping without ``type``.
+
+        A missing or misspelled ``type`` is reported if a registry builds the mapping. Otherwise code of a library may
+        read the mapping, and each of its keys is only a suspicion.
+        """
         slip = next((key for key in node if isinstance(key, str) and is_slip_of(key, "type")), None)
         path, where = f"{context.path}.{slip}" if slip else context.path, location_of(node, slip)
         if context.is_known and shape.needs_type:
