@@ -17,14 +17,16 @@ _E = TypeVar("_E", bound=BaseDataElement)
 
 
 def stack(samples: Sequence[_E]) -> _E:
-    """Stacks several data elements to one, whose fields have a new first dimension for the samples.
+    """Stacks the data elements of several samples into one element, as needed for a batch.
 
-    Tensors and arrays are stacked, also in nested elements; other values become lists. Meta information that is equal in
-    all samples is kept, other meta information becomes a list. The checks of the class for single samples are not
-    applied: the maps of a stacked `PixelData` have four dimensions.
+    Tensors and arrays get a new first dimension for the samples, also in nested elements; the values of other fields
+    become lists with one item per sample. Meta information that is equal in all samples is kept; if the samples differ
+    in it, it becomes a list with one item per sample. The result is not checked as a single sample is: the maps of a
+    stacked `PixelData` have four dimensions.
 
     Args:
-        samples: at least one element; all of the same class, with the same fields and tensors of the same shapes.
+        samples: the elements to stack, at least one; all of the same class, with the same fields and tensors of the
+            same shapes.
 
     Raises:
         FieldTypeError: the elements have different classes.
@@ -58,10 +60,12 @@ def stack(samples: Sequence[_E]) -> _E:
 
 
 def collate(samples: Sequence[Any]) -> Any:
-    """Combines samples to a batch like torch's ``default_collate``, and stacks data elements; use as ``collate_fn``.
+    """Combines samples to a batch; to be passed to a DataLoader as ``collate_fn``.
+
+    Data elements are stacked by `stack`; everything else is combined as torch's ``default_collate`` does.
 
     Args:
-        samples: the samples of the dataset: data elements, or dictionaries, tuples and lists that contain them.
+        samples: samples of a dataset: data elements, or dictionaries, tuples and lists that contain data elements.
 
     Example:
         >>> import torch

@@ -8,17 +8,17 @@ _T = TypeVar("_T")
 
 
 class HasFields(Protocol):
-    """The method of a data element that `Field` calls."""
+    """Interface of a data element, as far as `Field` uses it."""
 
     def set_field(self, value: Any, name: str, dtype: type | tuple[type, ...] | None = None) -> None:
-        """Checks the type of a value and stores it in a field."""
+        """Checks that a value is an instance of `dtype` and stores the value in the field `name`."""
 
 
 class FieldNames(dict[str, None]):
-    """A set of names that keeps the order of insertion.
+    """The names of the fields of a data element: a set that keeps the order of insertion.
 
-    It is a dictionary whose values are None: indexing an element copies these names for every row, and no other ordered
-    container of Python is as fast.
+    The class is a dictionary whose values are None, because no other ordered container of Python is copied as fast, and
+    every operation that creates a new element, such as indexing, copies the names.
 
     Example:
         >>> names = FieldNames.fromkeys(['b', 'a'])
@@ -45,10 +45,10 @@ class FieldNames(dict[str, None]):
 
 
 class Field(Generic[_T]):
-    """Declares a data field of a sample class with its type.
+    """Declares a data field with its type in a subclass of `BaseDataElement`.
 
-    It replaces a property with getter, setter and deleter around `set_field`, and lets editors and type checkers know
-    the type of the field.
+    A `Field` does what a property whose setter calls `set_field` would do: it raises an error if a value of another
+    type is assigned. Editors and type checkers also know the type of the field.
 
     Args:
         dtype: class or classes of the allowed values.
@@ -102,7 +102,10 @@ def is_dunder(name: str) -> bool:
 
 
 def public_name(owner: type, name: str) -> str:
-    """Returns the public name of a field: ``boxes`` for ``_boxes`` if the class has a property ``boxes``."""
+    """Returns the name by which users read a field: ``boxes`` for ``_boxes`` if `owner` has a property ``boxes``.
+
+    Otherwise the name is returned unchanged.
+    """
     if name[0] == "_" and is_property(owner, name[1:]):
         return name[1:]
     return name

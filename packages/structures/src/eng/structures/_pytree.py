@@ -14,14 +14,14 @@ from eng.structures._fields import FieldNames
 
 
 class Layout:
-    """The structure of a data element without its data (the context of a pytree node).
+    """Class, field names and meta information of a data element: what torch's pytree functions store beside the values.
 
-    Two layouts are equal if their classes and field names are equal.
+    Two layouts are equal if the classes and the field names of their elements are equal.
 
     Args:
         cls: class of the element.
-        fields: names of its data fields.
-        metainfo: its meta information; it is not compared, because the samples of a batch differ in it.
+        fields: names of the element's data fields.
+        metainfo: meta information of the element; not compared, because the samples of a batch differ in it.
     """
 
     def __init__(self, cls: type[Any], fields: tuple[str, ...], metainfo: dict[str, Any]) -> None:
@@ -38,7 +38,10 @@ class Layout:
 
 
 def register(cls: type[Any]) -> None:
-    """Registers a class of data elements as a pytree node, whose children are the data fields."""
+    """Registers a class of data elements with torch's pytree functions, so that these map over the data fields.
+
+    ``vmap``, ``torch.compile`` and ``tree_map`` then find the tensors inside data elements.
+    """
     torch_tree.register_pytree_node(cls, flatten, unflatten, flatten_with_keys_fn=_flatten_with_keys)
 
 
@@ -53,7 +56,8 @@ def flatten(element: Any) -> tuple[list[Any], Layout]:
 def unflatten(values: Iterable[Any], layout: Layout) -> Any:
     """Creates an element from a layout and new values of its data fields.
 
-    Lengths and shapes are not checked, because under ``vmap`` a field lacks a dimension, and values may be placeholders.
+    The class's checks of lengths and shapes are skipped: under ``vmap`` a field lacks its batch dimension, and torch
+    may pass placeholders instead of tensors.
     """
     element = object.__new__(layout.cls)
     attributes = element.__dict__

@@ -19,11 +19,11 @@ _ALLOWED = "a name, a number, a slice, or a list, tensor or array of numbers or 
 
 
 def make_row_selector(item: Any, length: int) -> RowSelector:
-    """Returns a function that selects the rows `item` of a field, given the value and the name of the field.
+    """Returns a function that selects rows of a field; it is called with the value and the name of each field.
 
     Args:
-        item: an integer, or a list, tensor or array of integers or booleans.
-        length: number of rows.
+        item: which rows to select: an integer, or a list, tensor or array of integers or booleans.
+        length: number of rows that all fields have.
 
     Raises:
         IndexError: a row number is out of range.
@@ -33,14 +33,15 @@ def make_row_selector(item: Any, length: int) -> RowSelector:
     if isinstance(item, Tensor):
         return _by_tensor(item, length)
     if isinstance(item, (int, np.integer)) and not isinstance(item, bool):
-        return _by_slice(_slice_of(int(item), length))  # A slice keeps the dimension of a single row.
+        # A slice of length 1 keeps the first dimension of the field, an integer would remove it.
+        return _by_slice(_slice_of(int(item), length))
     if isinstance(item, (list, np.ndarray)):
         return _by_tensor(_as_tensor(item), length)
     raise FieldTypeError(f"rows are taken by {_ALLOWED}, but got {type(item).__name__}")
 
 
 def join_rows(values: list[Any], name: str) -> Any:
-    """Concatenates the values that a field has in several elements.
+    """Concatenates the values that the field `name` has in several elements.
 
     Raises:
         FieldValueError: the values have different classes or incompatible shapes, or their class has no method `cat`.
@@ -103,7 +104,7 @@ def _by_tensor(item: Tensor, length: int) -> RowSelector:
     if item.dtype is torch.bool:
         if item.shape[0] != length:
             raise FieldValueError(f"there should be one truth value per row, but got {item.shape[0]} for {length} rows")
-        item = item.nonzero().view(-1)  # Booleans are converted to row numbers once, not for every field.
+        item = item.nonzero().view(-1)  # Convert booleans to row numbers once here instead of once for every field.
     elif item.dtype not in _NUMBERS:
         raise FieldTypeError(f"rows are taken by {_ALLOWED}, but got a tensor of {item.dtype}")
     elif item.numel():
@@ -121,10 +122,13 @@ def _in_range(item: Tensor, length: int) -> Tensor:
 
 
 class _RowsByNumber:
-    """Selects the rows with given numbers; the numbers are converted only once for each type of field.
+    """Function object that selects the rows with the given numbers from the value of a field.
+
+    Fields may be tensors on different devices, arrays or lists. The row numbers are moved to each device, and converted
+    to an array or a list, at most once.
 
     Args:
-        numbers: (n,) int64, not negative.
+        numbers: (n,) int64 tensor of row numbers, not negative.
     """
 
     def __init__(self, numbers: Tensor) -> None:
@@ -136,7 +140,7 @@ class _RowsByNumber:
     def __call__(self, value: Any, name: str) -> Any:
         if type(value) is Tensor:
             return value.index_select(0, self.on(value.device))
-        if isinstance(value, Tensor):  # A subclass of Tensor may override indexing, which index_select would bypass.
+        if isinstance(value, Tensor):  # A subclass of Tensor may define how it is indexed; index_select bypasses that.
             return value[self.on(value.device)]
         if isinstance(value, np.ndarray):
             return value[self.array]

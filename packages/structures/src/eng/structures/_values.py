@@ -10,24 +10,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Objects of these types cannot change, so two elements may share them without a copy.
+# Objects of these types are immutable, so the copy of a data element may share them with the original.
 _IMMUTABLE = frozenset({int, float, bool, complex, str, bytes, type(None), torch.device, torch.dtype, torch.Size})
 
 
 @runtime_checkable
 class SupportsCat(Protocol):
-    """A class that can be used for fields of `InstanceData`: it has a length, can be sliced and concatenated."""
+    """Interface that a class needs to be used for fields of `InstanceData`: length, slices and concatenation."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, item: Any) -> Any: ...
 
     def cat(self, values: list[Any]) -> Any:
-        """Concatenates several objects to one; usually a static method."""
+        """Concatenates several objects of this class into one; usually a static method."""
 
 
 def copy_value(value: Any) -> Any:
-    """Returns a deep copy of a value; tensors are cloned, so that gradients flow back to the original."""
+    """Returns a deep copy of a field's value; tensors are cloned, so that gradients flow back to the original."""
     cls = type(value)
     if cls in _IMMUTABLE:
         return value
@@ -45,12 +45,15 @@ def copy_value(value: Any) -> Any:
 
 
 def map_tensors(value: Any, change: Callable[[Any], Any], method: str | None) -> Any:
-    """Applies a function to every tensor and data element in a value, also inside lists, tuples and dictionaries.
+    """Replaces every tensor and data element in a value by what `change` returns for it, and returns the new value.
+
+    Tensors and elements inside lists, tuples and dictionaries are replaced too.
 
     Args:
         value: the value of a field.
-        change: the function.
-        method: objects of other classes are also passed to `change` if they have a method of this name; None for never.
+        change: called with a tensor or a data element; returns its replacement.
+        method: objects of other classes are replaced too if they have a method of this name, such as ``'to'``; None
+            leaves all other objects unchanged.
     """
     if isinstance(value, Tensor) or hasattr(value, "metainfo_items"):
         return change(value)

@@ -23,14 +23,15 @@ _RESERVED = frozenset({"_metainfo_fields", "_data_fields"})
 
 
 class BaseDataElement:
-    """Container with data fields, such as boxes and masks, and meta information, such as the shape of the image.
+    """Container for the annotations or predictions of a sample.
 
-    Both are attributes of the object. Data fields are set by assignment, meta information only by `set_metainfo`; a name
-    cannot be used for both. The methods `keys`, `values` and `items` return data fields, ``metainfo_*`` meta
-    information, and ``all_*`` both, in the order of insertion.
+    An element has data fields, such as boxes and masks, and meta information, such as the shape of the image. Both are
+    attributes of the object. Data fields are set by assignment, meta information only by `set_metainfo`; a name cannot
+    be used for both. The methods `keys`, `values` and `items` return data fields, `metainfo_keys` and so on meta
+    information, and `all_keys` and so on both, in the order of insertion.
 
     Args:
-        metainfo: meta information; it is copied.
+        metainfo: meta information; the values are copied.
         **kwargs: data fields.
 
     Raises:
@@ -62,7 +63,7 @@ class BaseDataElement:
         register(cls)
 
     def set_metainfo(self, metainfo: dict[str, Any]) -> None:
-        """Sets meta information to copies of the given values; other meta information is kept.
+        """Stores copies of the given values as meta information; meta information with other names is kept.
 
         Raises:
             FieldTypeError: `metainfo` is not a dictionary.
@@ -74,7 +75,7 @@ class BaseDataElement:
             self.set_field(_values.copy_value(value), name, field_type="metainfo")
 
     def set_data(self, data: dict[str, Any]) -> None:
-        """Sets data fields, as assignments do; other data fields are kept.
+        """Stores the values of a dictionary in data fields, as assignments do; fields with other names are kept.
 
         Raises:
             FieldTypeError: `data` is not a dictionary.
@@ -86,7 +87,9 @@ class BaseDataElement:
             setattr(self, name, value)
 
     def update(self, instance: BaseDataElement) -> None:
-        """Sets data fields and meta information to those of another element; others are kept.
+        """Copies all data fields and meta information of another element into this element.
+
+        Fields and meta information that only this element has are kept.
 
         Raises:
             FieldTypeError: `instance` is not a data element.
@@ -104,11 +107,13 @@ class BaseDataElement:
         dtype: type | tuple[type, ...] | None = None,
         field_type: str = "data",
     ) -> None:
-        """Checks the type of a value and sets a field; property setters of sample classes call it (see also `Field`).
+        """Checks the type of a value and stores the value in a field.
+
+        Subclasses call this method in property setters; `Field` declares such a property in one line.
 
         Args:
             value: the new value.
-            name: name of the field; with a leading underscore if a property of the plain name reads it.
+            name: name of the field; with a leading underscore if a property without the underscore returns the value.
             dtype: class or classes of allowed values; None allows any value.
             field_type: ``'data'`` or ``'metainfo'``.
 
@@ -155,8 +160,8 @@ class BaseDataElement:
         owner = type(self)
         if name in _RESERVED:
             raise FieldNameError(f"{name!r} holds the names of the fields and cannot be set or deleted")
-        # Attributes of Python are stored normally. Some libraries restore pickles by assigning `__dict__`, and the
-        # module typing sets `__orig_class__`.
+        # Names such as `__dict__` are no fields, so they are set as on any other object: some libraries restore pickles
+        # by assigning `__dict__`, and the module typing sets `__orig_class__`.
         if is_dunder(name):
             object.__setattr__(self, name, value)
             if name == "__dict__":
@@ -188,11 +193,11 @@ class BaseDataElement:
         self._data_fields.discard(name)
         self._metainfo_fields.discard(name)
 
-    # Hidden from type checkers: with `__getattr__` they would accept every attribute and offer no completion.
+    # `__getattr__` is hidden from type checkers, which would otherwise accept every attribute and complete no name.
     if not TYPE_CHECKING:
 
         def __getattr__(self, name):
-            # copy and pickle look up such names before the sets of field names exist.
+            # copy and pickle look up such names in a new object before its sets of field names exist.
             if name.startswith("__") or name in _RESERVED:
                 raise AttributeError(name)
             raise MissingFieldError(name, type(self).__name__, type(self).all_keys(self))
@@ -273,11 +278,12 @@ class BaseDataElement:
         return (private in fields or private in infos) and is_property(type(self), str(item))
 
     def new(self, *, metainfo: dict[str, Any] | None = None, **kwargs: Any) -> Self:
-        """Creates a new element of the same class.
+        """Creates an element of the same class, with meta information and data of this element unless they are passed.
 
         Args:
-            metainfo: meta information of the new element; None copies that of this element.
-            **kwargs: data fields of the new element; without any, those of this element are shared, not copied.
+            metainfo: meta information of the new element; None copies the meta information of this element.
+            **kwargs: data fields of the new element; without any, the new element shares the values of this element's
+                data fields.
         """
         element = type(self)()
         element.set_metainfo(self.metainfo if metainfo is None else metainfo)
@@ -285,11 +291,14 @@ class BaseDataElement:
         return element
 
     def clone(self) -> Self:
-        """Returns a deep copy; tensors are cloned, so that gradients flow back to the original."""
+        """Returns a deep copy of the element; tensors are cloned, so that gradients flow back to the original ones."""
         return self._with(_values.copy_value)
 
     def _can_store_directly(self, data: dict[str, Any]) -> bool:
-        """Whether data fields can be stored without `__setattr__`: no name is a property, a method or already used."""
+        """Whether the items of `data` can be written into ``__dict__`` directly, which is faster than `__setattr__`.
+
+        This is the case if no name is a property, a method or an attribute that exists already.
+        """
         owner = type(self)
         if owner.__setattr__ is not BaseDataElement.__setattr__ or not self.__dict__.keys().isdisjoint(data):
             return False
@@ -299,10 +308,13 @@ class BaseDataElement:
         return True
 
     def _with(self, change: Callable[[Any], Any]) -> Self:
-        """Returns a copy with a function applied to every data field; lengths and shapes must stay the same."""
+        """Returns a copy of the element in which `change` has replaced the value of every data field.
+
+        `change` must keep lengths and shapes, because they are not checked again.
+        """
         attributes = self.__dict__
         element = self._with_data({name: change(attributes[name]) for name in self._data_fields if name in attributes})
-        # A property of a subclass may store its value elsewhere, so set it through the property.
+        # The remaining fields are properties of a subclass that store their value elsewhere; set them by the property.
         for name in self._data_fields.keys() - attributes.keys():
             setattr(element, name, change(getattr(self, name)))
         return element
@@ -316,7 +328,7 @@ class BaseDataElement:
         element = object.__new__(type(self))
         attributes, new_attributes = self.__dict__, element.__dict__
         fields, infos = attributes["_data_fields"], attributes["_metainfo_fields"]
-        # Copying a set of names is several times faster than creating it from the keys of `data`.
+        # If `data` has all fields, copy the set of field names: this is several times faster than creating a new set.
         if len(fields) == len(data):
             new_attributes["_data_fields"] = FieldNames(fields)
         else:
@@ -338,10 +350,11 @@ class BaseDataElement:
         self._order_names()
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Returns a new element with converted tensors; the arguments are those of ``Tensor.to``.
+        """Returns a new element whose tensors are converted by ``Tensor.to`` with the given arguments.
 
-        Like `cpu`, `detach` and the other tensor methods, it converts tensors, nested elements and other objects that
-        have the method, also in lists, tuples and dictionaries. Meta information and other values are not changed.
+        Nested elements and other objects with a method ``to`` are converted too, also in lists, tuples and
+        dictionaries. Meta information and other values are not changed. `cpu`, `detach` and similar methods work in the
+        same way.
         """
         return self._with(lambda field: _values.map_tensors(field, lambda value: value.to(*args, **kwargs), "to"))
 
@@ -370,7 +383,7 @@ class BaseDataElement:
         return self._call_on_tensors("detach")
 
     def pin_memory(self) -> Self:
-        """Returns a new element with all tensors in page-locked memory; a DataLoader calls it."""
+        """Returns a new element with all tensors in page-locked memory; a DataLoader with ``pin_memory`` calls this."""
         return self._call_on_tensors("pin_memory")
 
     def _call_on_tensors(self, method: str) -> Self:
@@ -381,7 +394,7 @@ class BaseDataElement:
         return self._with(lambda field: _values.map_tensors(field, _to_numpy, None))
 
     def to_tensor(self) -> Self:
-        """Returns a new element with tensors instead of numpy arrays, which share their memory."""
+        """Returns a new element with tensors instead of numpy arrays; a tensor shares the memory of its array."""
         return self._with(_to_tensor)
 
     def to_dict(self) -> dict[str, Any]:

@@ -18,7 +18,10 @@ class StructureError(Exception):
 
 
 class FieldNameError(StructureError, AttributeError):
-    """A name cannot be used for a field: it is reserved, or already used for meta information or data, respectively."""
+    """A name cannot be used for a field.
+
+    The name is reserved, or a data field should get the name of meta information, or the other way round.
+    """
 
 
 class MissingFieldError(StructureError, AttributeError, KeyError):

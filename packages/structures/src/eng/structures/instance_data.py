@@ -22,12 +22,12 @@ _I = TypeVar("_I", bound="InstanceData")
 
 
 class InstanceData(BaseDataElement):
-    """A data element whose fields all have the same length, one row per object.
+    """A data element for the objects (instances) in an image: all fields have the same length, one row per object.
 
     The first field determines the length; if its length is 0, the next field may have any length. Fields may be
     tensors, numpy arrays, strings, lists, tuples, other `InstanceData`, and objects of any class with ``__len__``,
-    ``__getitem__`` (which keeps the dimension) and ``cat``. An index in ``[]`` selects rows; a name in ``[]`` reads or
-    sets a field.
+    ``__getitem__`` (which must keep the first dimension) and ``cat``. ``data[index]`` returns a new element with the
+    selected rows; ``data['name']`` reads or sets a field.
 
     Raises:
         LengthError: a field has another length than the existing fields.
@@ -53,18 +53,19 @@ class InstanceData(BaseDataElement):
             for first in fields:
                 expected = len(attributes[first])
                 break
-            # MMEngine accepts any length after a first field of length 0, and libraries rely on it.
+            # If the first field has length 0, a field of any length is accepted: MMEngine does so, and libraries rely
+            # on this behaviour.
             if expected and length != expected and (len(fields) > 1 or name not in fields):
                 raise LengthError(name, length, expected, type(self).__name__)
         return value
 
     def set_data(self, data: dict[str, Any]) -> None:
-        """Sets data fields, as assignments do; all fields must have the same length.
+        """Stores the values of a dictionary in data fields, as assignments do; all fields must have the same length.
 
         Raises:
             LengthError: the fields have different lengths.
         """
-        # Fast path for a new element without properties, the usual case: compare all lengths at once.
+        # In the usual case, a new element without properties, all lengths can be compared at once, which is faster.
         if type(data) is dict and not self._data_fields and self._can_store_directly(data):
             try:
                 lengths = {len(value) for value in data.values()}
@@ -74,7 +75,7 @@ class InstanceData(BaseDataElement):
                 self.__dict__.update(data)
                 self._data_fields.update(dict.fromkeys(data))
                 return
-        super().set_data(data)  # Sets the fields one by one, so that an error names the field.
+        super().set_data(data)  # Sets the fields one after another, so that a LengthError can name the field.
 
     def __len__(self) -> int:
         for name in self._data_fields:
@@ -91,11 +92,11 @@ class InstanceData(BaseDataElement):
     def __getitem__(self, item: IndexType) -> Self: ...
 
     def __getitem__(self, item: str | IndexType) -> Any:
-        """Returns a field by its name, or a new element with selected rows.
+        """Returns the value of a field, or a new element with the selected rows of all fields.
 
         Args:
-            item: name of a field; or an integer (the result has one row), a slice, or an (n,) list, tensor or array of
-                integers or booleans.
+            item: name of a field; or which rows to select: an integer (the result has one row), a slice, or an (n,)
+                list, tensor or array of integers or booleans.
 
         Raises:
             MissingFieldError: no field has this name.
@@ -129,7 +130,7 @@ class InstanceData(BaseDataElement):
             >>> InstanceData.cat([InstanceData(names=['a']), InstanceData(names=['b', 'c'])]).names
             ['a', 'b', 'c']
         """
-        # This function uses plain loops, because it runs often and function calls would dominate its time.
+        # Plain loops instead of helper functions: `cat` runs often, and function calls would take most of its time.
         names: Iterable[str] = ()
         attributes_of_all: list[dict[str, Any]] = []
         for instance in instances_list:
@@ -147,7 +148,8 @@ class InstanceData(BaseDataElement):
             return _only(instances_list)
         attributes = attributes_of_all[0]
         joined = object.__new__(type(instances_list[0]))
-        # No check is needed: the names are those of existing elements, and all fields have the same total length.
+        # The fields are written without the checks of `__setattr__`: the names are those of existing elements, and
+        # the concatenated fields all have the same length.
         new_attributes, infos = joined.__dict__, attributes["_metainfo_fields"]
         new_attributes["_data_fields"] = FieldNames(attributes["_data_fields"])
         if infos:
@@ -166,7 +168,8 @@ class InstanceData(BaseDataElement):
             try:
                 new_attributes[name] = cat(column)
             except (RuntimeError, TypeError):
-                new_attributes[name] = _rows.join_rows(column, name)  # Raises an error that names the field.
+                # `join_rows` fails for the same reason and raises an error that names the field.
+                new_attributes[name] = _rows.join_rows(column, name)
         return joined
 
 

@@ -10,7 +10,7 @@ from eng.structures.errors import FieldTypeError, FieldValueError
 
 
 class LabelData(BaseDataElement):
-    """A data element for class labels, with functions that convert labels to one-hot vectors and back.
+    """A data element for the class labels of a sample, with functions that convert labels to one-hot vectors and back.
 
     Example:
         >>> import torch
@@ -21,7 +21,7 @@ class LabelData(BaseDataElement):
 
     @staticmethod
     def onehot_to_label(onehot: Tensor) -> Tensor:
-        """Returns the indices of the ones in a one-hot vector.
+        """Returns the class labels that a one-hot vector encodes: the indices of its ones.
 
         Args:
             onehot: (num_classes,) tensor of zeros and ones, of any type.
@@ -40,7 +40,7 @@ class LabelData(BaseDataElement):
 
     @staticmethod
     def label_to_onehot(label: Tensor, num_classes: int) -> Tensor:
-        """Returns a vector with a one at the index of each label, and zeros elsewhere.
+        """Returns a one-hot vector of class labels: a vector with a one at the index of each label, and zeros elsewhere.
 
         Args:
             label: (k,) tensor of an integer type, with values in ``[0, num_classes)``.

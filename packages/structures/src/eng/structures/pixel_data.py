@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 class PixelData(BaseDataElement):
-    """A data element whose fields are maps: tensors or arrays (channels, height, width) with the same height and width.
+    """A data element for maps with one value per pixel, such as segmentation masks.
 
-    A field with two dimensions (height, width) gets a channel dimension of size 1.
+    Each field is a tensor or an array (channels, height, width); all fields have the same height and width. A value
+    with two dimensions (height, width) gets a channel dimension of size 1.
 
     Raises:
         FieldTypeError: a field is neither a tensor nor an array.
@@ -57,10 +58,11 @@ class PixelData(BaseDataElement):
         return value
 
     def __getitem__(self, item: Sequence[int | slice]) -> Self:
-        """Returns a new element with a part of each map.
+        """Returns a new element with the same rectangular part of each map.
 
         Args:
-            item: pair of rows and columns, each an integer (the dimension is kept with size 1) or a slice.
+            item: the pixel rows and the pixel columns to keep, each given as a slice or as an integer; an integer keeps
+                one row or column and does not remove the dimension.
 
         Raises:
             FieldTypeError: `item` is not a tuple of integers or slices.
