@@ -30,7 +30,7 @@ class CpuSyncBatchNorm(_BatchNorm):
             raise ValueError(f"expected inputs of shape (N, C, ...), got {tuple(input.shape)}")
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Returns the inputs, normalised with the batch statistics of all ranks in training, else the running statistics.
+        """Returns the inputs, normalised by the batch statistics of all ranks in training, else the running statistics.
 
         Args:
             inputs: this rank's batch ``(N, C, ...)``; N may differ between ranks.

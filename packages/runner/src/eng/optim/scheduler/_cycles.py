@@ -17,22 +17,22 @@ from ._driver import INF, OptimizerType, _ParamScheduler
 
 @PARAM_SCHEDULERS.register_module()
 class CosineRestartParamScheduler(_ParamScheduler):
-    """Anneals a hyperparameter along half a cosine in several cycles, each from a starting value of its own.
+    """Lowers a hyperparameter along half a cosine in several cycles; each cycle begins at a starting value of its own.
 
     Args:
         optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
         param_name: name of the hyperparameter in the parameter groups, such as ``"lr"``.
         periods: length of each cycle in units.
-        restart_weights: starting value of each cycle, as a fraction of the initial value; one per period. Defaults to
-            (1,).
-        eta_min: the lowest value.
-        eta_min_ratio: the lowest value as a fraction of the initial value; instead of ``eta_min``.
-        begin: first unit (epoch, iteration or update) in which the schedule acts.
-        end: first unit in which the schedule does not act any more.
-        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        restart_weights: for each cycle its starting value, as a fraction of the hyperparameter's initial value.
+            Defaults to (1,).
+        eta_min: value of the hyperparameter at the end of each cycle.
+        eta_min_ratio: value at the end of each cycle, as a fraction of the initial value; replaces ``eta_min``.
+        begin: first unit (epoch, iteration or optimizer update) in which the schedule changes the value.
+        end: first unit in which the schedule does not change the value any more.
+        last_step: number of steps that the schedule took in an earlier run; -1 (default) starts a new schedule.
         by_epoch: whether a unit is an epoch (True, the default) or an iteration.
-        verbose: whether to log each new value. Defaults to False.
-        by: the unit as a name; see :class:`_ParamScheduler`.
+        verbose: whether to log each new value of the hyperparameter. Defaults to False.
+        by: the unit, ``"epoch"``, ``"iter"`` or ``"update"``, in place of ``by_epoch``; see :class:`_ParamScheduler`.
 
     Raises:
         ScheduleError: not exactly one of ``eta_min`` and ``eta_min_ratio`` is given, or ``periods`` and
@@ -75,7 +75,10 @@ class CosineRestartParamScheduler(_ParamScheduler):
         super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
 
     def _get_value(self) -> list[Any]:
-        """Returns the values at the present step of the present cycle; after the last cycle they do not change."""
+        """Returns the hyperparameter's value at the present step, for each parameter group.
+
+        After the last cycle the values do not change any more.
+        """
         cycle = self.get_position_from_periods(self.last_step, self.cumulative_periods)
         if cycle is None:
             return self._present()
@@ -96,7 +99,7 @@ class CosineRestartParamScheduler(_ParamScheduler):
 
         Args:
             iteration: number of the unit, from 0.
-            cumulative_periods: for each cycle the first unit after it.
+            cumulative_periods: for each cycle the number of the first unit after the cycle.
 
         Examples:
             >>> position = CosineRestartParamScheduler.get_position_from_periods
@@ -108,25 +111,25 @@ class CosineRestartParamScheduler(_ParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class OneCycleParamScheduler(_ParamScheduler):
-    """Raises the learning rate to ``eta_max``, and lowers it far below its initial value afterwards, in one cycle.
+    """Raises the learning rate to ``eta_max``, and then lowers the rate far below its initial value, in one cycle.
 
     Args:
         optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
-        param_name: only ``"lr"``.
-        eta_max: the highest value, or a list with the highest value of each parameter group. Defaults to 0.
+        param_name: name of the hyperparameter, which must be ``"lr"``.
+        eta_max: highest learning rate, or a list with the highest learning rate of each parameter group. Defaults to 0.
         total_steps: length of the cycle in units. None (default) is ``end - begin``.
-        pct_start: fraction of the cycle in which the value rises. Defaults to 0.3.
-        anneal_strategy: ``"cos"`` (default) or ``"linear"``.
-        div_factor: the initial value is ``eta_max / div_factor``. Defaults to 25.
-        final_div_factor: the last value is the initial value divided by ``final_div_factor``. Defaults to 1e4.
-        three_phase: lower the value to the initial value in as many units as it rose, then to the last value in a third
-            phase. Defaults to False.
-        begin: first unit (epoch, iteration or update) in which the schedule acts.
-        end: first unit in which the schedule does not act any more.
-        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        pct_start: fraction of the cycle in which the learning rate rises. Defaults to 0.3.
+        anneal_strategy: curve of the rise and fall: ``"cos"`` (default) is half a cosine, ``"linear"`` a line.
+        div_factor: the initial learning rate is ``eta_max / div_factor``. Defaults to 25.
+        final_div_factor: the last learning rate is the initial one divided by ``final_div_factor``. Defaults to 1e4.
+        three_phase: whether the cycle has three phases: the rise, a fall to the initial learning rate in as many units
+            as the rise, and a fall to the last learning rate. With False (default) one fall ends at the last rate.
+        begin: first unit (epoch, iteration or optimizer update) in which the schedule changes the value.
+        end: first unit in which the schedule does not change the value any more.
+        last_step: number of steps that the schedule took in an earlier run; -1 (default) starts a new schedule.
         by_epoch: whether a unit is an epoch (True, the default) or an iteration.
-        verbose: whether to log each new value. Defaults to False.
-        by: the unit as a name; see :class:`_ParamScheduler`.
+        verbose: whether to log each new value of the hyperparameter. Defaults to False.
+        by: the unit, ``"epoch"``, ``"iter"`` or ``"update"``, in place of ``by_epoch``; see :class:`_ParamScheduler`.
 
     Raises:
         ScheduleError: ``param_name`` is not ``"lr"``, or an argument is out of its range.
@@ -172,14 +175,14 @@ class OneCycleParamScheduler(_ParamScheduler):
         super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
 
     def begin_anew(self) -> None:
-        """Restarts the cycle: sets the initial, highest and last value of each group, and takes the first step."""
+        """Restarts the cycle at its first step, and stores the cycle's learning rates in each parameter group again."""
         self._set_heights(self.optimizer)
         super().begin_anew()
 
     def _set_base_values(self, groups: list[dict[str, Any]]) -> None:
         last_eta_max = self._highest_values(1)[-1]
         for group in groups:
-            # Only a group that was added after the cycle had begun has no max_lr.
+            # A parameter group without max_lr was added during training; it gets the eta_max of the last group.
             if "max_lr" not in group:
                 self._set_height(group, last_eta_max)
         super()._set_base_values(groups)
@@ -190,7 +193,7 @@ class OneCycleParamScheduler(_ParamScheduler):
         return [self.eta_max] * count
 
     def _set_heights(self, optimizer: OptimizerType) -> None:
-        """Sets the initial, highest and last learning rate of each parameter group."""
+        """Stores the initial, highest and last learning rate of the cycle in each parameter group."""
         groups = optimizer.param_groups
         highest = self._highest_values(len(groups))
         if len(highest) != len(groups):
@@ -208,7 +211,7 @@ class OneCycleParamScheduler(_ParamScheduler):
         group["min_lr"] = group["initial_lr"] / self.final_div_factor
 
     def _get_value(self) -> list[Any]:
-        """Returns the learning rate of each group at the present step of the cycle."""
+        """Returns the learning rate of each parameter group at the present step of the cycle."""
         if self.last_step > self.total_steps:
             raise ScheduleError(
                 f"{type(self).__name__}: step {self.last_step + 1} of a cycle of {self.total_steps}; give total_steps "
@@ -227,7 +230,7 @@ class OneCycleParamScheduler(_ParamScheduler):
 def _check_one_cycle(
     name: str, param_name: str, total_steps: float | None, pct_start: float, anneal_strategy: str
 ) -> None:
-    """Checks the arguments of a one-cycle schedule."""
+    """Raises a ScheduleError if an argument of a one-cycle schedule is out of its range; ``name`` is the class name."""
     if param_name != "lr":
         raise ScheduleError(f"{name} moves only the learning rate, 'lr', not {param_name!r}", "param_name")
     if total_steps is not None and not (

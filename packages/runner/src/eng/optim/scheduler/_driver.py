@@ -24,36 +24,41 @@ logger = logging.getLogger(__name__)
 INF = int(1e9)
 OptimizerType = BaseOptimWrapper | Optimizer
 UNITS = ("epoch", "iter", "update")
-# Values are checked for these types first, because isinstance(value, torch.Tensor) takes several times as long.
+# A value is checked for the types float and int first, because isinstance(value, torch.Tensor) takes several times as
+# long.
 _NUMBERS = (float, int)
 
 
 class _UnitOfByEpoch:
-    """Descriptor that gives a scheduler without an attribute ``by`` the unit that its ``by_epoch`` stands for."""
+    """Descriptor for the attribute ``by`` of schedulers that set only ``by_epoch``, as schedulers for MMEngine do.
+
+    The value is ``"epoch"`` if ``by_epoch`` is true, else ``"iter"``.
+    """
 
     def __get__(self, scheduler: Any, owner: type) -> str:
         return _unit_of(getattr(scheduler, "by_epoch", True))
 
 
 class _ParamScheduler:
-    """Changes one hyperparameter of an optimizer along a curve; subclasses define the curve in ``_get_value``.
+    """Base class of schedulers, which change one hyperparameter of an optimizer along a curve.
 
-    The constructor takes the first step. Each later call of :meth:`step` ends one unit: an epoch, an iteration or an
-    optimizer update. In units from ``begin`` up to ``end`` (excluded) a step writes values into the parameter groups;
-    in other units it does not change them. Several schedulers may change one hyperparameter, one after the other or at
-    the same time. No method of the optimizer is replaced or wrapped.
+    Subclasses define the curve in the method ``_get_value``. The constructor takes the first step. Each later call of
+    :meth:`step` ends one unit: an epoch, an iteration or an optimizer update. In units from ``begin`` up to ``end``
+    (excluded) a step writes values into the parameter groups; in all other units the values are not changed. Several
+    schedulers may change the same hyperparameter, one after the other or at the same time. Unlike torch's schedulers,
+    a scheduler does not replace methods of the optimizer.
 
     Args:
         optimizer: the optimizer wrapper or optimizer whose parameter groups the schedule changes.
         param_name: name of the hyperparameter, such as ``"lr"`` or ``"weight_decay"``.
-        begin: first unit in which the schedule acts. Defaults to 0.
-        end: first unit in which the schedule does not act any more. Defaults to 1e9, which no run reaches.
-        last_step: number of steps that an earlier run has taken. With 0 or more, the groups must have
-            ``initial_<param_name>``. -1 (default) starts a new schedule.
+        begin: first unit in which the schedule changes the value. Defaults to 0.
+        end: first unit in which the schedule does not change the value any more. Defaults to 1e9, which no run reaches.
+        last_step: number of steps that the schedule took in an earlier run. With 0 or more, the parameter groups must
+            have ``initial_<param_name>``. -1 (default) starts a new schedule.
         by_epoch: whether a unit is an epoch (True, the default) or an iteration.
-        verbose: whether to log each new value. Defaults to False.
-        by: ``"epoch"``, ``"iter"``, or ``"update"`` for optimizer updates, one per accumulation window. If set, it
-            overrides ``by_epoch``. None (default) leaves the choice to ``by_epoch``.
+        verbose: whether to log each new value of the hyperparameter. Defaults to False.
+        by: the unit: ``"epoch"``, ``"iter"``, or ``"update"`` for an optimizer update, of which there is one per
+            accumulation window. None (default) lets ``by_epoch`` decide; otherwise ``by_epoch`` is ignored.
 
     Raises:
         OptimTypeError: ``optimizer`` is neither a wrapper nor an optimizer (a TypeError).
@@ -65,13 +70,15 @@ class _ParamScheduler:
     need_val_args = False
     """Whether the schedule follows a metric. Such a schedule steps after each validation."""
 
-    # Schedulers that were written for MMEngine may set these attributes themselves without calling __init__ here.
+    # Defaults for schedulers that were written for MMEngine, which may set these attributes without calling this
+    # class's __init__.
     by: str = _UnitOfByEpoch()  # type: ignore[assignment]  # a descriptor, whose value is a str
     by_epoch: bool = True
     begin: float = 0
     end: float = INF
 
-    # Arguments that count units, so that build_iter_from_epoch multiplies them; the value tells if one is required.
+    # Names of the constructor arguments that count units, which build_iter_from_epoch converts from epochs to
+    # iterations. The value says whether the argument is required.
     _counted_in_units: ClassVar[Mapping[str, bool]] = {}
 
     def __init__(
@@ -100,7 +107,7 @@ class _ParamScheduler:
         verbose: bool,
         by: str | None,
     ) -> None:
-        """Checks and stores the arguments that all schedulers have in common."""
+        """Checks and stores the constructor arguments that all schedulers have in common."""
         name = type(self).__name__
         if not isinstance(optimizer, (Optimizer, BaseOptimWrapper)):
             raise OptimTypeError(
@@ -133,15 +140,16 @@ class _ParamScheduler:
         epoch_length: int | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Builds a scheduler that steps at each iteration from arguments that count epochs.
+        """Builds a scheduler that steps after each iteration, from arguments that count epochs.
 
         Args:
-            *args: the optimizer, and further positional arguments of the class.
-            begin: first epoch in which the schedule acts; may be a fraction.
-            end: first epoch in which the schedule does not act any more; may be a fraction.
-            by_epoch: must be true, since the other arguments count epochs.
-            epoch_length: iterations of an epoch.
-            **kwargs: arguments of the class. Arguments that count epochs, such as ``milestones``, must be keywords.
+            *args: the optimizer, and further positional arguments of the scheduler class.
+            begin: first epoch in which the schedule changes the value; may be a fraction.
+            end: first epoch in which the schedule does not change the value any more; may be a fraction.
+            by_epoch: must be true, since all other arguments count epochs.
+            epoch_length: number of iterations of an epoch.
+            **kwargs: keyword arguments of the scheduler class. Arguments that count epochs, such as ``milestones``,
+                must be passed as keywords.
 
         Raises:
             ScheduleError: ``by_epoch`` is false, or ``epoch_length`` not a positive number (a ValueError).
@@ -174,13 +182,13 @@ class _ParamScheduler:
         return cls(*args, **kwargs)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns all attributes except the optimizer, as plain data."""
+        """Returns all attributes of the scheduler except the optimizer, as plain Python data for a checkpoint."""
         return {key: _plain(value) for key, value in self.__dict__.items() if key != "optimizer"}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Restores the state of an earlier run; states that MMEngine saved are accepted too.
+        """Restores the settings and the progress of an earlier run's scheduler; states of MMEngine are accepted too.
 
-        If the number of parameter groups has changed, the values per group keep their present state.
+        If the number of parameter groups has changed since then, lists with one value per group are not restored.
 
         Args:
             state_dict: the result of :meth:`state_dict` in the earlier run.
@@ -197,26 +205,31 @@ class _ParamScheduler:
                 self.__dict__[key] = value
 
     def load_progress(self, state_dict: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-        """Restores the progress of an earlier run but keeps the settings of this scheduler.
+        """Restores the progress of an earlier run's scheduler, such as ``last_step``, but keeps the present settings.
 
-        :meth:`load_state_dict` restores the settings too.
+        In contrast, :meth:`load_state_dict` also restores the settings of the earlier run, such as ``gamma``.
 
         Args:
             state_dict: the result of :meth:`state_dict` in the earlier run.
 
         Returns:
-            for each argument whose value differs, the value of the earlier run and the present value.
+            for each constructor argument whose value differs, a pair: the value of the earlier run and the present
+            value.
         """
         return load_progress(self, state_dict)
 
     def begin_anew(self) -> None:
-        """Restarts the schedule: takes the first step again, from the present values of the parameter groups."""
+        """Restarts the schedule from its first step, which starts from the present values of the parameter groups."""
         self.last_step = self._global_step = -1
         self._set_base_values(self.optimizer.param_groups)
         self.step()
 
     def write_last_values(self) -> None:
-        """Writes the values of the last step into the parameter groups, if the optimizer's state was not saved."""
+        """Writes the hyperparameter's values of the last step into the parameter groups.
+
+        After a resume this is needed if only the scheduler's state was saved, without the optimizer's. If the number of
+        parameter groups has changed, no value is written.
+        """
         groups = self.optimizer.param_groups
         if len(self._last_value) != len(groups) or len(self.base_values) != len(groups):
             return
@@ -225,32 +238,36 @@ class _ParamScheduler:
         self._write(groups, self._last_value)
 
     def get_last_value(self) -> list[Any]:
-        """Returns the value of each parameter group after the last step, in the order of the groups."""
+        """Returns the hyperparameter's value in each parameter group after the last step, as a list."""
         return self._last_value
 
     def _get_value(self) -> list[Any]:
-        """Computes the values for ``last_step``, one per parameter group; each subclass overrides this method.
+        """Computes the hyperparameter's value at ``last_step`` for each parameter group; subclasses define the curve.
 
         Raises:
-            NotImplementedError: the subclass does not override it.
+            NotImplementedError: the subclass does not override this method.
         """
         raise NotImplementedError(
             f"{type(self).__name__} gives no curve: define _get_value() -> list of a value for each group"
         )
 
     def print_value(self, is_verbose: bool, group: int, value: float) -> None:
-        """Logs the value of a parameter group.
+        """Logs the hyperparameter's value in a parameter group.
 
         Args:
-            is_verbose: False logs nothing.
+            is_verbose: whether the value is logged; with False nothing happens.
             group: index of the parameter group.
-            value: value of the hyperparameter in that group.
+            value: value of the hyperparameter in the group.
         """
         if is_verbose:
             logger.info("%s of parameter group %d is now %.4e", self.param_name, group, value)
 
     def step(self) -> None:
-        """Ends the present unit, and writes the values of the next unit into the parameter groups."""
+        """Ends the present unit, and writes the hyperparameter's values for the next unit to the parameter groups.
+
+        A unit is an epoch, an iteration or an optimizer update. Before ``begin`` and from ``end`` on, no value is
+        written.
+        """
         self._global_step += 1
         groups = self.optimizer.param_groups
         if len(groups) != len(self.base_values):  # A parameter group was added since the last step.
@@ -262,13 +279,13 @@ class _ParamScheduler:
         self._last_value = [value if isinstance(value, _NUMBERS) else _detached(value) for value in values]
 
     def _write(self, groups: list[dict[str, Any]], values: list[Any]) -> None:
-        """Sets the hyperparameter in all parameter groups."""
+        """Sets the hyperparameter in each parameter group to the group's value in ``values``."""
         name = self.param_name
         for group, value in zip(groups, values, strict=True):
             if isinstance(group[name], _NUMBERS):
                 group[name] = value
             elif isinstance(group[name], torch.Tensor):
-                # A compiled or capturable optimizer keeps a reference to the tensor, so it is filled, not replaced.
+                # A compiled or capturable optimizer keeps a reference to the tensor, so the tensor is filled in place.
                 group[name].fill_(value)
             else:
                 group[name] = value
@@ -277,7 +294,7 @@ class _ParamScheduler:
                 self.print_value(True, index, value)
 
     def _warn_of_one_unit(self) -> None:
-        """Warns if the schedule acts for a single unit, so that its first value would stay for the rest of the run."""
+        """Logs a warning if the schedule has a single unit, so that its first value would stay until the run ends."""
         if self.end - self.begin != 1:
             return
         advice = ""
@@ -289,7 +306,10 @@ class _ParamScheduler:
         )  # fmt: skip
 
     def _set_base_values(self, groups: list[dict[str, Any]]) -> None:
-        """Stores the initial value of each group; a group that was added starts with its present value."""
+        """Stores the hyperparameter's initial value of each parameter group.
+
+        For a group that was added during training, the initial value is its present value.
+        """
         name = self.param_name
         self.base_values = [group.setdefault(f"initial_{name}", _number(group[name])) for group in groups]
 
@@ -313,7 +333,11 @@ def _unit_of(by_epoch: bool) -> str:
 
 
 def _base_values(name: str, optimizer: OptimizerType, param_name: str, *, begins_anew: bool) -> list[float]:
-    """Returns the initial value of each group, ``initial_<param_name>``, which a new schedule sets in each group."""
+    """Returns the hyperparameter's initial value of each parameter group, ``initial_<param_name>``.
+
+    A new schedule (``begins_anew``) stores the present value as initial value in groups that have no initial value. A
+    resumed schedule raises MissingValueError for such a group. ``name`` is the scheduler class in error messages.
+    """
     key = f"initial_{param_name}"
     for index, group in enumerate(optimizer.param_groups):
         if begins_anew and param_name not in group:

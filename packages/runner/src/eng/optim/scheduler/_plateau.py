@@ -38,11 +38,11 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
         min_value: lowest value of the hyperparameter, or a list with the lowest value for each parameter group.
             Defaults to 0.
         eps: a reduction that would lower the hyperparameter by ``eps`` or less is not made. Defaults to 1e-8.
-        begin: first validation in which the schedule acts.
-        end: first validation in which the schedule does not act any more.
-        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        begin: number of the first validation in which the schedule may reduce the value.
+        end: number of the first validation in which the schedule does not reduce the value any more.
+        last_step: number of steps that the schedule took in an earlier run; -1 (default) starts a new schedule.
         by_epoch: must be True, since the schedule counts validations.
-        verbose: whether to log each new value. Defaults to False.
+        verbose: whether to log each new value of the hyperparameter. Defaults to False.
         by: must be ``"epoch"`` or None.
 
     Raises:

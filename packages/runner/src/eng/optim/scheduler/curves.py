@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 
 
 def exponential(value: float, step: int, gamma: float) -> float:
-    """Returns the next value of the curve ``base * gamma ** step``.
+    """Returns the value at ``step`` of the curve ``base * gamma ** step``, from the ``value`` at the previous step.
 
     Examples:
         >>> exponential(0.5, step=3, gamma=0.1)
@@ -27,20 +27,23 @@ def exponential(value: float, step: int, gamma: float) -> float:
 
 
 def staircase(value: float, step: int, step_size: float, gamma: float) -> float:
-    """Returns the next value of the curve ``base * gamma ** (step // step_size)``."""
+    """Returns the value at ``step`` of the curve ``base * gamma ** (step // step_size)``.
+
+    ``value`` is the value at the previous step.
+    """
     if step == 0 or step % step_size != 0:
         return value
     return value * gamma
 
 
 def milestones_passed(value: float, step: int, milestones: Mapping[int, int], gamma: float) -> float:
-    """Returns the next value of the curve ``base * gamma ** n``, where n counts the milestones up to ``step``.
+    """Returns the value at ``step`` of the curve ``base * gamma ** n``, where n counts the milestones up to ``step``.
 
     Args:
-        value: the present value.
-        step: units since the schedule began.
-        milestones: for each milestone how often it occurs in the list of milestones.
-        gamma: factor of each milestone.
+        value: value at the previous step.
+        step: number of units (epochs, iterations or updates) since the schedule began.
+        milestones: for each step that is a milestone, how often the milestone was listed.
+        gamma: factor by which each milestone multiplies the value.
     """
     times = milestones.get(step, 0)
     if times == 0:
@@ -49,7 +52,10 @@ def milestones_passed(value: float, step: int, milestones: Mapping[int, int], ga
 
 
 def constant(value: float, base: float, step: int, total: float, factor: float) -> float:
-    """Returns the next value of the curve that is ``base * factor`` before step ``total``, and ``base`` afterwards."""
+    """Returns the value at ``step`` of the curve that is ``base * factor`` before step ``total`` and ``base`` after it.
+
+    ``value`` is the value at the previous step.
+    """
     if step == 0:
         return value * factor
     if step != total:
@@ -60,7 +66,10 @@ def constant(value: float, base: float, step: int, total: float, factor: float) 
 
 
 def linear(value: float, base: float, step: int, total: float, start_factor: float, end_factor: float) -> float:
-    """Returns the next value of the curve ``base * (start_factor + (end_factor - start_factor) * step / total)``.
+    """Returns the value at ``step`` of ``base * (start_factor + (end_factor - start_factor) * step / total)``.
+
+    ``value`` is the value at the previous step. The result is ``value`` times a factor, so that several schedules can
+    change one hyperparameter at the same time.
 
     Examples:
         >>> linear(0.1, base=1.0, step=1, total=9, start_factor=0.1, end_factor=1.0)
@@ -70,13 +79,15 @@ def linear(value: float, base: float, step: int, total: float, start_factor: flo
         return value * start_factor
     rise = end_factor - start_factor
     before = total * start_factor + (step - 1) * rise
-    if before == 0:  # A warm-up that starts at zero: a factor cannot raise the value, so the closed form is used.
+    if before == 0:  # The value is 0, so no factor can raise it: the formula is used.
         return base * (start_factor + rise * step / total)
     return value * (1.0 + rise / before)
 
 
 def cosine_annealing(value: float, base: float, step: int, period: float, floor: float) -> float:
-    """Returns the next value of the curve ``floor + (base - floor) * (1 + cos(pi * step / period)) / 2``.
+    """Returns the value at ``step`` of the curve ``floor + (base - floor) * (1 + cos(pi * step / period)) / 2``.
+
+    ``value`` is the value at the previous step.
 
     Source: Loshchilov & Hutter 2017 (SGDR), arXiv:1608.03983, equation 5, without restarts.
 
@@ -93,9 +104,9 @@ def cosine_annealing(value: float, base: float, step: int, period: float, floor:
 
 
 def cosine_restart(value: float, base: float, step: float, period: float, floor: float, weight: float) -> float:
-    """Returns the next value of the curve ``floor + (weight * base - floor) * (1 + cos(pi * step / period)) / 2``.
+    """Returns the value at ``step`` of ``floor + (weight * base - floor) * (1 + cos(pi * step / period)) / 2``.
 
-    ``step`` counts from the last restart.
+    ``step`` counts the units since the last restart; ``value`` is the value at the previous step.
 
     Source: Loshchilov & Hutter 2017 (SGDR), arXiv:1608.03983, equation 5.
     """
@@ -106,7 +117,9 @@ def cosine_restart(value: float, base: float, step: float, period: float, floor:
 
 
 def polynomial(value: float, step: int, total: float, power: float, floor: float) -> float:
-    """Returns the next value of the curve ``floor + (base - floor) * (1 - step / total) ** power``.
+    """Returns the value at ``step`` of the curve ``floor + (base - floor) * (1 - step / total) ** power``.
+
+    ``value`` is the value at the previous step.
 
     Source: Chen et al. 2018 (DeepLab), arXiv:1606.00915, section 4.1.
     """
@@ -123,7 +136,7 @@ def anneal(start: float, end: float, fraction: float, strategy: str) -> float:
         start: value at fraction 0.
         end: value at fraction 1.
         fraction: position between start and end, 0 to 1.
-        strategy: ``"cos"`` or ``"linear"``.
+        strategy: ``"cos"`` for half a cosine or ``"linear"`` for a line.
 
     Examples:
         >>> anneal(1.0, 0.0, 0.25, "linear")
@@ -135,13 +148,13 @@ def anneal(start: float, end: float, fraction: float, strategy: str) -> float:
 
 
 def one_cycle(step: int, turning_points: Sequence[float], heights: Sequence[float], strategy: str) -> float:
-    """Interpolates between a sequence of values, each of which is reached at its turning point.
+    """Returns the value at ``step`` of a curve that goes from height to height, and reaches each at a turning point.
 
     Args:
-        step: units since the schedule began.
-        turning_points: the step at which each phase ends, in order.
-        heights: the value at step 0, and the value at each turning point.
-        strategy: ``"cos"`` or ``"linear"``.
+        step: number of units (epochs, iterations or updates) since the schedule began.
+        turning_points: for each phase of the schedule the step at which the phase ends, in ascending order.
+        heights: the value at step 0, followed by the value at each turning point.
+        strategy: curve between two heights: ``"cos"`` for half a cosine or ``"linear"`` for a line.
 
     Source: Smith & Topin 2018, arXiv:1708.07120.
 

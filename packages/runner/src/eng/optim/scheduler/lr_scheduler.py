@@ -21,7 +21,9 @@ from .param_scheduler import (
 
 
 class LRSchedulerMixin:
-    """Mixin that sets ``param_name="lr"``; list it before a scheduler class among the base classes.
+    """Mixin that makes a scheduler class change the learning rate, by setting its argument ``param_name`` to ``"lr"``.
+
+    A class lists this mixin before the scheduler class among its base classes.
 
     Args:
         optimizer: the wrapper or optimizer whose learning rate the schedule changes.
@@ -50,7 +52,7 @@ class ConstantLR(LRSchedulerMixin, ConstantParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class CosineAnnealingLR(LRSchedulerMixin, CosineAnnealingParamScheduler):
-    """Lowers the learning rate along half a cosine.
+    """Lowers the learning rate to a minimum along half a cosine.
 
     Arguments are those of :class:`CosineAnnealingParamScheduler` without ``param_name``.
     """
@@ -58,7 +60,7 @@ class CosineAnnealingLR(LRSchedulerMixin, CosineAnnealingParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class CosineRestartLR(LRSchedulerMixin, CosineRestartParamScheduler):
-    """Lowers the learning rate along half a cosine in several cycles, with a restart at the beginning of each.
+    """Lowers the learning rate along half a cosine in several cycles; each cycle starts at a high rate again.
 
     Arguments are those of :class:`CosineRestartParamScheduler` without ``param_name``.
     """
@@ -90,7 +92,7 @@ class MultiStepLR(LRSchedulerMixin, MultiStepParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class OneCycleLR(LRSchedulerMixin, OneCycleParamScheduler):
-    """Raises the learning rate to a maximum, and lowers it far below its initial value afterwards, in one cycle.
+    """Raises the learning rate to a maximum, and then lowers the rate far below its initial value, in one cycle.
 
     Arguments are those of :class:`OneCycleParamScheduler` without ``param_name``.
     """
@@ -106,7 +108,7 @@ class PolyLR(LRSchedulerMixin, PolyParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class ReduceOnPlateauLR(LRSchedulerMixin, ReduceOnPlateauParamScheduler):
-    """Lowers the learning rate when a metric stops improving.
+    """Multiplies the learning rate by a factor below 1 when a validation metric has stopped improving.
 
     Arguments are those of :class:`ReduceOnPlateauParamScheduler` without ``param_name``.
     """

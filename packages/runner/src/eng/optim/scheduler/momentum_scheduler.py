@@ -21,10 +21,11 @@ from .param_scheduler import (
 
 
 class MomentumSchedulerMixin:
-    """Mixin that sets ``param_name="momentum"``; list it before a scheduler class among the base classes.
+    """Mixin that makes a scheduler class change the momentum, by setting its argument ``param_name`` to ``"momentum"``.
 
-    The groups of an optimizer with ``betas`` get a value ``momentum``, a copy of the first beta. The schedule changes
-    the copy, and each new value is written to the first beta.
+    A class lists this mixin before the scheduler class among its base classes. In an optimizer with ``betas``, such as
+    Adam, the momentum is the first beta: each parameter group gets a value ``momentum``, which the schedule changes,
+    and each new value is also written to the first beta.
 
     Args:
         optimizer: the wrapper or optimizer whose momentum the schedule changes.
@@ -79,7 +80,7 @@ class ConstantMomentum(MomentumSchedulerMixin, ConstantParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class CosineAnnealingMomentum(MomentumSchedulerMixin, CosineAnnealingParamScheduler):
-    """Lowers the momentum along half a cosine.
+    """Lowers the momentum to a minimum along half a cosine.
 
     Arguments are those of :class:`CosineAnnealingParamScheduler` without ``param_name``.
     """
@@ -87,7 +88,7 @@ class CosineAnnealingMomentum(MomentumSchedulerMixin, CosineAnnealingParamSchedu
 
 @PARAM_SCHEDULERS.register_module()
 class CosineRestartMomentum(MomentumSchedulerMixin, CosineRestartParamScheduler):
-    """Lowers the momentum along half a cosine in several cycles, with a restart at the beginning of each.
+    """Lowers the momentum along half a cosine in several cycles; each cycle starts at a high momentum again.
 
     Arguments are those of :class:`CosineRestartParamScheduler` without ``param_name``.
     """
@@ -127,7 +128,7 @@ class PolyMomentum(MomentumSchedulerMixin, PolyParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class ReduceOnPlateauMomentum(MomentumSchedulerMixin, ReduceOnPlateauParamScheduler):
-    """Lowers the momentum when a metric stops improving.
+    """Multiplies the momentum by a factor below 1 when a validation metric has stopped improving.
 
     Arguments are those of :class:`ReduceOnPlateauParamScheduler` without ``param_name``.
     """

@@ -33,19 +33,19 @@ __all__ = [
 
 @PARAM_SCHEDULERS.register_module()
 class StepParamScheduler(_ParamScheduler):
-    """Multiplies a hyperparameter by ``gamma`` every ``step_size`` units.
+    """Multiplies a hyperparameter by ``gamma`` every ``step_size`` units (epochs, iterations or optimizer updates).
 
     Args:
         optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
         param_name: name of the hyperparameter in the parameter groups, such as ``"lr"``.
-        step_size: units between two multiplications.
+        step_size: number of units between two multiplications.
         gamma: factor of each multiplication. Defaults to 0.1.
-        begin: first unit (epoch, iteration or update) in which the schedule acts.
-        end: first unit in which the schedule does not act any more.
-        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        begin: first unit (epoch, iteration or optimizer update) in which the schedule changes the value.
+        end: first unit in which the schedule does not change the value any more.
+        last_step: number of steps that the schedule took in an earlier run; -1 (default) starts a new schedule.
         by_epoch: whether a unit is an epoch (True, the default) or an iteration.
-        verbose: whether to log each new value. Defaults to False.
-        by: the unit as a name; see :class:`_ParamScheduler`.
+        verbose: whether to log each new value of the hyperparameter. Defaults to False.
+        by: the unit, ``"epoch"``, ``"iter"`` or ``"update"``, in place of ``by_epoch``; see :class:`_ParamScheduler`.
 
     Raises:
         ScheduleError: ``step_size`` is not positive.
@@ -92,13 +92,13 @@ class MultiStepParamScheduler(_ParamScheduler):
         param_name: name of the hyperparameter in the parameter groups, such as ``"lr"``.
         milestones: units after whose end the value is multiplied, in ascending order; a milestone that is listed twice
             multiplies twice.
-        gamma: factor of each milestone. Defaults to 0.1.
-        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
-        begin: first unit (epoch, iteration or update) in which the schedule acts.
-        end: first unit in which the schedule does not act any more.
+        gamma: factor by which each milestone multiplies the value. Defaults to 0.1.
+        last_step: number of steps that the schedule took in an earlier run; -1 (default) starts a new schedule.
+        begin: first unit (epoch, iteration or optimizer update) in which the schedule changes the value.
+        end: first unit in which the schedule does not change the value any more.
         by_epoch: whether a unit is an epoch (True, the default) or an iteration.
-        verbose: whether to log each new value. Defaults to False.
-        by: the unit as a name; see :class:`_ParamScheduler`.
+        verbose: whether to log each new value of the hyperparameter. Defaults to False.
+        by: the unit, ``"epoch"``, ``"iter"`` or ``"update"``, in place of ``by_epoch``; see :class:`_ParamScheduler`.
 
     Raises:
         ScheduleError: the milestones are not in ascending order, or not whole numbers.
@@ -132,18 +132,18 @@ class MultiStepParamScheduler(_ParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class ConstantParamScheduler(_ParamScheduler):
-    """Multiplies a hyperparameter by ``factor`` from ``begin``, and restores its value in the last unit before ``end``.
+    """Multiplies a hyperparameter by ``factor`` from ``begin``, and undoes this in the last unit before ``end``.
 
     Args:
         optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
         param_name: name of the hyperparameter in the parameter groups, such as ``"lr"``.
-        factor: the factor, between 0 and 1. Defaults to 1/3.
-        begin: first unit (epoch, iteration or update) in which the schedule acts.
-        end: first unit in which the schedule does not act any more.
-        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        factor: number between 0 and 1 that multiplies the hyperparameter. Defaults to 1/3.
+        begin: first unit (epoch, iteration or optimizer update) in which the schedule changes the value.
+        end: first unit in which the schedule does not change the value any more.
+        last_step: number of steps that the schedule took in an earlier run; -1 (default) starts a new schedule.
         by_epoch: whether a unit is an epoch (True, the default) or an iteration.
-        verbose: whether to log each new value. Defaults to False.
-        by: the unit as a name; see :class:`_ParamScheduler`.
+        verbose: whether to log each new value of the hyperparameter. Defaults to False.
+        by: the unit, ``"epoch"``, ``"iter"`` or ``"update"``, in place of ``by_epoch``; see :class:`_ParamScheduler`.
 
     Raises:
         ScheduleError: ``factor`` is not between 0 and 1.
@@ -176,18 +176,18 @@ class ConstantParamScheduler(_ParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class ExponentialParamScheduler(_ParamScheduler):
-    """Multiplies a hyperparameter by ``gamma`` in each unit.
+    """Multiplies a hyperparameter by ``gamma`` in each unit (epoch, iteration or optimizer update).
 
     Args:
         optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
         param_name: name of the hyperparameter in the parameter groups, such as ``"lr"``.
-        gamma: factor of each unit.
-        begin: first unit (epoch, iteration or update) in which the schedule acts.
-        end: first unit in which the schedule does not act any more.
-        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        gamma: factor by which each unit multiplies the value.
+        begin: first unit (epoch, iteration or optimizer update) in which the schedule changes the value.
+        end: first unit in which the schedule does not change the value any more.
+        last_step: number of steps that the schedule took in an earlier run; -1 (default) starts a new schedule.
         by_epoch: whether a unit is an epoch (True, the default) or an iteration.
-        verbose: whether to log each new value. Defaults to False.
-        by: the unit as a name; see :class:`_ParamScheduler`.
+        verbose: whether to log each new value of the hyperparameter. Defaults to False.
+        by: the unit, ``"epoch"``, ``"iter"`` or ``"update"``, in place of ``by_epoch``; see :class:`_ParamScheduler`.
     """
 
     def __init__(
@@ -216,15 +216,15 @@ class CosineAnnealingParamScheduler(_ParamScheduler):
     Args:
         optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
         param_name: name of the hyperparameter in the parameter groups, such as ``"lr"``.
-        T_max: number of units until the lowest value is reached. None (default) is ``end - begin``.
-        eta_min: the lowest value. None (default) is 0, unless ``eta_min_ratio`` is set.
-        begin: first unit (epoch, iteration or update) in which the schedule acts.
-        end: first unit in which the schedule does not act any more.
-        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        T_max: number of units until the hyperparameter has its lowest value. None (default) is ``end - begin``.
+        eta_min: lowest value of the hyperparameter. None (default) is 0, unless ``eta_min_ratio`` is set.
+        begin: first unit (epoch, iteration or optimizer update) in which the schedule changes the value.
+        end: first unit in which the schedule does not change the value any more.
+        last_step: number of steps that the schedule took in an earlier run; -1 (default) starts a new schedule.
         by_epoch: whether a unit is an epoch (True, the default) or an iteration.
-        verbose: whether to log each new value. Defaults to False.
-        eta_min_ratio: the lowest value as a fraction of the initial value; instead of ``eta_min``.
-        by: the unit as a name; see :class:`_ParamScheduler`.
+        verbose: whether to log each new value of the hyperparameter. Defaults to False.
+        eta_min_ratio: lowest value as a fraction of the hyperparameter's initial value; replaces ``eta_min``.
+        by: the unit, ``"epoch"``, ``"iter"`` or ``"update"``, in place of ``by_epoch``; see :class:`_ParamScheduler`.
 
     Raises:
         ScheduleError: both ``eta_min`` and ``eta_min_ratio`` are given, or ``T_max`` is not positive.
@@ -277,14 +277,14 @@ class LinearParamScheduler(_ParamScheduler):
     Args:
         optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
         param_name: name of the hyperparameter in the parameter groups, such as ``"lr"``.
-        start_factor: factor of the first unit, between 0 and 1. Defaults to 1/3.
-        end_factor: factor of the last unit, between 0 and 1. Defaults to 1.
-        begin: first unit (epoch, iteration or update) in which the schedule acts.
-        end: first unit in which the schedule does not act any more.
-        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        start_factor: number between 0 and 1 that multiplies the value in the first unit. Defaults to 1/3.
+        end_factor: number between 0 and 1 that multiplies the value in the last unit. Defaults to 1.
+        begin: first unit (epoch, iteration or optimizer update) in which the schedule changes the value.
+        end: first unit in which the schedule does not change the value any more.
+        last_step: number of steps that the schedule took in an earlier run; -1 (default) starts a new schedule.
         by_epoch: whether a unit is an epoch (True, the default) or an iteration.
-        verbose: whether to log each new value. Defaults to False.
-        by: the unit as a name; see :class:`_ParamScheduler`.
+        verbose: whether to log each new value of the hyperparameter. Defaults to False.
+        by: the unit, ``"epoch"``, ``"iter"`` or ``"update"``, in place of ``by_epoch``; see :class:`_ParamScheduler`.
 
     Raises:
         ScheduleError: a factor is not between 0 and 1.
@@ -326,14 +326,14 @@ class PolyParamScheduler(_ParamScheduler):
     Args:
         optimizer: the wrapper or optimizer whose parameter groups the schedule changes; see :class:`_ParamScheduler`.
         param_name: name of the hyperparameter in the parameter groups, such as ``"lr"``.
-        eta_min: value at the end of the schedule. Defaults to 0.
-        power: the exponent; 1 (default) gives a straight line.
-        begin: first unit (epoch, iteration or update) in which the schedule acts.
-        end: first unit in which the schedule does not act any more.
-        last_step: number of steps that an earlier run has taken; -1 (default) starts a new schedule.
+        eta_min: value of the hyperparameter at the end of the schedule. Defaults to 0.
+        power: exponent of the remaining fraction of the schedule; 1 (default) gives a straight line.
+        begin: first unit (epoch, iteration or optimizer update) in which the schedule changes the value.
+        end: first unit in which the schedule does not change the value any more.
+        last_step: number of steps that the schedule took in an earlier run; -1 (default) starts a new schedule.
         by_epoch: whether a unit is an epoch (True, the default) or an iteration.
-        verbose: whether to log each new value. Defaults to False.
-        by: the unit as a name; see :class:`_ParamScheduler`.
+        verbose: whether to log each new value of the hyperparameter. Defaults to False.
+        by: the unit, ``"epoch"``, ``"iter"`` or ``"update"``, in place of ``by_epoch``; see :class:`_ParamScheduler`.
 
     Source: Chen et al. 2018 (DeepLab), arXiv:1606.00915, section 4.1.
     """
