@@ -19,10 +19,10 @@ Entry: TypeAlias = "int | float | torch.Tensor | np.ndarray"
 
 
 def fetch(series: Sequence[Sequence[Entry]]) -> list[np.ndarray]:
-    """Reads the values of several series into arrays on the host, with one transfer per device.
+    """Reads the values of several histories into numpy arrays on the host, with one transfer per device.
 
     Args:
-        series: lists of numbers, one-element tensors and 1-D chunks, oldest first.
+        series: a list per history, oldest value first, with numbers, one-element tensors and 1-D tensors or arrays.
 
     Returns:
         One 1-D array per series: integers if all its entries are Python integers, otherwise float64.
@@ -49,7 +49,10 @@ def fetch(series: Sequence[Sequence[Entry]]) -> list[np.ndarray]:
 
 
 def stack_on_device(entries: Sequence[Entry]) -> list[Entry]:
-    """Combines consecutive tensors on the same device into one chunk, without waiting for the device."""
+    """Joins consecutive tensors of a device to one 1-D tensor, and consecutive numbers to one array.
+
+    The function does not wait for the device.
+    """
     try:
         return [torch.stack(entries)]  # type: ignore[arg-type]  # Raises if the entries are not tensors of one shape.
     except (TypeError, RuntimeError):
@@ -87,13 +90,16 @@ def _concatenate(tensors: list[torch.Tensor]) -> torch.Tensor:
         try:
             return torch.stack(tensors)
         except RuntimeError:
-            # Some tensors of the list have one dimension, which `torch.stack` rejects; they are flattened below.
+            # `torch.stack` rejects a list in which some tensors are scalars and some are 1-D; all are flattened below.
             pass
     return torch.cat([tensor.reshape(-1) for tensor in tensors])
 
 
 def _transfer(group: list[tuple[int, int, torch.Tensor]], parts: list[list[np.ndarray | None]]) -> None:
-    """Reads the tensors of one device in one transfer, and writes their values into ``parts`` at (row, column)."""
+    """Reads the tensors of one device in one transfer.
+
+    ``group`` contains (row, column, tensor); the values of a tensor are written into ``parts[row][column]``.
+    """
     flat = group[0][2]
     if len(group) > 1:
         flat = torch.cat([tensor for _, _, tensor in group])

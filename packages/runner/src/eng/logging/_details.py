@@ -16,18 +16,21 @@ _SHOWN: ContextVar[bool] = ContextVar("details on the console", default=False)
 
 
 def is_detail(record: logging.LogRecord) -> bool:
-    """Whether a record is meant for the log file only."""
+    """Whether a log record is a detail, which is written to the log file and not to the console."""
     return bool(getattr(record, "is_detail", False))
 
 
 def are_details_shown() -> bool:
-    """Whether the console shows details, too."""
+    """Whether the console also shows details, which are otherwise written to the log file only."""
     return _SHOWN.get()
 
 
 @contextmanager
 def showing_details(shown: bool = True) -> Iterator[None]:
-    """Lets the console show details inside the ``with`` block, as the option ``--verbose`` does."""
+    """Lets the console also show details inside the ``with`` block, as the option ``--verbose`` does.
+
+    Details are log records that are otherwise written to the log file only.
+    """
     token = _SHOWN.set(shown)
     try:
         yield

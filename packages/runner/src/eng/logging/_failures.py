@@ -17,12 +17,12 @@ _GONE = (errno.EPIPE, errno.EIO, errno.ESHUTDOWN)
 class OneReport:
     """Replaces ``handler.handleError``, which prints a traceback for each record that cannot be written.
 
-    If the reader of the output has ended (``| head``, a closed terminal), further output is discarded without a message.
-    For other errors, such as a full disk, only the first one is reported on standard error. The handler still tries to
-    write each later record.
+    If the reader of the output has ended (``| head``, a closed terminal), further output is discarded without a
+    message. Of other write errors, such as a full disk, only the first one is reported on standard error. The handler
+    still tries to write each later record.
 
     Args:
-        handler: the log handler.
+        handler: the log handler whose write errors are reported.
         target: name of the file or stream that the handler writes to, for the report.
     """
 
@@ -50,7 +50,8 @@ class OneReport:
 def silence(stream: Any) -> None:
     """Redirects a stream whose reader has ended to the null device.
 
-    Without it, each further line would raise again, and so would the flush at the end of the process.
+    Otherwise each further line that is written to the stream would raise an error again, and so would the flush at the
+    end of the process.
     """
     with contextlib.suppress(OSError, ValueError, AttributeError):
         number = stream.fileno()

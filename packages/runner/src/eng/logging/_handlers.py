@@ -41,7 +41,7 @@ class MMFormatter(logging.Formatter):
 
 
 class FileFormatter(MMFormatter):
-    """The format of the log file: that of :class:`MMFormatter`, with the name ``eng`` for the logger of a run."""
+    """The format of the log file: that of :class:`MMFormatter`, with the name ``eng`` for the logger ``mmengine``."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Formats ``record`` as a line of the log file."""
@@ -59,10 +59,13 @@ class FileFormatter(MMFormatter):
 
 
 class ConsoleFormatter(FileFormatter):
-    """The format of the console: the logger name is ``eng``, and for warnings of eng the name of the public module."""
+    """The format of the console, in which all loggers of eng have the name ``eng``.
+
+    A warning or error shows the public module of eng that logged it instead, such as ``eng.hooks``.
+    """
 
     def shown_name(self, record: logging.LogRecord) -> str:
-        """Returns the logger name to show, without names of private modules of eng."""
+        """Returns the logger name to show: ``eng`` for eng's loggers, or their public module for a warning or error."""
         name = super().shown_name(record)
         if name.partition(".")[0] != "eng":
             return name
@@ -72,7 +75,7 @@ class ConsoleFormatter(FileFormatter):
 
 
 class FilterDuplicateWarning(logging.Filter):
-    """Filters out repeated warnings; the last 4096 different messages are remembered.
+    """Filters out a warning whose message is among the last 4096 different warnings.
 
     Args:
         name: name for :class:`logging.Filter`. It has no effect: records of all loggers are filtered.
@@ -104,8 +107,8 @@ else:
 class ConsoleHandler(_StreamHandler):
     """Writes log lines to standard output, in colours (by rich) if it is a terminal.
 
-    While a live display of rich is open, lines appear above it. If the reader of standard output has ended, lines are
-    discarded. Details, such as the text of the config, are written only with ``--verbose`` or at level DEBUG.
+    While a live display of rich is open, lines appear above the display. If the reader of standard output has ended,
+    lines are discarded. Details, such as the text of the config, are written only with ``--verbose`` or at level DEBUG.
     """
 
     def __init__(self) -> None:
@@ -125,7 +128,7 @@ class ConsoleHandler(_StreamHandler):
             return
         if is_detail(record) and not (are_details_shown() or self.level <= logging.DEBUG):
             return
-        # A replacement of sys.stdout need not have `isatty`; it is then no terminal.
+        # An object that replaces sys.stdout may lack the method `isatty`; such an object is no terminal.
         if not getattr(self.stream, "isatty", bool)():
             super().emit(record)
             return
@@ -153,7 +156,7 @@ class ConsoleHandler(_StreamHandler):
 
 
 def _as_ansi(line: Any) -> str:
-    """Returns a line with its colours as ANSI escape sequences, and a line break."""
+    """Returns a rich text as a string with a line break, in which colours are ANSI escape sequences."""
     from rich.console import Console
 
     console = Console(file=io.StringIO(), force_terminal=True, soft_wrap=True, highlight=False)
@@ -172,7 +175,8 @@ def file_handler(filename: str, mode: str, cfg: dict[str, Any] | None) -> loggin
     Args:
         filename: path of the log file.
         mode: mode with which :class:`logging.FileHandler` opens the file.
-        cfg: ``type`` and arguments of another handler class; None for a :class:`logging.FileHandler`. It is not changed.
+        cfg: ``type`` and arguments of another handler class; None for a :class:`logging.FileHandler`. The dict is not
+            changed.
 
     Raises:
         ValueError: ``cfg`` has no ``type``, or ``type`` is not a handler that writes to a file.
@@ -189,7 +193,7 @@ def file_handler(filename: str, mode: str, cfg: dict[str, Any] | None) -> loggin
 
 
 def _report_once(handler: logging.Handler, filename: str) -> logging.Handler:
-    """Lets a handler report only its first write error."""
+    """Returns ``handler`` after replacing its error handling: it reports only its first write error."""
     handler.handleError = OneReport(handler, filename)  # type: ignore[method-assign]  # Has the same signature.
     return handler
 

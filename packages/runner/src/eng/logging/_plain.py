@@ -27,10 +27,11 @@ class NotPlainError(TypeError):
 
 
 def to_plain(value: Any) -> Any:
-    """Copies ``value`` with only dicts, lists, tuples, sets, numbers, texts and tensors.
+    """Returns a copy of ``value`` that consists of dicts, lists, tuples, sets, numbers, texts and tensors only.
 
-    Subclasses become their plain base type, numpy numbers become Python numbers, numeric arrays become tensors, and arrays
-    of texts become lists.
+    ``torch.load(weights_only=True)`` can read such a copy. An object of a subclass becomes its base type (an
+    OrderedDict becomes a dict), numpy numbers become Python numbers, numeric arrays become tensors, and arrays of texts
+    become lists.
 
     Raises:
         NotPlainError: ``value`` contains an object of another type.
@@ -40,7 +41,8 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.detach().clone()
     if isinstance(value, np.generic) and value.dtype.kind in "biufc":
-        # `item` of a longdouble returns a numpy number again, so longer types are converted before.
+        # `item` of a numpy longdouble returns a numpy number again, so numbers of more than 64 bits per part are first
+        # converted to float or complex.
         if value.itemsize > 8 and value.dtype.kind == "c":
             value = value.astype(complex)
         elif value.itemsize > 8:
@@ -62,7 +64,11 @@ def to_plain(value: Any) -> Any:
 
 
 def _as_tensor(array: np.ndarray) -> torch.Tensor:
-    """Converts an array to a tensor; byte order and extended precision, which torch lacks, are converted before."""
+    """Converts an array to a tensor.
+
+    torch has neither foreign byte orders nor extended precision, so such an array is first converted to the machine's
+    byte order and to 64-bit precision.
+    """
     longest = {"f": np.dtype(np.float64), "c": np.dtype(np.complex128)}.get(array.dtype.kind, array.dtype)
     dtype = array.dtype.newbyteorder("=")
     if array.dtype.itemsize > longest.itemsize:

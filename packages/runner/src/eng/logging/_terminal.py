@@ -12,7 +12,7 @@ _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def printable(text: str, *, one_line: bool = False) -> str:
-    r"""Escapes the control characters in a text, so that a name in a file cannot move the cursor or set the title.
+    r"""Escapes the control characters in a text, which could move the cursor of a terminal or set its title.
 
     Args:
         text: text from any source.

@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Totals:
-    """Sum, total weight, minimum, maximum and number of values that a history buffer no longer contains."""
+    """Sum, total weight, minimum, maximum and number of the values that a history buffer has dropped."""
 
     __slots__ = ("count", "largest", "length", "smallest", "total")
 
@@ -16,9 +16,9 @@ class Totals:
         self.total, self.count, self.smallest, self.largest, self.length = 0.0, 0.0, float("inf"), float("-inf"), 0
 
     def with_values(self, values: np.ndarray, counts: np.ndarray) -> Totals:
-        """Returns new totals that include ``values`` and their weights."""
+        """Returns new totals that also include ``values``, with their weights ``counts``."""
         joined = Totals()
-        # `min` and `max` of an integer array do not accept an infinite initial value.
+        # Convert to float64: `min` and `max` of an integer array do not accept an infinite initial value.
         values = np.asarray(values, np.float64)
         joined.total = self.total + float(values.sum())
         joined.count = self.count + float(counts.sum())

@@ -14,5 +14,5 @@ class UsageTypeError(TypeError, AssertionError):
 class UsageKeyError(KeyError, AssertionError):
     """A required name or key is missing."""
 
-    # KeyError prints the repr of its argument, which would put the message into quotes.
+    # `KeyError.__str__` returns the repr of the message, in quotes; this method returns the message itself.
     __str__ = AssertionError.__str__

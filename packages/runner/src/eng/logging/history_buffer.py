@@ -30,16 +30,16 @@ _FEW = 64
 
 
 class HistoryBuffer:
-    """Values of one log entry with their weights, and statistics over the latest values.
+    """The history of one logged value, such as a loss, with a weight per value, and statistics over the latest values.
 
-    :meth:`update` takes the same time for any number of stored values. A tensor is stored and read from its device only
-    when a statistic needs it; all buffers of a :class:`MessageHub` are then read in one transfer. A tensor must therefore
-    not be changed in place after it was passed to :meth:`update`.
+    :meth:`update` takes the same time for any number of stored values. A tensor stays on its device until a statistic
+    needs its value; the tensors of all buffers of a :class:`MessageHub` are then read in one transfer. A tensor must
+    therefore not be changed in place after it was passed to :meth:`update`.
 
     Args:
         log_history: initial values, oldest first. A 2-D history is flattened at the first update.
         count_history: weight of each initial value. A mean is the sum of the values divided by the sum of their weights.
-        max_length: maximum number of stored values; beyond it the oldest values are dropped.
+        max_length: maximum number of stored values; further values replace the oldest ones.
 
     Raises:
         ValueError: the two histories differ in length, or ``max_length`` is below 1.
@@ -74,12 +74,12 @@ class HistoryBuffer:
                 stacklevel=2,
             )
         self.max_length = max_length
-        # This list is never replaced, because recorders are its bound `append` method.
+        # This list object is never replaced, because a recorder is the bound `append` method of this list.
         self._pending: list[Entry] = []
         self._reset(np.array(log_history), np.array(count_history))
 
     def _reset(self, values: np.ndarray, counts: np.ndarray) -> None:
-        """Sets values and weights, and drops all other state of the buffer."""
+        """Replaces all values and weights of the buffer, and discards pending values, dropped totals and companions."""
         self._store = np.array(values[-self.max_length :])
         self._count_store = np.array(counts[-self.max_length :])
         self._start, self._end = 0, len(self._store)
@@ -93,7 +93,7 @@ class HistoryBuffer:
     # ---------------------------------------------------------------- writing
 
     def update(self, log_val: float | torch.Tensor | np.ndarray, count: int = 1) -> None:
-        """Appends a value in constant time, without reading it from its device.
+        """Appends a value in constant time; the value of a tensor is not read from its device.
 
         Args:
             log_val: a number, or a tensor or array with one element.
@@ -113,9 +113,9 @@ class HistoryBuffer:
     def recorder(self) -> Callable[[float | torch.Tensor], None]:
         """Returns a function that appends a value with less overhead than :meth:`update`, for use in each iteration.
 
-        The function stays valid for the life of the buffer. It does not check its argument: each value must be a float or a
-        detached tensor without dimensions, and has the weight 1. About every thousand values the caller must read the
-        buffer or call :meth:`pack`.
+        The function stays valid for the life of the buffer. The function does not check its argument, which must be a
+        float or a detached tensor without dimensions; each value has the weight 1. About every thousand values the
+        caller must compute a statistic or call :meth:`pack`, because pending values take much memory.
 
         Examples:
             >>> buffer = HistoryBuffer()
@@ -126,7 +126,10 @@ class HistoryBuffer:
         return self._pending.append
 
     def pack(self) -> None:
-        """Reduces the memory of pending values: numbers are moved into an array, tensors into one tensor on their device."""
+        """Reduces the memory of the values that were appended since the last statistic.
+
+        Numbers are moved into an array, and tensors are joined to one tensor on their device.
+        """
         if not self._holds_tensors():
             self._settle()
             return
@@ -138,7 +141,10 @@ class HistoryBuffer:
                 del self._weights[:dropped]
 
     def _weigh(self, count: Any) -> None:
-        """Stores the weight of the next value. Weights are listed only up to the last one that is not 1."""
+        """Stores the weight of the value that is appended next.
+
+        The list of weights ends at the last weight other than 1; pending values without an entry have the weight 1.
+        """
         if not isinstance(count, numbers.Real):
             raise UsageTypeError(f"count is the weight of the value, a number, not {type(count).__name__}")
         weights = self._weights = self._weights or []
@@ -146,7 +152,7 @@ class HistoryBuffer:
         weights.append(count)  # type: ignore[arg-type]  # a real number
 
     def _waiting(self) -> int:
-        """Returns the number of values that are not in the arrays yet."""
+        """Returns the number of pending values, which are not yet in the buffer's arrays."""
         return sum(map(_length, self._chunks)) + len(self._pending)
 
     def _holds_tensors(self) -> bool:
@@ -171,7 +177,7 @@ class HistoryBuffer:
     # ---------------------------------------------------------------- reading
 
     def read_together_with(self, companions: Mapping[str, HistoryBuffer]) -> None:
-        """Lets a read of this buffer's tensors also read the tensors of all ``companions``, in the same transfer.
+        """Makes this buffer read the tensors of all ``companions`` whenever it reads its own, in the same transfer.
 
         Args:
             companions: the buffers of a message hub, this one included; the mapping may grow later.
@@ -179,7 +185,7 @@ class HistoryBuffer:
         self._companions = companions
 
     def _settle(self) -> None:
-        """Moves the pending values into the arrays; the tensors of companions are read in the same transfer."""
+        """Moves the pending values into the arrays; tensors of all buffers of the hub are read in the same transfer."""
         if not self._pending and not self._chunks:
             return
         if not self._holds_tensors():
@@ -188,11 +194,11 @@ class HistoryBuffer:
         if self._companions is not None:
             settle_together(self._companions.values())
         if self._pending or self._chunks:
-            # This buffer was removed from the mapping of its companions, so it is read alone.
+            # This buffer was removed from its message hub, so the read above did not include it.
             settle_together([self])
 
     def _accept(self, values: np.ndarray) -> None:
-        """Appends the pending values, which were read from their devices, to the arrays."""
+        """Appends ``values`` to the arrays and discards the pending values, from which ``values`` were read."""
         weights = _ONE
         if self._weights is not None:
             weights = np.array(self._weights + [1] * (len(values) - len(self._weights)))[-self.max_length :]
@@ -224,9 +230,10 @@ class HistoryBuffer:
         self._start, self._end = max(len(self._store) - self.max_length, 0), len(self._store)
 
     def _reserve(self, extra: int, dtype: np.dtype[Any], count_dtype: np.dtype[Any]) -> None:
-        """Makes room for ``extra`` values of the given types.
+        """Makes room for ``extra`` further values of the given dtypes, by copying the values into new arrays.
 
-        The arrays double in size, up to a quarter above ``max_length``. From then on the values are moved to the front.
+        Each time the arrays double in size, until they are a quarter longer than ``max_length``. Later copies only drop
+        the oldest values.
         """
         length = self._end - self._start
         if length:
@@ -331,9 +338,9 @@ class HistoryBuffer:
         return self._store[self._end - 1]
 
     def _recent(self, size: int | None) -> list[float] | None:
-        """Returns the last ``size`` values if all of them are pending floats with weight 1, which need no array.
+        """Returns the last ``size`` values if all of them are pending floats with weight 1; otherwise None.
 
-        Otherwise returns None. This is the common case of a log line that averages a few values.
+        This is a fast path without arrays for a log line, which averages few values.
         """
         most = min(len(self._pending), _FEW, self.max_length)
         if type(size) is not int or not 0 < size <= most or self._weights is not None:
@@ -346,12 +353,18 @@ class HistoryBuffer:
         return recent  # type: ignore[return-value]  # The types were checked above.
 
     def _widen_tail(self, size: int) -> None:
-        """Doubles the number of values that ``state_dict`` saves until a window of ``size`` values fits twice."""
+        """Doubles the number of values that ``state_dict`` saves until the number is at least twice ``size``.
+
+        A resumed run can then compute statistics over the last ``size`` values.
+        """
         while self._tail < 2 * size:
             self._tail *= 2
 
     def _window(self, size: int | None) -> tuple[np.ndarray, np.ndarray, Totals]:
-        """Returns values and weights of the last ``size`` updates, and the totals of dropped values that belong to them."""
+        """Returns values and weights of the last ``size`` updates, and the totals of those that the buffer has dropped.
+
+        A ``size`` of None stands for all updates.
+        """
         if size is not None and type(size) is not int and not isinstance(size, numbers.Integral):
             raise UsageTypeError(f"window_size is a number of updates, not {size!r}")
         self._settle()
@@ -399,7 +412,7 @@ class HistoryBuffer:
         self._companions = companions
 
     def take_over(self, other: HistoryBuffer) -> None:
-        """Copies the content of ``other`` into this buffer; recorders of this buffer stay valid."""
+        """Replaces the content of this buffer by a copy of ``other``'s content; recorders of this buffer stay valid."""
         self.__setstate__(other.__getstate__())
 
     def __getstate__(self) -> dict[str, Any]:
@@ -408,7 +421,8 @@ class HistoryBuffer:
         return {**state, "_earlier": self._earlier.as_list()}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
-        # MMEngine pickles its buffers into checkpoints. Their state has no "_earlier", and some have "_max_length".
+        # MMEngine pickles its history buffers into checkpoints. Their state has no "_earlier", and may have
+        # "_max_length" instead of "max_length".
         self.max_length = int(state.get("max_length", state.get("_max_length", 1_000_000)))
         self._pending = getattr(self, "_pending", [])
         self._reset(np.asarray(state["_log_history"]), np.asarray(state["_count_history"]))
@@ -427,7 +441,11 @@ def settle_together(buffers: Iterable[HistoryBuffer]) -> None:
 
 
 def _sum(values: np.ndarray) -> float:
-    """Sums an array. Up to 64 values are added in order, like pending values in ``mean``, to get bitwise the same sum."""
+    """Sums an array.
+
+    Up to 64 values are added one after another, in the order in which ``mean`` adds pending values, so that both sums
+    are bitwise equal. numpy adds in another order.
+    """
     if values.ndim == 1 and len(values) <= _FEW:
         return sum(values.tolist())  # type: ignore[no-any-return]  # numpy's stub returns Any.
     return values.sum()  # type: ignore[no-any-return]  # numpy's stub returns Any.

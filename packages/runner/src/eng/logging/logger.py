@@ -32,8 +32,9 @@ class MMLogger(logging.Logger, ManagerMixin):
     """Logger of a run, which writes one line per record to the console and optionally to a file.
 
     The logger has its own handlers and does not pass records to the root logger, so that the logging configuration of
-    other libraries does not affect it. Handlers that you add to ``logging.getLogger("eng")`` get its records, too. Records
-    of eng's modules (``logging.getLogger("eng....")``) go to the handlers of the current MMLogger.
+    other libraries does not affect the logger. Handlers that you add to ``logging.getLogger("eng")`` get the records of
+    the logger, too. Records of eng's modules (``logging.getLogger("eng....")``) go to the handlers of the MMLogger that
+    was created last.
 
     On ranks other than 0 the console shows errors only. Repeated warnings are shown once.
 
@@ -102,7 +103,7 @@ class MMLogger(logging.Logger, ManagerMixin):
         return self._log_file
 
     def close_file(self) -> None:
-        """Closes the log file. A later record opens it again, and with the mode ``a`` is appended to it."""
+        """Closes the log file. With the file mode ``a`` a later record opens the file again and is appended to it."""
         for handler in self.handlers:
             if isinstance(handler, logging.FileHandler):
                 handler.close()
@@ -115,7 +116,7 @@ class MMLogger(logging.Logger, ManagerMixin):
         return super().get_current_instance()
 
     def handle_own(self, record: logging.LogRecord) -> None:
-        """Passes ``record`` to the handlers of this logger, and not to those of parent loggers."""
+        """Passes ``record`` to the handlers of this logger, and not to the handlers of its parent loggers."""
         for handler in self.handlers:
             if record.levelno >= handler.level:
                 handler.handle(record)
@@ -139,11 +140,11 @@ class MMLogger(logging.Logger, ManagerMixin):
 
 
 class ForwardToCurrent(logging.Handler):
-    """Passes log records of eng's modules to the handlers of the current :class:`MMLogger`."""
+    """Passes log records of eng's modules to the handlers of the :class:`MMLogger` that was created last."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Passes ``record`` to the current MMLogger, if there is one."""
-        # `get_current_instance` would create a logger, so the table is checked first.
+        """Passes ``record`` to the MMLogger that was created last; without an MMLogger nothing happens."""
+        # `get_current_instance` would create a logger if there is none, so the table of loggers is checked first.
         if MMLogger._instance_dict:  # noqa: SLF001  # A class of this module.
             logger = MMLogger.get_current_instance()
             if record.levelno >= logger.level:
@@ -151,7 +152,10 @@ class ForwardToCurrent(logging.Handler):
 
 
 def _attach_to_hierarchy(level: int) -> None:
-    """Connects the loggers ``eng.*`` to the current MMLogger, and lowers their level to that of the MMLogger if needed."""
+    """Makes the loggers ``eng.*`` pass their records to the MMLogger that was created last.
+
+    If the level of the logger ``eng`` is above ``level``, or not set, it is set to ``level``.
+    """
     top = logging.getLogger(_HIERARCHY)
     if not any(isinstance(handler, ForwardToCurrent) for handler in top.handlers):
         top.addHandler(ForwardToCurrent())
@@ -160,7 +164,7 @@ def _attach_to_hierarchy(level: int) -> None:
 
 
 def _file_of_rank(log_file: Path, rank: int) -> Path:
-    """Returns the path of a rank's own log file, whose name contains user, host, device and rank."""
+    """Returns the path of the log file that only this rank writes; its name contains user, host, device and rank."""
     host = _host_info()
     if host:
         host = f"{host}_"
@@ -176,7 +180,10 @@ def _host_info() -> str:
 
 
 def _get_device_id() -> int:
-    """Returns the physical index of this process's device: ``CUDA_VISIBLE_DEVICES`` maps the local rank to it."""
+    """Returns the physical index of this process's device: the entry of the local rank in ``CUDA_VISIBLE_DEVICES``.
+
+    If the variable has no such entry, returns the local rank.
+    """
     local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     visible = [part for part in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if part.strip().isdigit()]
     if local_rank < len(visible):

@@ -24,7 +24,9 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class _Recorders(dict[str, Callable[[Any], None]]):
-    """Recorders by key; the recorder of a key is created at its first use.
+    """Recorders by key of a scalar; the first access to a key creates its recorder.
+
+    A recorder is a function that appends a value to the history of its key.
 
     Args:
         make: function that creates the recorder of a key.
@@ -105,7 +107,7 @@ class MessageHub(ManagerMixin):
             resumed: whether checkpoints include the history; all calls for a key must agree.
 
         Raises:
-            TypeError: ``value`` or ``count`` is of another type.
+            TypeError: ``value`` is not a single number, or ``count`` is not a number.
             ValueError: ``resumed`` differs from that of an earlier call for this key.
         """
         buffer = self._log_scalars.get(key)
@@ -120,10 +122,10 @@ class MessageHub(ManagerMixin):
             self._set_resumed(key, resumed)
 
     def recorder(self, key: str) -> Callable[[float | torch.Tensor], None]:
-        """Returns a function that appends to the history of ``key`` with little overhead; see :meth:`HistoryBuffer.recorder`.
+        """Returns a function that appends a value to the history of ``key``; see :meth:`HistoryBuffer.recorder`.
 
-        Checkpoints include the history, and a recorder stays valid when a checkpoint is loaded. ``hub.recorders[key]`` is the
-        same function without the cost of a method call.
+        The function has less overhead than :meth:`update_scalar`, and stays valid when a checkpoint is loaded.
+        Checkpoints include the history. ``hub.recorders[key]`` is the same function without the cost of a method call.
         """
         return self.recorders[key]
 
@@ -135,12 +137,15 @@ class MessageHub(ManagerMixin):
         return self._log_scalars[key].recorder()
 
     def pack(self) -> None:
-        """Reduces the memory of pending values without waiting for the device; users of recorders must call it regularly."""
+        """Reduces the memory of values that were logged since the last statistic, without waiting for the device.
+
+        Code that logs with recorders must call this method about every thousand values.
+        """
         for buffer in list(self._log_scalars.values()):
             buffer.pack()
 
     def update_scalars(self, log_dict: Mapping[str, Any], resumed: bool = True) -> None:
-        """Appends several values by key; each is a number, a tensor, or a mapping with ``value`` and ``count``.
+        """Appends a value to the history of each key: a number, a tensor, or a dict with ``value`` and ``count``.
 
         Raises:
             TypeError: ``log_dict`` is not a mapping, or a value has a wrong type.
@@ -210,7 +215,7 @@ class MessageHub(ManagerMixin):
             self.update_info(key, value, resumed=resumed)
 
     def get_info(self, key: str, default: Any | None = None) -> Any:
-        """Returns the runtime information ``key``, or ``default``. The result is the stored object, not a copy."""
+        """Returns the runtime information ``key`` (the stored object, not a copy); ``default`` if there is none."""
         return self._runtime_info.get(key, default)
 
     def pop_info(self, key: str, default: Any | None = None) -> Any:
@@ -231,9 +236,11 @@ class MessageHub(ManagerMixin):
     # ---------------------------------------------------------------- state
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the state for a checkpoint, as plain containers and tensors, in a size that does not grow with the run.
+        """Returns the hub's state for a checkpoint, as plain containers and tensors.
 
-        Runtime information of other types is left out, with one warning per key.
+        The size of the state does not grow with the length of the run.
+        Runtime information that is not made of numbers, texts, tensors, arrays and containers of these is left out,
+        with one warning per key.
         """
         settle_together(self._log_scalars.values())
         keys = [key for key, resumed in self._resumed_keys.items() if resumed]
@@ -281,7 +288,7 @@ class MessageHub(ManagerMixin):
 
     def _load_scalar(self, key: str, state: Any) -> None:
         """Restores the history of one key from a checkpoint."""
-        # An existing buffer is changed in place, because hooks may have its recorder.
+        # An existing history buffer is changed in place, because hooks may have a recorder that appends to this buffer.
         buffer = self._log_scalars.get(key) or HistoryBuffer()
         if isinstance(state, HistoryBuffer):
             buffer.take_over(state)
@@ -295,7 +302,7 @@ class MessageHub(ManagerMixin):
 
 
 def _copy_info(key: str, value: Any) -> Any:
-    """Copies runtime information; an object that cannot be copied is shared, with a warning."""
+    """Returns a copy of runtime information. If an object cannot be copied, warns and returns the object itself."""
     try:
         return copy.deepcopy(value)
     except Exception as error:  # noqa: BLE001  # A class with its own `__deepcopy__` may raise any error.

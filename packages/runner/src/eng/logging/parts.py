@@ -48,7 +48,7 @@ class PartClock:
         self._last = perf_counter()
 
     def switch(self, part: int) -> int:
-        """Ends the current part, begins another one, and returns the part that ended."""
+        """Adds the time since the last switch to the current part, makes ``part`` current and returns the former."""
         now = perf_counter()
         previous = self.part
         self.seconds[previous] += now - self._last
@@ -58,7 +58,7 @@ class PartClock:
 
     @property
     def total(self) -> float:
-        """Seconds of all parts."""
+        """Sum of the seconds of all parts."""
         return sum(self.seconds)
 
     def table(self) -> str:
@@ -77,7 +77,10 @@ def _seconds(seconds: float) -> str:
 
 @contextmanager
 def charged(times: PartClock | None, part: int) -> Iterator[None]:
-    """Counts the time of a ``with`` block for a part, and afterwards continues the part that was interrupted."""
+    """Makes the clock ``times`` add the time of the ``with`` block to ``part``.
+
+    After the block the clock continues with the part that was current before. Nothing happens if ``times`` is None.
+    """
     if times is None:
         yield
         return

@@ -39,13 +39,19 @@ def start_of(pid: int) -> str | None:
 
 
 def is_this_process(facts: Mapping[str, Any]) -> bool:
-    """Whether ``facts`` are those of this process; facts of earlier versions have no start time, which is then ignored."""
+    """Whether ``facts``, which :func:`this_process` returned in some process, identify this process.
+
+    Facts that an earlier version of eng wrote have no start time; only host and process id are then compared.
+    """
     current = this_process()
     return all(facts.get(key) == current[key] for key in ("host", "pid")) and _began_as(facts, current["started"])
 
 
 def is_alive(facts: Mapping[str, Any]) -> bool:
-    """Whether the process with these facts still runs; a process of another machine cannot be checked and counts as alive."""
+    """Whether the process that ``facts`` identify still runs.
+
+    A process on another host cannot be checked and counts as alive.
+    """
     pid = facts.get("pid")
     if not isinstance(pid, int):
         return False

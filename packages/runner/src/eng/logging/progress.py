@@ -38,7 +38,7 @@ class Bar:
         unit: unit of a step, for the rate.
         refresh_seconds: seconds between two drawings.
         screen: terminal to draw on; None draws nothing.
-        delay_seconds: seconds before the first drawing. If it is above 0, the screen is looked up only then.
+        delay_seconds: seconds before the first drawing. With a delay the terminal is looked up at the first drawing.
 
     Example:
         >>> with open_bar("copy", total=3) as bar:  # not on a terminal: nothing is drawn
@@ -116,7 +116,7 @@ class Bar:
         self._measured_at, self._measured_done = now, self.done
 
     def pause(self) -> None:
-        """Excludes the time since the last step from the rate, because another task ran in between."""
+        """Excludes the time since the last update from the rate, because another task ran in between."""
         self._measured_at, self._measured_done = time.monotonic(), self.done
 
     def line(self, columns: int, fancy: bool = True) -> str:
@@ -214,7 +214,7 @@ def track(
 
 
 def print_in_signal_handler(line: str) -> None:
-    """Writes a line to standard error from a signal handler. Open bars are erased, and drawn below the line later.
+    """Writes a line to standard error from a signal handler. Open progress bars are erased, and drawn again later.
 
     The line is written with one system call, because the interrupted code may be using Python's buffers or have locked
     the screen of the bars.
@@ -324,10 +324,10 @@ class _Screen:
 
 
 class _Guard:
-    """Replaces the method ``write`` of a stream, so that written text appears above the bars.
+    """Replaces the method ``write`` of a stream, so that written text appears above the progress bars.
 
-    The stream object is not replaced, because other code may have a reference to it. An incomplete line is shown on the
-    line above the bars, and is written to the stream when its line break arrives.
+    The stream object itself is not replaced, because other code may have a reference to the object. An incomplete line
+    is shown on the line above the bars, and is written to the stream when its line break arrives.
     """
 
     def __init__(self, stream: Any, screen: _Screen) -> None:
@@ -340,7 +340,8 @@ class _Guard:
     def write(self, text: str) -> int:
         """Writes the complete lines of a text above the bars; an incomplete line waits for its end."""
         if os.getpid() != self.screen.pid:
-            # In a forked worker the lock may be held forever, by a thread that exists in the parent process only.
+            # A forked worker must not wait for the lock: a thread that exists only in the parent process may hold the
+            # worker's copy of the lock, and never releases it.
             if text.strip("\n"):
                 self.write_through(_ERASE_BELOW + text)
             else:
@@ -377,13 +378,13 @@ def _screen() -> _Screen | None:
     try:
         screen.guard(terminals)
     except AttributeError:
-        # The method `write` of this stream cannot be replaced, so text would be written into the bars.
+        # The method `write` of the stream cannot be replaced, so text of the process would be written into the bars.
         return None
     return screen
 
 
 def _screen_in_use() -> _Screen | None:
-    """Returns the screen whose bars are open in this process; None without one."""
+    """Returns the screen on which this process has open bars; None if no bar is open."""
     guard = getattr(getattr(sys.stdout, "write", None), "__self__", None)
     if isinstance(guard, _Guard) and guard.screen.pid == os.getpid():
         return guard.screen

@@ -21,12 +21,13 @@ STAMP = re.compile(r"\d{8}_\d{6}(_\d+)?$")
 
 
 def claim_start(work_dir: str | Path, stamp: str, is_taken: Callable[[str], bool] = lambda _: False) -> str:
-    """Creates a new folder for a start of a run, and writes the number of the start into it.
+    """Creates the timestamped subfolder for one launch of a run, with the launch's number in the file ``start.json``.
 
     Args:
-        work_dir: work directory of the run, in which the folder is created.
-        stamp: name of the folder; if it exists already, ``<stamp>_1`` and so on.
-        is_taken: function that tells whether a name must not be used although no folder has it.
+        work_dir: work directory of the run, in which the subfolder is created.
+        stamp: name of the subfolder. If a folder with this name exists, the name is ``<stamp>_1``, ``<stamp>_2`` and so
+            on.
+        is_taken: function that returns True for a name that must not be used although no folder has this name.
 
     Returns:
         The name of the folder.
@@ -50,7 +51,7 @@ def claim_start(work_dir: str | Path, stamp: str, is_taken: Callable[[str], bool
 
 
 def job_name() -> str | None:
-    """Returns the job id that torchrun gives to all starts of a job (``--rdzv-id``); None if the user set none."""
+    """Returns the job id that torchrun gives to all launches of a job (``--rdzv-id``); None if the user set no id."""
     name = os.environ.get("TORCHELASTIC_RUN_ID")
     if name in (None, "", "none"):
         return None
@@ -58,12 +59,12 @@ def job_name() -> str | None:
 
 
 def read_start(folder: str | Path) -> dict[str, Any]:
-    """Returns the content of a start's ``start.json``; empty if the file is missing or cannot be read."""
+    """Returns the content of ``start.json`` in the folder of a launch; an empty dict if the file cannot be read."""
     return read_record(Path(folder) / START_FILE)
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Returns the mapping in a JSON file; empty if the file is missing, damaged, or contains no mapping."""
+    """Returns the mapping in a JSON file; an empty dict if the file is missing, damaged, or contains no mapping."""
     try:
         record = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -74,7 +75,7 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def start_number(folder: str | Path) -> int:
-    """Returns the number of the start with this folder, counted from 1; 0 if it is not recorded."""
+    """Returns the number of the launch whose folder is ``folder``, counted from 1; 0 if the number is not recorded."""
     number = read_start(folder).get("number")
     if isinstance(number, int) and number > 0:
         return number
