@@ -454,6 +454,7 @@ def collect_chains(values: ConfigDict) -> dict[Path, list[Step]]:
     chains: dict[Path, list[Step]] = {}
 
     def walk(node: Any, owner: ConfigDict, path: Path, owner_depth: int) -> None:
+        """Adds the assignments to `node` and the values inside it; `owner` is the nearest ConfigDict around `node`."""
         if path:
             chains[path] = trace(owner, path[owner_depth:])
         if isinstance(node, ConfigDict):

@@ -172,7 +172,7 @@ class UndefinedMarkError(Exception):
 def _is_one_of(value: Any, expected: tuple[Any, ...]) -> bool:
     if value is expected[0]:
         return True
-    # `import a.b as c` binds a stand-in for the attribute `b` of module `a`; compare the stand-in of `a` instead.
+    # `import a.b as c` binds `c` to the stand-in of attribute `b`, but `expect` announced the stand-in of module `a`.
     while type(value) is LazyAttr:
         value = value.source
     return any(value is item for item in expected)
@@ -297,7 +297,7 @@ class Imports:
         return self._lazy(module, name, line)
 
     def _import_really(self, name: str, fromlist: tuple[str, ...], line: int) -> Any:
-        """Imports a module of a library while the config file runs, and marks the imported names as no settings."""
+        """Imports a module of a library while the config file runs; its names are not settings of the config."""
         if not self.trust and name != "__future__":
             message = f"the import of {name} is not allowed with trust=False, which reads data only"
             raise UnsafeConfigError(message, self.namespace.source.name, line)

@@ -18,7 +18,7 @@ _LEAVES = frozenset({str, float, bool, type(None)})
 _PLAIN = (str, int, float, complex, bytes)
 _CODE = (type, types.FunctionType, types.BuiltinFunctionType)
 _DATES = (dt.date, dt.datetime)
-# The types that each format supports besides strings, numbers, None, lists and mappings.
+# The types that each file format of a config supports in addition to strings, numbers, None, lists and mappings.
 FORMS: dict[str, tuple[type, ...]] = {
     "Python": (tuple, set, frozenset, range, complex, bytes),
     "JSON": (),
@@ -55,7 +55,7 @@ def to_plain(value: Any, form: str, path: Path = ()) -> Any:
 
 
 def _converted(value: Any, cls: type, form: str, path: Path) -> Any:
-    """Converts a value that is not a str, float, bool or None, by the kind of its type."""
+    """Converts a value of any type except str, float, bool and None to plain data, as `to_plain` describes."""
     if is_lazy(value) or isinstance(value, _CODE):
         return _name(value, path)
     if isinstance(value, enum.Enum):

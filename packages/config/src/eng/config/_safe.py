@@ -218,7 +218,7 @@ class SafeInterpreter:
         return set(self._items(node.elts))
 
     def _items(self, nodes: list[ast.expr]) -> list[Any]:
-        """Evaluates the items of a list, tuple or set, or positional arguments, including ``*items``."""
+        """Evaluates the items of a list, tuple or set, or the positional arguments of a call; unpacks ``*items``."""
         items: list[Any] = []
         for node in nodes:
             if isinstance(node, ast.Starred):

@@ -353,8 +353,7 @@ class Config:
         The returned tuple prints as a numbered list.
 
         Args:
-            dotted_key: the keys from the root to the value, joined by dots, such as ``"optim_wrapper.optimizer.lr"``
-                or ``"pipeline.0.type"``.
+            dotted_key: keys from the root to the value, as ``"optim_wrapper.optimizer.lr"`` or ``"pipeline.0.type"``.
 
         Raises:
             KeyError: the config has no such key; the message suggests similar keys.
@@ -437,7 +436,8 @@ class Config:
         return name in self._cfg_dict
 
     def __getattr__(self, name: str) -> Any:
-        # copy and pickle look up attributes before `__dict__` is filled; without this, `_cfg_dict` would recurse.
+        # copy and pickle look up attributes of a Config that has no `_cfg_dict` yet. Without this check, the last line
+        # would call `__getattr__` for `_cfg_dict` again, without end.
         if name == "_cfg_dict" or name in Config.__annotations__:
             raise AttributeError(name)
         return getattr(self._cfg_dict, name)

@@ -65,7 +65,7 @@ class FileClient:
 
     @classmethod
     def infer_client(cls, file_client_args: Mapping[str, Any] | None = None, uri: PathLike | None = None) -> FileClient:
-        """Returns a client for the given arguments, or for the scheme of a URI.
+        """Returns a client for the arguments in `file_client_args`; if that is None, for the scheme of `uri`.
 
         Raises:
             ValueError: both arguments are None.
@@ -132,7 +132,7 @@ class FileClient:
         suffix: Suffix = None,
         recursive: bool = False,
     ) -> Iterator[str]:
-        """Yields the paths of files and directories below a directory, relative to it."""
+        """Yields the paths of files and directories below a directory, relative to `dir_path`."""
         yield from self._call("list_dir_or_file", dir_path, list_dir, list_file, suffix, recursive)
 
     def _call(self, method: str, *args: Any) -> Any:

@@ -239,7 +239,7 @@ def list_dir_or_file(
     recursive: bool = False,
     backend_args: BackendArgs = None,
 ) -> Iterator[str]:
-    """Yields the paths of files and directories below a directory, relative to it, in arbitrary order.
+    """Yields the paths of files and directories below a directory, relative to `dir_path`, in arbitrary order.
 
     Args:
         dir_path: the directory.

@@ -33,7 +33,7 @@ def or_mean(name: str, known: Iterable[str]) -> str:
 
 
 def did_you_mean(names: Iterable[str]) -> str:
-    """Returns ``"did you mean 'x' or 'y'?"`` for messages; an empty string without names."""
+    """Returns ``"did you mean 'x' or 'y'?"`` for messages; an empty string if `names` is empty."""
     names = list(names)
     if not names:
         return ""
@@ -47,7 +47,7 @@ def is_slip_of(name: str, known: str, most: int = 2) -> bool:
     The names may differ by one typing error, or by two if `known` has at least ten letters, but by at most `most`.
     """
     if name == known or len(known) < 3:
-        return False  # Two names of two letters always differ by at most two errors.
+        return False  # Every short name would be similar to a name of two letters.
     allowed_errors = 2 if len(known) >= 10 else 1
     return _distance(name, known) <= min(most, allowed_errors)
 

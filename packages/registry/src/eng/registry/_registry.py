@@ -61,7 +61,7 @@ class Registry:
         build_func: Callable[..., Any] | None = None,
         parent: Registry | None = None,
         scope: str | None = None,
-        locations: Sequence[str] = [],  # MMEngine has this mutable default. It is never changed.
+        locations: Sequence[str] = [],  # The same default as in MMEngine. The list is copied below.
     ) -> None:
         self._name = name
         self._module_dict: dict[str, Any] = {}

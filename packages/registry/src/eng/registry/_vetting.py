@@ -40,7 +40,7 @@ def registered_only(accepts: Callable[[Any], bool] = lambda _: False) -> Iterato
 
 
 def vet(path: str, target: Any, registry: RegistryNode) -> Any:
-    """Returns `target`, the object at a dotted path, if it may be used.
+    """Returns `target`, the object at a dotted path that a config names as ``type``, if the config may use the object.
 
     Raises:
         UntrustedTypeError: inside :func:`registered_only`, the object is neither registered nor accepted.

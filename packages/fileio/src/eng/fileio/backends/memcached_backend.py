@@ -1,6 +1,6 @@
 """The backend for Memcached servers, which uses the library pymemcache."""
 
-# `os.path.isfile` accepts str and PathLike and costs a third of `pathlib.Path.is_file`.
+# `os.path.isfile` is used, because it takes a third of the time of `pathlib.Path.is_file`.
 # ruff: noqa: PTH113
 
 from __future__ import annotations

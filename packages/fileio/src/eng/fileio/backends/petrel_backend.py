@@ -85,7 +85,7 @@ class PetrelBackend(RemoteStore):
         suffix: Suffix = None,
         recursive: bool = False,
     ) -> Iterator[str]:
-        """Yields the paths of objects and directories below a directory, relative to it."""
+        """Yields the paths of objects and directories below a directory, relative to `dir_path`."""
         check_listing(list_dir, suffix)
         root = self._address(dir_path).rstrip("/") + "/"
         return select(self._walk(root, "", recursive), list_dir, list_file, suffix, recursive)

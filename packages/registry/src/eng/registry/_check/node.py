@@ -91,8 +91,8 @@ def resolve_or_find(
         if callable(type_or_name):
             return type_or_name, []
         message = f"type must be a name, a class or a function, not {type_or_name!r}"
-        # If foreign code builds the node, it may accept a number or None as type; that is no mistake. A registry does
-        # not, so then the type is reported.
+        # Code of another library that builds the node may accept a number or None as type. A registry accepts neither,
+        # so the type is reported only if a registry builds the node.
         finding = Finding("unknown-type", f"{context.path}.type", message, where, context.is_certain)
         return None, [finding] if context.is_known else []
     registry = in_default_scope(shape.registry)
@@ -114,8 +114,9 @@ def _unknown_type(unknown_name: str, registry: Registry, context: Context, where
     candidates = near_names(unknown_name, registry)
     registers_itself = context.is_known and _is_registered_later(bare, registry, packages)
     if context.is_known:
-        # A file that is not imported yet may register the name during the run, so the name is not reported. Imported
-        # files have done so already: if another registry knows the name, only files not yet imported count.
+        # A source file that registers the name may be imported later, so the name is not reported. If another registry
+        # has the name already, that file may have been imported and belong to that registry. Then only files that are
+        # not imported yet count.
         may_come = registers_itself and (
             bare not in all_names() or is_registered_in_source(bare, packages, in_new_files=True)
         )

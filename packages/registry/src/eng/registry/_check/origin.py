@@ -18,7 +18,9 @@ _WELL_KNOWN = ("torch.nn", "torch.optim", "torch.optim.lr_scheduler", "torch.uti
 
 
 def origin_of(name: str, registry: Registry, scopes: Iterable[str]) -> str | None:
-    """Returns advice on how a config can use a class or function that is not registered; None if it is not found.
+    """Returns advice on how a config can use a class or function that is not registered.
+
+    Returns None if no class or function with this name is found.
 
     The class may be in a registry of another kind, in a source file that is not imported, or in an imported library.
     """

@@ -134,7 +134,7 @@ def _files_of(package: str) -> tuple[Path, ...]:
     else:
         spec = PathFinder.find_spec(package)
     for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
-        # OpenMMLab packages contain configs and scripts in folders such as `.mim`; they are not code of the library.
+        # Folders such as `.mim` in OpenMMLab packages are left out: their configs and scripts are not library code.
         inside = (file for file in sorted(Path(folder).rglob("*.py")) if not _is_hidden(file, Path(folder)))
         ordered.update(dict.fromkeys(inside))
     return tuple(ordered)
