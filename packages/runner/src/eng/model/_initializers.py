@@ -32,6 +32,7 @@ class BaseInit:
     def __init__(
         self, *, bias: float = 0, bias_prob: float | None = None, layer: str | list[str] | None = None
     ) -> None:
+        # initialize() sets wholemodule to True for an override, which initialises all layers of a submodule.
         self.wholemodule = False
         if not isinstance(bias, (int, float)):
             raise TypeError(f"bias takes a number, got {type(bias).__name__}")
@@ -252,6 +253,7 @@ class PretrainedInit:
             update_init_info(module, init_info=self._get_init_info())
 
     def _below_prefix(self, weights: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the weights whose names begin with the prefix, under their names without the prefix."""
         prefix = str(self.prefix)
         if not prefix.endswith("."):
             prefix = f"{prefix}."

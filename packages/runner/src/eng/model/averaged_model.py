@@ -68,6 +68,7 @@ class BaseAveragedModel(nn.Module):
             self.module = self.module.to(device)
         self.register_buffer("steps", torch.tensor(0, dtype=torch.long, device=device))
         self.update_buffers = update_buffers
+        # _count is a copy of `steps` on the host; _count_mark tells whether the tensor was written since.
         self._count = 0
         self._count_mark: tuple[int, int] | None = None
         self._pairs: tuple[weakref.ref[nn.Module], list[Slot], list[Slot], list[Slot], list[Slot]] | None = None

@@ -94,6 +94,7 @@ class BaseModule(nn.Module):
                 end_record(self)
 
     def _initialize(self) -> None:
+        """Initialises this module by its ``init_cfg``, then its submodules; a ``Pretrained`` initialiser runs last."""
         first, pretrained = _split(self.init_cfg)
         if self.init_cfg:
             logger.debug("initialize %s with init_cfg %s", type(self).__name__, self.init_cfg)

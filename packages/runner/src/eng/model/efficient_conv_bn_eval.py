@@ -117,6 +117,7 @@ def _pair(node: fx.Node, modules: dict[str, nn.Module]) -> tuple[fx.Node, fx.Nod
 
 
 def _replace(fx_model: fx.GraphModule, bn_node: fx.Node, conv_node: fx.Node) -> None:
+    """Replaces the two graph nodes of a convolution and its batch normalisation by one call that computes both."""
     graph = fx_model.graph
     with graph.inserting_before(bn_node):
         conv = graph.get_attr(str(conv_node.target))

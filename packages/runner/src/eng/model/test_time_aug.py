@@ -82,6 +82,7 @@ class BaseTTAModel(BaseModel, metaclass=ABCMeta):
 
 
 def _augmentations(data: Any) -> list[Any]:
+    """Splits a batch, whose values are lists with one item per augmentation, into one batch per augmentation."""
     if isinstance(data, Mapping) and data:
         count = len(next(iter(data.values())))
         return [{key: value[index] for key, value in data.items()} for index in range(count)]

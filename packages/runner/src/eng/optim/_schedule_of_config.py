@@ -89,6 +89,7 @@ def _set_schedule_units(cfg: Mapping[str, Any]) -> Mapping[str, Any]:
         return cfg
 
     def set_unit(scheduler: Any) -> Any:
+        """Adds ``by_epoch=False`` to a scheduler's config, or to all configs in a list or a dict by optimizer name."""
         if isinstance(scheduler, (list, tuple)):
             return [set_unit(item) for item in scheduler]
         if not isinstance(scheduler, Mapping):
@@ -151,6 +152,7 @@ def _build(scheduler: Mapping[str, Any], wrapper: Any, epoch_length: int | None,
 
 
 def _schedulers_of(cfg: Mapping[str, Any], name: str) -> list[Any]:
+    """Returns the scheduler configs of the optimizer ``name`` as a list; the list is empty without schedulers."""
     schedulers = cfg.get("param_scheduler") or []
     if isinstance(schedulers, Mapping) and "type" not in schedulers:
         schedulers = schedulers.get(name, [])

@@ -48,6 +48,7 @@ class Reading:
     takes_batch: bool = False
 
     def __str__(self) -> str:
+        """Returns the text for the log, such as ``inputs batch[0]; target batch[1]``."""
         target = "none"
         if self.target is not None:
             target = f"batch[{self.target!r}]"
@@ -209,6 +210,7 @@ class BatchReader:
         return not self.has_loss
 
     def _check_count(self, places: list[Key], keys: list[Key]) -> None:
+        """Raises an error if the network's forward cannot take the parts at ``places`` as positional arguments."""
         arguments = self._arguments
         if arguments.takes_more or len(arguments.required) <= len(places) <= len(arguments.names):
             return
@@ -261,6 +263,7 @@ def _arguments_of(network: Any) -> _Arguments:
 
 
 def _keys_in(inputs: Any) -> list[Key]:
+    """Returns the keys or positions that the setting ``inputs`` names: a single one, a list, or a mapping's values."""
     if inputs is None:
         return []
     if isinstance(inputs, Mapping):
@@ -305,6 +308,10 @@ def stacked(value: Any) -> Any:
 
 
 def _samples(value: Any) -> Any:
+    """Returns a part of a batch in which each list of per-sample values, also in nested dicts, is stacked into a tensor.
+
+    Lists whose values cannot be stacked stay lists; arrays of numbers become tensors.
+    """
     if isinstance(value, Mapping):
         return {key: _samples(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

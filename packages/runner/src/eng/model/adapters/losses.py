@@ -184,6 +184,7 @@ def _is_installed(module: str) -> bool:
 
 
 def _output(output: Any, key: str | int) -> Any:
+    """Returns the part ``key`` of a network's output: an item of a mapping, tuple or list, or an object's attribute."""
     try:
         if isinstance(output, (Mapping, tuple, list)):
             container: Any = output

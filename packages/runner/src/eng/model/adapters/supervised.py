@@ -73,6 +73,7 @@ class SupervisedModel(BaseModel):
         self.loss_function = build_loss(loss)
         self.output = output
         self._takes_target = self.loss_function is None or takes_target(self.loss_function)
+        # Only a loss function outside of the network keeps the target from being passed to the network.
         has_loss = self.loss_function is not None and self._takes_target
         self.reader = BatchReader(self.network, inputs, targets, has_loss=has_loss)
         self.register_state_dict_post_hook(_drop_prefix)  # type: ignore[no-untyped-call]  # untyped in torch
@@ -113,6 +114,10 @@ class SupervisedModel(BaseModel):
         return predictions
 
     def _losses(self, output: Any, target: Any) -> dict[str, Any]:
+        """Returns the losses by name: from the loss function, or without one, those that the network returned.
+
+        The dict is empty if the loss function needs a target and the batch has none, as in a test set.
+        """
         if self.loss_function is None:
             return losses_in(output)
         if target is None and self._takes_target:

@@ -73,6 +73,7 @@ def _compression_wrapper(compress: str) -> Callable[..., Any]:
 
 
 def _powersgd(name: str, options: dict[str, Any], group: Any) -> tuple[Any, Callable[..., Any]]:
+    """Returns the state and the function of torch's communication hook PowerSGD, as register_comm_hook takes them."""
     from torch.distributed.algorithms.ddp_comm_hooks import powerSGD_hook
 
     try:

@@ -166,6 +166,7 @@ def _check_prefetch(backward_prefetch: Any) -> None:
 
 
 def _strategy(sharding_strategy: Any) -> str:
+    """Returns the name of a sharding strategy, from a name or torch's enum; None stands for ``FULL_SHARD``."""
     name = str(getattr(sharding_strategy, "name", sharding_strategy or "FULL_SHARD"))
     if name not in _STRATEGIES:
         raise WrapperOptionError("sharding_strategy", f"expected one of {', '.join(_STRATEGIES)}, got {name!r}")
@@ -185,6 +186,7 @@ def _device(device_id: Any) -> torch.device:
 
 
 def _offload(cpu_offload: Any) -> bool:
+    """Returns whether parameters are kept on the CPU, from a bool, None or the ``CPUOffload`` of torch's FSDP 1."""
     if cpu_offload is None or isinstance(cpu_offload, bool):
         return bool(cpu_offload)
     if hasattr(cpu_offload, "offload_params"):

@@ -62,6 +62,7 @@ class AmpOptimWrapper(OptimWrapper):
         super().__init__(**kwargs)
         self._scaler_settings = _scaler_settings(loss_scale)
         self._scale_update_param: float | None = None
+        # A fixed scale is passed to GradScaler.update after each step, which would change the scale otherwise.
         if isinstance(loss_scale, (int, float)):
             self._scale_update_param = float(loss_scale)
         self.cast_dtype = _dtype(dtype, self.valid_dtypes)
@@ -184,6 +185,7 @@ class AmpOptimWrapper(OptimWrapper):
 
 
 def _scaler_settings(loss_scale: Any) -> dict[str, Any]:
+    """Converts the setting ``loss_scale`` to arguments of ``torch.amp.GradScaler``."""
     if loss_scale == "dynamic":
         return {}
     if isinstance(loss_scale, Mapping):
@@ -194,6 +196,7 @@ def _scaler_settings(loss_scale: Any) -> dict[str, Any]:
 
 
 def _dtype(dtype: Any, valid: tuple[str, ...]) -> torch.dtype | None:
+    """Converts the name of a dtype, which must be among ``valid``, to a ``torch.dtype``; None stays None."""
     if dtype is None or isinstance(dtype, torch.dtype):
         return dtype
     if not isinstance(dtype, str):

@@ -165,6 +165,7 @@ class DefaultOptimWrapperConstructor:
         return SplitOptimizer(optimizers)
 
     def _groups(self, model: nn.Module) -> Any:
+        """Returns the model's parameters; with ``paramwise_cfg``, one parameter group for each parameter."""
         if not self.paramwise_cfg:
             return model.parameters()
         params: list[dict[str, Any]] = []

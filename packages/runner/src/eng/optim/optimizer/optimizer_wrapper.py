@@ -421,6 +421,7 @@ class OptimWrapper(BaseOptimWrapper):
         return self._window.weighed(loss, weight)
 
     def _tell_lost_window(self) -> None:
+        """Logs, once, that a resumed run lacks the gradients of the accumulation window in which it was stopped."""
         # The warning is logged at the first loss and not in initialize_count_status, because load_accumulation_state
         # may restore the window after initialize_count_status was called.
         self._window_lost = False

@@ -40,6 +40,7 @@ class SplitOptimizer(Optimizer):
             raise OptimError("two of the optimizers have a parameter in common; each parameter is for one of them")
         self.optimizers = list(optimizers)
         self._sizes = [len(optimizer.param_groups) for optimizer in optimizers]
+        # All settings are in the groups already; the defaults have only the learning rate of the first optimizer.
         super().__init__(groups, {"lr": optimizers[0].defaults["lr"]})
         for optimizer in optimizers:
             self.state.update(optimizer.state)

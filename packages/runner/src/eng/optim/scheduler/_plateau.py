@@ -174,6 +174,7 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
             self.num_bad_epochs = 0
 
     def _reduce(self) -> None:
+        """Multiplies the hyperparameter of each group by ``factor``, unless the change would be ``eps`` or less."""
         present = self._present()
         # A parameter group that was added during training gets the lowest allowed value of the last group.
         self.min_values += self.min_values[-1:] * (len(present) - len(self.min_values))
@@ -205,6 +206,10 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
             )
 
     def _is_better(self, metric: float, best: float) -> bool:
+        """Whether a metric improves on the best metric so far by more than the threshold.
+
+        ``best`` is infinite before the first validation, which always counts as an improvement.
+        """
         margin = self.threshold
         if self.threshold_rule == "rel":
             margin = self.threshold * best

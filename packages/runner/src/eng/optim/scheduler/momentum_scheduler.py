@@ -52,6 +52,7 @@ class MomentumSchedulerMixin:
                 f"{type(self).__name__} needs an optimizer with 'momentum' or 'betas'; {type(bare).__name__} has "
                 f"{', '.join(sorted(defaults))}"
             )
+        # Adam and similar optimizers have no value "momentum", so the schedule gets a copy of the first beta to change.
         if self.use_betas:
             for group in optimizer.param_groups:
                 group["momentum"] = group["betas"][0]
