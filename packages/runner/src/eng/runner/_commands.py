@@ -47,7 +47,7 @@ def _shared(function: F) -> F:
             "--max-restarts", type=click.IntRange(0), default=0, help="Restarts of all processes after a failure."
         ),
         click.option("--verbose", is_flag=True, help="Print what the log file holds: environment, config, hooks."),
-        # torch.distributed.launch gives it to every process.
+        # torch.distributed.launch passes this option to every process.
         click.option("--local_rank", "--local-rank", type=int, hidden=True),
         click.pass_context,
     )
@@ -94,8 +94,8 @@ def train(
 ) -> int:
     """Train the model of CONFIG.
 
-    Ctrl-C saves the state at the next safe point and says how to go on; a second one stops at once. Exit status: 0 done,
-    2 a mistake in the call or the config, 130 Ctrl-C, 143 SIGTERM, 138 SIGUSR1, 75 the time budget was used up.
+    Ctrl-C saves the state at the next safe point and says how to go on; a second one stops at once. Exit status: 0
+    done, 2 a mistake in the call or the config, 130 Ctrl-C, 143 SIGTERM, 138 SIGUSR1, 75 the time budget was used up.
     """
     if _wants_agent(common):
         return _on_several(common)
@@ -206,7 +206,7 @@ def _must_be_writable(folder: Path) -> None:
 
 
 def _choose_weights(cfg: Config, checkpoint: str | None) -> None:
-    """Sets ``load_from`` to the checkpoint to evaluate; prints its path if the user did not name one.
+    """Sets ``load_from`` to the checkpoint to evaluate; prints the path if the user named no checkpoint.
 
     Raises:
         click.ClickException: there is no checkpoint, or the named file does not exist.
@@ -236,7 +236,9 @@ def _choose_weights(cfg: Config, checkpoint: str | None) -> None:
 
 
 def _checkpoint_of(name: str, option: str) -> str:
-    """Returns the checkpoint that an option names: a file, or for a run its newest to resume or its best to evaluate.
+    """Returns the path of the checkpoint that an option names.
+
+    If the option names a run, ``--resume`` uses the newest checkpoint of the run, and ``--checkpoint`` its best one.
 
     Raises:
         click.ClickException: the run has no checkpoint.
@@ -274,6 +276,7 @@ def _mistake(message: str) -> click.ClickException:
 
 
 def _use_amp(cfg: Config) -> None:
+    """Makes the config use AmpOptimWrapper; raises an error if it names an optimizer wrapper of another class."""
     wrapper = cfg.get("optim_wrapper") or {}
     wrapper_type = wrapper.get("type", "OptimWrapper")
     if wrapper_type not in ("OptimWrapper", "AmpOptimWrapper"):
@@ -288,7 +291,7 @@ def _enable_auto_scale_lr(cfg: Config) -> None:
 
 
 def _use_tta(cfg: Config) -> None:
-    """Wraps the model in the config's ``tta_model``, and gives its ``tta_pipeline`` to the test datasets."""
+    """Wraps the model in the config's ``tta_model``, and makes the test datasets use the config's ``tta_pipeline``."""
     from eng.hooks.prepare_tta_hook import use_pipeline
 
     from .assemble.several import loaders_of_sets
@@ -302,7 +305,7 @@ def _use_tta(cfg: Config) -> None:
 
 
 def _dump_predictions(cfg: Config, out: str) -> None:
-    """Makes the test write its predictions to ``out``, or for several sets to ``<out>_<set>.pkl`` each."""
+    """Makes the test write its predictions to the file ``out``; with several sets, each set to ``<out>_<set>.pkl``."""
     from .assemble.several import evaluators_by_set, names_of_sets
 
     if not out.endswith((".pkl", ".pickle")):
@@ -335,7 +338,7 @@ def _with_dump(evaluator: object, out: str) -> Any:
 
 
 def _wants_agent(common: Mapping[str, Any]) -> bool:
-    """Whether the options ask for several processes or machines, which torchrun's agent then starts.
+    """Whether the options ask for several processes or machines, so that torchrun's agent must start the processes.
 
     Raises:
         click.UsageError: options for the agent are set without ``--nproc`` or ``--nnodes``.
@@ -352,7 +355,7 @@ def _wants_agent(common: Mapping[str, Any]) -> bool:
 
 
 def _on_several(common: dict[str, Any]) -> int:
-    """Starts the processes of this machine by torchrun's agent, and returns the exit status.
+    """Starts the processes of this machine with torchrun's agent, and returns the exit status.
 
     Raises:
         click.ClickException: the options for several machines are incomplete or have a wrong form.
@@ -371,7 +374,7 @@ _AGENT_OPTIONS = ("--nproc", "--max-restarts", "--nnodes", "--rdzv", "--rdzv-id"
 
 
 def _without_agent_options(arguments: list[str]) -> list[str]:
-    """Returns the arguments without the agent's options: a process with them would start processes itself."""
+    """Removes the agent's options, such as ``--nproc``, from arguments: a started process must not start processes."""
     remaining, skip = [], False
     for argument in arguments:
         if skip:
@@ -410,7 +413,7 @@ def _evaluate(
 
 
 def _run_fast(cfg: Config) -> int:
-    """Runs a few batches of training, validation and test, in a folder that is removed."""
+    """Runs a few batches of training, validation and test in a temporary folder; returns the exit status."""
     from ._fast import run_fast
 
     run_fast(cfg, _build_runner, click.echo)
@@ -418,7 +421,7 @@ def _run_fast(cfg: Config) -> int:
 
 
 def _build_runner(cfg: Config) -> Runner:
-    """The runner of a config: of the class that its ``runner_type`` names, or of eng's."""
+    """Builds a runner from a config, of the class named by the key ``runner_type``; without the key, eng's Runner."""
     from eng.registry import RUNNERS
 
     from .runner import Runner
@@ -430,7 +433,18 @@ def _build_runner(cfg: Config) -> Runner:
 
 
 def _run(cfg: Config, action: Callable[[Any], Any], tell: Callable[[Any], None], *, verbose: bool) -> int:
-    """Builds the runner and runs ``action``; gives the exit status, that of a stop by a signal or Ctrl-C among them."""
+    """Builds the runner of a config and calls ``action`` with the runner; returns the exit status.
+
+    Args:
+        cfg: the complete config.
+        action: function that trains, validates or tests.
+        tell: function that prints the result on rank 0 after a complete run.
+        verbose: whether the console also shows the details that are otherwise only in the log file.
+
+    Returns:
+        0 after a complete run, 130 after Ctrl-C, and otherwise the status of the signal or time budget that stopped the
+        run.
+    """
     from eng.logging._details import showing_details
 
     from .call import resume_hint

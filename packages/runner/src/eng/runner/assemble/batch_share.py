@@ -12,13 +12,13 @@ from .own_copy import own_copy
 
 
 def with_batch_of_rank(dataloader: Mapping[str, Any]) -> MutableMapping[str, Any]:
-    """A dataloader's config with ``batch_size``, samples on one rank, in place of ``global_batch_size``.
+    """Copies a dataloader config, with ``batch_size`` (per rank) instead of ``global_batch_size`` (all ranks).
 
     Args:
-        dataloader: a config; one without ``global_batch_size`` is copied as it is.
+        dataloader: the config; without a key ``global_batch_size``, the copy is equal.
 
     Raises:
-        SettingsError: both sizes are given, or the ranks cannot share the batch evenly.
+        SettingsError: both sizes are given, or ``global_batch_size`` is no multiple of the number of ranks.
 
     Example:
         >>> with_batch_of_rank({"global_batch_size": 32, "num_workers": 2})  # one process

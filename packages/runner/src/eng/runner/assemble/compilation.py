@@ -18,26 +18,27 @@ from ..module_patterns import modules_by_pattern
 
 __all__ = ["compile_model", "kept_outputs", "wants_cache"]
 
-# Models whose compiled code writes its outputs to the same memory in each call.
+# Models whose compiled code uses CUDA graphs, which write their outputs to the same memory in each call.
 _REUSE_OUTPUTS: WeakSet[nn.Module] = WeakSet()
 
 
 def compile_model(model: nn.Module, options: bool | Mapping[str, Any]) -> None:
-    """Compiles ``model.forward``, or that of some of its modules, in place; the names in its state dict stay the same.
+    """Compiles the ``forward`` of a model, or of some of its modules, in place; names in its state dict stay the same.
 
     Args:
         model: the model, wrapped or not.
         options: False leaves the model as it is; True, or the keywords of :meth:`torch.nn.Module.compile` and of these:
 
             - ``target``: a method other than ``forward`` to compile, such as ``"train_step"``;
-            - ``regions``: names of modules, with wildcards, that are compiled in place of the whole model; modules of one class share
-              what is compiled;
-            - ``recompile_limit``: how often a function is compiled for other shapes or values; then it runs uncompiled;
-            - ``on_recompile_limit``: ``"warn"`` (default) or ``"raise"``;
-            - ``cache``: True keeps what is compiled in the work dir (:class:`eng.hooks.CompileCacheHook`).
+            - ``regions``: names of modules, with wildcards, that are compiled instead of the complete model; modules of
+              the same class share their compiled code;
+            - ``recompile_limit``: how often a function is compiled again for other shapes or values; after that the
+              function runs uncompiled;
+            - ``on_recompile_limit``: ``"warn"`` (default) or ``"raise"`` when this limit is reached;
+            - ``cache``: True saves the compiled code in the work dir (:class:`eng.hooks.CompileCacheHook`).
 
     Raises:
-        ValueError: the model has no method called ``target``, or no module that ``regions`` names.
+        ValueError: the model has no method named by ``target``, or no module named by ``regions``.
         SettingsError: options contradict each other.
     """
     if not options:
@@ -66,7 +67,7 @@ def compile_model(model: nn.Module, options: bool | Mapping[str, Any]) -> None:
 
 
 def _compile_region(module: nn.Module, keywords: Mapping[str, Any]) -> None:
-    """Compiles one module in place, also a container of torch such as nn.Sequential, which ``Module.compile`` would skip."""
+    """Compiles one module in place, even a container such as nn.Sequential, which ``Module.compile`` would skip."""
     if not type(module).forward.__module__.startswith("torch."):
         module.compile(**keywords)
         return
@@ -90,13 +91,13 @@ def _uses_cuda_graphs(keywords: Mapping[str, Any]) -> bool:
 
 
 def kept_outputs(model: nn.Module, outputs: object) -> Any:
-    """Returns the outputs of a step; clones them if the next step of the model would overwrite their memory.
+    """Returns the outputs of a training or evaluation step, cloned if the next step would overwrite their memory.
 
-    A CUDA graph writes its outputs to the same memory in each replay, and hooks read losses and predictions later.
+    A CUDA graph writes its outputs to the same memory in each replay, but hooks read losses and predictions later.
 
     Args:
         model: the model of the run, in its wrapper.
-        outputs: tensors and data elements, also nested.
+        outputs: tensors and data elements, also nested in lists and mappings.
     """
     if model not in _REUSE_OUTPUTS:
         return outputs
@@ -104,7 +105,12 @@ def kept_outputs(model: nn.Module, outputs: object) -> Any:
 
 
 def _limit_recompiles(limit: int | None, action: str) -> None:
-    """Sets how often the compiler of this process may recompile a function, and whether a further time is an error."""
+    """Sets how often torch's compiler may recompile a function in this process.
+
+    Args:
+        limit: largest number of recompilations; None keeps torch's default.
+        action: ``"raise"`` makes a further recompilation an error; ``"warn"`` runs the function uncompiled.
+    """
     if action not in ("warn", "raise"):
         raise SettingsError(f"compile: on_recompile_limit must be 'warn' or 'raise', got {action!r}")
     if limit is None and action == "warn":

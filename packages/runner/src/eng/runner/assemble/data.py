@@ -33,24 +33,26 @@ class LoadsLater(Protocol):
         """Reads the annotations."""
 
 
-# Nothing is registered here: building by a registry adds the config's file and line to errors of DataLoader.
+# A registry without entries. It is only used to build DataLoaders, because a registry adds file and line of the config
+# to errors.
 _LOADERS = Registry("dataloader", scope="eng")
 
 
 def build_dataloader(
     dataloader: object, seed: int | None = None, diff_rank_seed: bool = False, per_sample: bool = True
 ) -> Any:
-    """Builds a dataloader from its config; an object is returned as it is.
+    """Builds a dataloader from its config; a dataloader object is returned unchanged.
 
     Args:
         dataloader: a dataloader, or a config with ``dataset``, ``batch_size`` and, optionally, ``sampler``,
             ``batch_sampler``, ``collate_fn``, ``worker_init_fn``, ``num_batch_per_epoch`` and every other argument of
             ``torch.utils.data.DataLoader``. ``shard_stream=True`` distributes the samples of a stream over ranks and
-            workers. ``batch_size`` counts samples per rank; ``global_batch_size`` in its place counts those of all ranks.
+            workers. ``batch_size`` is the number of samples per rank; alternatively, ``global_batch_size`` is the
+            number of samples of all ranks together.
         seed: seed of the sampler and of random transforms.
-        diff_rank_seed: whether each rank's sampler draws its own seed.
-        per_sample: whether random numbers inside a transform depend only on seed, epoch and sample, so that they are the
-            same for any number of workers and after a resume. True by default; has no effect without a seed.
+        diff_rank_seed: whether the seed of the sampler is a different one on each rank.
+        per_sample: whether random numbers inside a transform depend only on seed, epoch and sample, so that they are
+            the same for any number of workers and after a resume. True by default; has no effect without a seed.
 
     Raises:
         ValueError: the config has no dataset, a sampler for a stream, or a global batch size that the number of ranks
@@ -94,7 +96,7 @@ def build_dataloader(
     }
     with DefaultScope.overwrite_default_scope(
         "eng"
-    ):  # A library's scope has no dataloaders; a lookup there would warn.
+    ):  # The default scope is ignored: a library's scope has no dataloaders, so that a lookup in it would log a warning.
         return _LOADERS.build(cfg, default_args=parts)
 
 
@@ -107,7 +109,7 @@ def _build_dataset(dataset: object) -> Any:
 
 
 def _build_sampler(cfg: MutableMapping[str, Any], dataset: object, seed: int | None) -> Any:
-    """Builds the sampler of a dataloader config: DefaultSampler if the config names none, None for a stream."""
+    """Builds the sampler of a dataloader config; without the key ``sampler``, DefaultSampler, or None for a stream."""
     sampler = cfg.pop("sampler", None)
     shuffle = cfg.pop("shuffle", None)
     if is_stream(dataset):
@@ -161,7 +163,7 @@ def _function(spec: Any) -> Callable[..., Any]:
 
 
 def _worker_init_fn(spec: object, num_workers: int, seed: int | None) -> Callable[[int], None] | None:
-    """Builds the function that each worker process calls first; None without workers and without a configured function."""
+    """Builds the function that each worker process calls first; None if there are no workers and no function is set."""
     if num_workers == 0 and spec is None:
         return None
     if isinstance(spec, Mapping) and seed is not None:
@@ -178,7 +180,7 @@ def _worker_init_fn(spec: object, num_workers: int, seed: int | None) -> Callabl
 
 
 class FirstSamples(Dataset[Any]):
-    """The first ``length`` samples of a dataset, with everything else as the dataset has it."""
+    """A dataset of the first ``length`` samples of another dataset, whose attributes it has too."""
 
     def __init__(self, dataset: Any, length: int) -> None:
         self._dataset = dataset
@@ -197,10 +199,10 @@ class FirstSamples(Dataset[Any]):
 
 
 def batch_size_of(dataloader: object) -> int:
-    """Samples of a batch on one rank, from a dataloader or its config.
+    """Returns the number of samples in a batch on one rank, from a dataloader or its config.
 
     Raises:
-        ValueError: it does not tell.
+        ValueError: the dataloader or config contains no batch size.
     """
     if isinstance(dataloader, Mapping):
         batch_size = with_batch_of_rank(dataloader).get("batch_size")

@@ -11,10 +11,10 @@ from eng.registry import EVALUATOR
 
 @runtime_checkable
 class EvaluatorOfAnyClass(Protocol):
-    """What a loop calls of an evaluator, which need not derive from :class:`eng.evaluator.Evaluator`."""
+    """The methods of an evaluator that a loop calls; the class need not derive from eng's Evaluator."""
 
     def process(self, data_samples: object, data_batch: object) -> None:
-        """Adds the predictions of a batch."""
+        """Adds the predictions of a batch to the data from which the metrics are computed."""
 
     def evaluate(self, size: int) -> dict[str, float]:
         """Computes the metrics of all batches."""
@@ -22,14 +22,14 @@ class EvaluatorOfAnyClass(Protocol):
 
 @runtime_checkable
 class MetricOfAnyClass(Protocol):
-    """What an evaluator calls of a metric, which need not derive from :class:`eng.evaluator.BaseMetric`."""
+    """The method of a metric that an evaluator calls; the class need not derive from eng's BaseMetric."""
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Computes the metrics of all batches."""
 
 
 def build_evaluator(evaluator: Any) -> Any:
-    """Builds an evaluator from metrics or their configs; an evaluator is returned as it is.
+    """Builds an evaluator from metrics or their configs; an evaluator object is returned unchanged.
 
     Args:
         evaluator: an evaluator, one metric, a list of metrics, or ``dict(metrics=[...], type="Evaluator")``; metrics

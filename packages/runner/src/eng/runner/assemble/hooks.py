@@ -36,10 +36,10 @@ _SLIP = 0.75
 
 
 def build_hook(hook: HookSetting) -> tuple[Hook, int | str | None]:
-    """Builds a hook from its config; a hook is returned as it is.
+    """Builds a hook from its config; a hook object is returned unchanged.
 
     Returns:
-        The hook, and the ``priority`` in the config; None without a priority there.
+        The hook, and the ``priority`` in the config; None if the config has no priority.
 
     Raises:
         TypeError: ``hook`` is neither a hook nor a config.
@@ -55,7 +55,7 @@ def build_hook(hook: HookSetting) -> tuple[Hook, int | str | None]:
 
 
 def default_hooks_of(settings: RunnerSettings, hooks: HooksByName | None) -> list[HookSetting]:
-    """Lists the default hooks of a run with its settings and the user's changes; see :func:`with_default_hooks`."""
+    """Lists the default hooks for the settings of a run, with the user's changes; see :func:`with_default_hooks`."""
     return with_default_hooks(
         hooks,
         settings.nan_policy,
@@ -74,14 +74,15 @@ def with_default_hooks(
     gc_interval: int | None = None,
     keeps_compiled: bool = False,
 ) -> list[HookSetting]:
-    """Lists the default hooks, and on a terminal the progress bar; ``hooks`` replaces entries or, by None, removes them.
+    """Lists the default hooks and, if the output is a terminal, the progress bar; applies the user's changes.
 
     Args:
-        hooks: hooks or configs by the name of the default hook that they replace; another name adds a hook.
+        hooks: hooks or configs by the name of the default hook that they replace; None as value removes the default
+            hook, and another name adds a hook.
         nan_policy: the Runner's setting, for NonFiniteLossHook.
         loss_spike: the Runner's setting, for NonFiniteLossHook.
         preemption: the Runner's setting, for PreemptionHook.
-        gc_interval: iterations from one garbage collection to the next; None lets Python collect by itself.
+        gc_interval: training iterations between two garbage collections; None leaves garbage collection to Python.
         keeps_compiled: whether the compiled code of torch.compile is saved in the work dir.
 
     Raises:
@@ -105,7 +106,7 @@ def with_default_hooks(
 
 
 def _check_name(name: str, hook: HookSetting | None) -> None:
-    """Refuses a misspelled name of a default hook, which would add a second hook of the same class.
+    """Raises an error for a misspelled name of a default hook, which would add a second hook of the same class.
 
     Raises:
         SettingsError: the name is similar, but not equal, to that of a default hook of the same class.
@@ -135,7 +136,7 @@ def waiting_for_validation(hooks: Sequence[Hook], schedulers: object) -> list[st
 def warn_without_validation(
     val_loop: object, hooks: Sequence[Hook], schedulers: object, logger: logging.Logger
 ) -> None:
-    """Warns of hooks and schedulers that need the metrics of a validation if the run has no validation."""
+    """Logs a warning about hooks and schedulers that need validation metrics, if the run has no validation."""
     if val_loop is not None:
         return
     for name in waiting_for_validation(hooks, schedulers):
@@ -147,7 +148,7 @@ def warn_without_validation(
 
 
 def log_table(table: str, logger: logging.Logger) -> None:
-    """Writes the table of the hooks at each point into the log file.
+    """Writes a table of the hooks that are called at each hook point into the log file.
 
     Args:
         table: the table, as text.

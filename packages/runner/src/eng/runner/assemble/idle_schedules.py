@@ -13,12 +13,12 @@ _ENDLESS = 10**9
 
 
 def idle_schedules(schedulers: Sequence[Any], max_epochs: int, max_iters: int) -> Iterator[str]:
-    """Yields a warning for each scheduler that changes nothing before the run ends.
+    """Yields the text of a warning for each scheduler that changes no value before the run ends.
 
     Args:
-        schedulers: the built schedulers of one optimizer.
-        max_epochs: epochs of the run.
-        max_iters: iterations of the run.
+        schedulers: the built parameter schedulers of one optimizer.
+        max_epochs: number of epochs of the run.
+        max_iters: number of iterations of the run.
     """
     for index, scheduler in enumerate(schedulers):
         if not isinstance(scheduler, _ParamScheduler) or scheduler.need_val_args:
@@ -34,7 +34,13 @@ def idle_schedules(schedulers: Sequence[Any], max_epochs: int, max_iters: int) -
 
 
 def _reason(scheduler: _ParamScheduler, length: int, unit: str) -> str:
-    """Returns why a scheduler changes nothing, or an empty text if it changes something."""
+    """Returns why a scheduler changes no value during a run; empty if the scheduler changes a value.
+
+    Args:
+        scheduler: the scheduler.
+        length: length of the run in epochs or iterations, whichever the scheduler counts.
+        unit: name of this unit, for the text.
+    """
     begin, end = scheduler.begin, min(scheduler.end, _ENDLESS)
     if begin >= length > 0:
         return f"it begins at {unit} {begin}, and the run has {length}"

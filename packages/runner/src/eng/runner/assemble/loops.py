@@ -26,8 +26,8 @@ def build_train_loop(loop: object, runner: Run, dataloader: object) -> BaseLoop:
     Args:
         loop: a loop, or a config with ``type``, or with ``by_epoch`` (True by default) and ``max_epochs`` or
             ``max_iters``.
-        runner: the run.
-        dataloader: batches to train on, or a config of them.
+        runner: the runner to which the loop will belong.
+        dataloader: dataloader of the training data, or its config.
 
     Raises:
         LoopChoiceError: both ``type`` and ``by_epoch`` are given (a SettingsError and a RuntimeError).
@@ -60,10 +60,10 @@ def build_evaluation_loop(mode: str, loop: object, runner: Run, dataloader: Any,
 
     Args:
         mode: ``"val"`` or ``"test"``.
-        loop: a loop, or the config of one; ValLoop or TestLoop without ``type``.
-        runner: the run.
-        dataloader: batches, or a config of them; a mapping of several sets by name gives a loop over all of them.
-        evaluator: metrics, or configs of them.
+        loop: a loop, or the config of a loop; a config without ``type`` builds a ValLoop or TestLoop.
+        runner: the runner to which the loop will belong.
+        dataloader: a dataloader or its config; or a mapping from names to dataloaders, for a loop over several sets.
+        evaluator: an evaluator or its config, metrics or their configs; or a mapping of these by the names of the sets.
 
     Raises:
         TypeError: ``loop`` is neither a loop nor a config.
@@ -91,7 +91,7 @@ def build_evaluation_loop(mode: str, loop: object, runner: Run, dataloader: Any,
 
 
 def _refuse_names_of_sets(mode: str, cfg: object, evaluator: object) -> None:
-    """Refuses evaluators and loop configs by the names of several sets if there is only one dataloader.
+    """Raises an error for evaluators or loop configs by the names of several sets, if there is only one dataloader.
 
     Raises:
         SettingsError: the evaluator or the loop config is a mapping by names of sets.
@@ -118,7 +118,12 @@ def _are_evaluators(setting: Mapping[str, Any]) -> bool:
 
 
 def _are_loop_cfgs(takes: frozenset[str], setting: Mapping[str, Any]) -> bool:
-    """Whether a mapping holds a loop config per name: no key is an argument of the loop, and every value is a loop config."""
+    """Whether a mapping contains a loop config for each of several sets, and is not itself a loop config.
+
+    Args:
+        takes: names of the arguments of the loop class; none of them may be a key of the mapping.
+        setting: the mapping, whose values must all be loop configs.
+    """
     return takes.isdisjoint(setting) and all(
         isinstance(item, Mapping) and (not item or "type" in item or not takes.isdisjoint(item))
         for item in setting.values()
@@ -136,10 +141,10 @@ def _build_evaluation_loop(mode: str, loop: object, runner: Run, dataloader: obj
 
 
 def _need_metrics_or_losses(mode: str, evaluators: Mapping[str, Any], cfgs: Mapping[str, Any]) -> None:
-    """Checks that each set has an evaluator or ``loss=True``.
+    """Checks that each validation or test set has an evaluator or ``loss=True``, as it would compute nothing otherwise.
 
     Raises:
-        SettingsError: a set has neither.
+        SettingsError: a set has neither an evaluator nor ``loss=True``.
     """
     for name, evaluator in evaluators.items():
         cfg = cfgs[name]
@@ -159,7 +164,7 @@ def _as_cfg(loop: object, name: str) -> Any:
 
 
 def warn_if_nothing_is_left(loop: BaseLoop, logger: logging.Logger) -> None:
-    """Warns if a resumed run has reached its last iteration already, so that nothing is trained."""
+    """Logs a warning if a resumed run has already reached its last iteration, so that it does not train."""
     epoch, iteration = loop.epoch, loop.iter
     if loop.max_epochs > 1:
         done, last = epoch, loop.max_epochs
@@ -177,7 +182,10 @@ def warn_if_nothing_is_left(loop: BaseLoop, logger: logging.Logger) -> None:
 
 
 class NoTraining(BaseLoop):
-    """A training loop whose counters are 0, for a run without training or before its loop is built."""
+    """A training loop that does nothing and whose counters are 0.
+
+    It stands in for the training loop of a run without training, or before the training loop is built.
+    """
 
     def __init__(self) -> None:
         pass
@@ -213,9 +221,14 @@ def built_loops(runner: Run) -> dict[str, BaseLoop]:
 
 
 def part_of(mode: str, name: str) -> Callable[[Any], Any]:
-    """Makes a getter for the dataloader or evaluator of a mode's loop.
+    """Returns a function that reads the dataloader or evaluator of a Runner's loop, for use in a property.
 
-    The getter builds the loop; in a run without this loop it returns the Runner's argument, such as ``val_evaluator``.
+    The function builds the loop if necessary. In a run without this loop, it returns the Runner's argument, such as
+    ``val_evaluator``.
+
+    Args:
+        mode: the loop: ``"train"``, ``"val"`` or ``"test"``.
+        name: the attribute of the loop: ``"dataloader"`` or ``"evaluator"``.
     """
 
     def read(runner: Run) -> Any:

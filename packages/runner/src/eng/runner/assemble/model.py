@@ -20,7 +20,7 @@ STEPS = {"train": "train_step", "val": "val_step", "test": "test_step"}
 
 
 def with_data_preprocessor(model: object, data_preprocessor: object) -> Any:
-    """Adds the run's ``data_preprocessor`` to a model config that has none; a module is returned as it is."""
+    """Adds the Runner's ``data_preprocessor`` to a model config without this key; a module is returned unchanged."""
     if data_preprocessor is None or not isinstance(model, Mapping):
         return model
     cfg = own_copy(model)
@@ -29,7 +29,11 @@ def with_data_preprocessor(model: object, data_preprocessor: object) -> Any:
 
 
 def with_loss(model: object, loss: object) -> Any:
-    """Adds the run's ``loss`` to a model config that has none, or wraps a module that has no ``train_step``."""
+    """Applies the Runner's setting ``loss``.
+
+    A model config without the key ``loss`` gets this key; a module without ``train_step`` is wrapped in
+    :class:`eng.model.SupervisedModel` with this loss.
+    """
     if loss is None:
         return model
     if isinstance(model, nn.Module):
@@ -63,7 +67,7 @@ def build_model(model: object) -> nn.Module:
 
 
 def model_of_config(cfg: Mapping[str, Any]) -> nn.Module:
-    """Builds the model of a complete config as a Runner does: with the config's scope, loss and data preprocessor.
+    """Builds the model of a complete config like a Runner: with the config's default scope, loss and data preprocessor.
 
     Args:
         cfg: the complete config, with the key ``model``.

@@ -21,18 +21,23 @@ logger = logging.getLogger(__name__)
 
 @runtime_checkable
 class WritesScalars(Protocol):
-    """What hooks call of a visualizer, which need not derive from :class:`eng.visualization.Visualizer`."""
+    """The method of a visualizer that hooks call; the class need not derive from eng's Visualizer."""
 
     def add_scalars(self, scalar_dict: dict[str, Any], step: int = 0) -> None:
-        """Writes values by name."""
+        """Writes logged values, such as losses, to the backends.
+
+        Args:
+            scalar_dict: values by name.
+            step: iteration or epoch of the values.
+        """
 
 
 @runtime_checkable
 class WritesLines(Protocol):
-    """What hooks call of a log processor, which need not derive from :class:`eng.runner.LogProcessor`."""
+    """The method of a log processor that hooks call; the class need not derive from eng's LogProcessor."""
 
     def get_log_after_iter(self, runner: RunnerView, batch_idx: int, mode: str) -> tuple[dict[str, Any], str]:
-        """Gives the values by name for the trackers, and the line for the log."""
+        """Returns the values by name for experiment trackers, and the line for the log."""
 
 
 def build_logger(name: str, log_level: int | str, log_file: str | None, **kwargs: Any) -> MMLogger:
@@ -42,7 +47,7 @@ def build_logger(name: str, log_level: int | str, log_file: str | None, **kwargs
 
 
 def build_message_hub(message_hub: MessageHub | Mapping[str, Any] | None, name: str) -> MessageHub:
-    """Builds the message hub of a run from a config, or from ``name`` alone; a MessageHub is returned as it is.
+    """Builds the message hub of a run from a config, or from ``name`` alone; a MessageHub is returned unchanged.
 
     Raises:
         TypeError: ``message_hub`` is neither a MessageHub, nor a config, nor None.
@@ -55,9 +60,9 @@ def build_message_hub(message_hub: MessageHub | Mapping[str, Any] | None, name: 
 
 
 def build_visualizer(visualizer: object, name: str, save_dir: str) -> Any:
-    """Builds a visualizer from its config; an object is returned as it is.
+    """Builds a visualizer from its config; a visualizer object is returned unchanged.
 
-    A config whose backends include no LocalVisBackend gets one: a resumed run, and ``eng sync``, read the JSON lines that
+    A LocalVisBackend is added to a config without one, because resumed runs and ``eng sync`` read the JSON lines that
     the LocalVisBackend writes.
 
     Raises:
@@ -97,10 +102,12 @@ def is_known(name: str) -> bool:
 
 @contextmanager
 def being_current(parts: Sequence[Any], scope: str) -> Iterator[None]:
-    """Makes logger, message hub, visualizer and scope of a run the current ones; another run may have been built since.
+    """Makes logger, message hub, visualizer and default scope of a run the current instances inside the context.
+
+    Another run in this process may have made its own instances current since this run was built.
 
     Args:
-        parts: logger, message hub and visualizer; an object without a registered name is left alone.
+        parts: logger, message hub and visualizer of the run; an object without a registered name is ignored.
         scope: the run's default scope.
     """
     named = [(type(part), part.instance_name) for part in parts if isinstance(part, ManagerMixin)]
@@ -119,14 +126,14 @@ def being_current(parts: Sequence[Any], scope: str) -> Iterator[None]:
 
 @contextmanager
 def closed_on_failure(visualizer: Any, *, is_own: bool) -> Iterator[None]:
-    """Closes the visualizer of a run if building its other parts fails, so that trackers finish their uploads.
+    """Closes the visualizer if building the other parts of the run fails, so that experiment trackers finish uploads.
 
     Args:
         visualizer: visualizer of the run.
         is_own: whether the run built the visualizer; a visualizer that the user built stays open.
 
     Raises:
-        BaseException: the error of the other part, unchanged.
+        BaseException: the error that building the other part raised, unchanged.
     """
     try:
         yield
@@ -140,15 +147,15 @@ def closed_on_failure(visualizer: Any, *, is_own: bool) -> Iterator[None]:
 
 
 def forget_after(run: object, parts: Sequence[Any]) -> None:
-    """Releases the parts of a run when the run is garbage-collected, but not at the end of the program."""
+    """Calls :func:`forget_run` when the runner is garbage-collected, but not at the end of the program."""
     weakref.finalize(run, forget_run, parts).atexit = False
 
 
 def forget_run(parts: Sequence[Any]) -> None:
-    """Closes the log file and the trackers of a run, and removes its parts from the registered instances.
+    """Closes the log file and the experiment trackers of a run, and unregisters its logger, message hub and visualizer.
 
     Args:
-        parts: those of logger, message hub, visualizer and scope that the run built itself.
+        parts: logger, message hub, visualizer and scope, as far as the run built them itself.
     """
     for part in parts:
         if isinstance(part, MMLogger):
@@ -173,7 +180,7 @@ def with_local_backend(backends: object) -> list[Any]:
 
 
 def build_log_processor(log_processor: object) -> Any:
-    """Builds a log processor from its config, a LogProcessor without ``type``; an object is returned as it is.
+    """Builds a log processor from its config, by default a LogProcessor; an object is returned unchanged.
 
     Raises:
         TypeError: ``log_processor`` is neither a config nor an object with ``get_log_after_iter``.
@@ -186,11 +193,11 @@ def build_log_processor(log_processor: object) -> Any:
 
 
 def begin_curves(visualizer: Any, moment: Callable[[], dict[str, Any]], cfg: Config) -> None:
-    """Makes a Visualizer record the training position with each scalar, and writes the config of the run to it.
+    """Makes a Visualizer record the training position with each scalar, and writes the config of the run to backends.
 
     Args:
-        visualizer: visualizer of the run; one of another class gets the config only.
-        moment: returns the current position, such as ``{"iteration": 40, "mode": "train"}``.
+        visualizer: visualizer of the run; a visualizer of another class only gets the config.
+        moment: function that returns the training position, such as ``{"iteration": 40, "mode": "train"}``.
         cfg: the complete config; an empty config is not written.
     """
     if isinstance(visualizer, Visualizer):

@@ -30,10 +30,10 @@ logger = logging.getLogger(__name__)
 
 @runtime_checkable
 class UpdatesParameters(Protocol):
-    """What a model's ``train_step`` calls of an optimizer wrapper of any class."""
+    """The method of an optimizer wrapper, of any class, that a model's ``train_step`` calls."""
 
     def update_params(self, loss: torch.Tensor) -> None:
-        """Makes the backward pass and the optimizer's step."""
+        """Runs the backward pass of the loss and the optimizer's step."""
 
 
 @runtime_checkable
@@ -41,7 +41,7 @@ class Steps(Protocol):
     """A parameter scheduler of any library."""
 
     def step(self) -> None:
-        """Moves the parameter."""
+        """Sets the scheduled value, such as the learning rate, for the next epoch or iteration."""
 
 
 @runtime_checkable
@@ -52,12 +52,12 @@ class TellsUnit(Protocol):
 
 
 def build_optim_wrapper(optim_wrapper: object, model: nn.Module) -> Any:
-    """Builds an optimizer wrapper from its config; a wrapper is returned as it is, an optimizer is wrapped.
+    """Builds an optimizer wrapper from its config; a wrapper is returned unchanged, and an optimizer is wrapped.
 
     Args:
         optim_wrapper: a wrapper, an optimizer, a config with ``optimizer`` (and ``type``, ``constructor``,
-            ``paramwise_cfg`` ...), or several wrappers by name; a config in such a mapping optimizes the submodule of
-            its name.
+            ``paramwise_cfg`` ...), or a mapping of several of these by name; a config in such a mapping optimizes the
+            submodule of the model that has this name.
         model: the model whose parameters are optimized.
 
     Raises:
@@ -96,10 +96,13 @@ def _build_unchecked(optim_wrapper: object, model: nn.Module) -> Any:
 
 
 def _wrapper_of_part(name: str, part: object, cfg: Mapping[str, Any], model: nn.Module) -> OptimWrapper:
-    """Returns one of several wrappers by name: an OptimWrapper as it is, or one built from a config for a submodule.
+    """Returns one wrapper of a mapping of several: an OptimWrapper unchanged, or one that is built from a config.
+
+    A wrapper from a config optimizes the submodule of the model whose name is ``name``.
 
     Raises:
-        ValueError: ``part`` is neither; the message says which keys ``optim_wrapper`` may have.
+        ValueError: ``part`` is neither an OptimWrapper nor a config; the message says which keys ``optim_wrapper`` may
+            have.
     """
     if isinstance(part, OptimWrapper):
         return part
@@ -156,9 +159,9 @@ def build_param_schedulers(
     Args:
         schedulers: a scheduler or a config, a list of them, or one of these per name of ``optim_wrapper``.
         optim_wrapper: the wrapper whose learning rates or other hyperparameters the schedulers change.
-        epoch_length: iterations of an epoch, for ``convert_to_iter_based=True``.
-        max_epochs: ``end`` of schedulers that count epochs and set no ``end``.
-        max_iters: ``end`` of schedulers that count iterations and set no ``end``.
+        epoch_length: number of iterations in an epoch, for ``convert_to_iter_based=True``.
+        max_epochs: epochs of the run: default of ``end`` for schedulers that count epochs.
+        max_iters: iterations of the run: default of ``end`` for schedulers that count iterations.
         by_epoch: whether the training loop counts epochs; the default of ``by_epoch`` in each scheduler.
 
     Raises:
@@ -209,10 +212,10 @@ def _build_list(
 
 
 def _check_scheduler(scheduler: object) -> Any:
-    """Returns a scheduler after a check that it has ``step`` and ``by_epoch``.
+    """Returns a scheduler unchanged, after a check that the scheduler has ``step`` and ``by_epoch``.
 
     Raises:
-        TypeError: it is no scheduler, or a scheduler of torch or another library, which has no ``by_epoch``.
+        TypeError: the object is no scheduler, or a scheduler of torch or another library, which has no ``by_epoch``.
     """
     _refuse_torchs(type(scheduler))
     if isinstance(scheduler, type):
@@ -240,7 +243,7 @@ def _scheduler_class(scheduler_type: object) -> object:
 
 
 def _not_of_eng(scheduler_class: type, example: str = "") -> TypeError:
-    """Makes the error for a scheduler without ``by_epoch``."""
+    """Returns the error to raise for a scheduler class of torch or another library, which has no ``by_epoch``."""
     name = f"{scheduler_class.__module__}.{scheduler_class.__name__}"
     return TypeError(
         "param_scheduler takes schedulers of eng.optim, which step by epoch or by iteration as they say, got "
@@ -249,9 +252,10 @@ def _not_of_eng(scheduler_class: type, example: str = "") -> TypeError:
 
 
 def _count_iterations(cfg: MutableMapping[str, Any]) -> None:
-    """Sets ``by_epoch=False`` in a scheduler config of an iteration-based run, unless the config chooses the unit itself.
+    """Sets ``by_epoch=False`` in a scheduler config of an iteration-based run, unless the config has ``by_epoch``.
 
-    A scheduler that counts epochs in such a run gets a warning: it would take no step before the end.
+    A scheduler that counts epochs causes a warning: an iteration-based run has one epoch, so that the scheduler would
+    take no step before the end.
     """
     counts_epochs = cfg.get("by", "epoch") == "epoch" and cfg.get("by_epoch", True)
     if cfg.get("convert_to_iter_based") or not counts_epochs or follows_metric(_scheduler_class(cfg.get("type"))):
@@ -267,7 +271,7 @@ def _count_iterations(cfg: MutableMapping[str, Any]) -> None:
 
 
 def _end_of(cfg: Mapping[str, Any], optim_wrapper: OptimWrapper, max_epochs: int, max_iters: int) -> int:
-    """Returns the default of a scheduler's ``end``: the end of the run, in the unit that the scheduler counts."""
+    """Returns the default of a scheduler's ``end``: the length of the run in epochs or iterations, as it counts."""
     unit = "iter"
     if cfg.get("by_epoch", True):
         unit = "epoch"
@@ -290,14 +294,14 @@ def _end_of(cfg: Mapping[str, Any], optim_wrapper: OptimWrapper, max_epochs: int
 def scale_lr(
     optim_wrapper: OptimWrapper, batch_size: int, world_size: int, auto_scale_lr: Mapping[str, Any] | None
 ) -> None:
-    """Scales learning rates with the batch size, where that is enabled.
+    """Multiplies learning rates by the ratio of the batch size to the base batch size, if ``auto_scale_lr`` is enabled.
 
     Args:
-        optim_wrapper: one wrapper, or several by name.
-        batch_size: samples per iteration and rank.
+        optim_wrapper: one optimizer wrapper, or an OptimWrapperDict of several.
+        batch_size: number of samples per iteration and rank.
         world_size: number of ranks.
-        auto_scale_lr: ``dict(enable=True, base_batch_size=N)`` with the batch size that the rates are tuned for;
-            None does nothing.
+        auto_scale_lr: ``dict(enable=True, base_batch_size=N)``, where N is the batch size of all ranks for which the
+            learning rates were tuned; None scales nothing.
 
     Raises:
         ValueError: scaling is enabled without a positive ``base_batch_size``.

@@ -8,7 +8,9 @@ from typing import Any
 
 
 def own_copy(cfg: Mapping[str, Any]) -> MutableMapping[str, Any]:
-    """Returns a shallow copy of the same class: a plain dict would lose the file and line that error messages name.
+    """Returns a shallow copy of a config that has the same class as the config.
+
+    A copy as plain dict would lose the file and line of each key, which error messages name.
 
     Args:
         cfg: the config of a part of a run.

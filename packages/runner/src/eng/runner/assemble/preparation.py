@@ -13,12 +13,14 @@ __all__ = ["prepare_model"]
 
 
 def prepare_model(model: nn.Module, settings: RunnerSettings, *, is_flattened: bool) -> None:
-    """Applies ``precision``, ``channels_last`` and ``activation_checkpointing`` to a model, which keeps its names.
+    """Applies the settings ``precision``, ``channels_last`` and ``activation_checkpointing`` to a model in place.
+
+    The names of modules and parameters stay the same.
 
     Args:
         model: the model, not yet wrapped.
-        settings: of the run.
-        is_flattened: whether the strategy cuts weights into parts, which must be contiguous.
+        settings: settings of the run.
+        is_flattened: whether the strategy shards weights, which must then be contiguous and not channels-last.
 
     Raises:
         ValueError: a setting names a module that the model lacks.

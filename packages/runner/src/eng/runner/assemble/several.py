@@ -14,7 +14,7 @@ from .evaluation import is_evaluator
 
 
 def names_of_sets(dataloader: object) -> list[str]:
-    """Returns the names of the sets in ``val_dataloader=dict(clean=..., corrupted=...)``; empty for a single dataloader.
+    """Returns the names of sets in ``val_dataloader=dict(clean=..., corrupted=...)``; empty for a single dataloader.
 
     Args:
         dataloader: a dataloader, the config of one, or a mapping of these by name. A mapping with a key of a dataloader
@@ -42,7 +42,7 @@ def loaders_of_sets(dataloader: Any) -> list[Any]:
 
 
 def evaluators_by_set(mode: str, evaluator: object, names: list[str]) -> dict[str, Any]:
-    """Returns the evaluator of each set: its entry in ``dict(clean=..., corrupted=...)``, or one evaluator for all sets.
+    """Returns the evaluator of each set: its entry in ``dict(clean=..., corrupted=...)``, or one evaluator for all.
 
     Args:
         mode: ``"val"`` or ``"test"``.
@@ -71,7 +71,10 @@ def loops_by_set(mode: str, cfg: object, names: list[str]) -> dict[str, Any]:
 
 
 def is_named_by(setting: object, names: list[str]) -> bool:
-    """Whether a setting is a mapping by the names of sets: no ``type``, no ``metrics``, and nothing but parts as values."""
+    """Whether a setting is a mapping by the names of sets, and not the config of one evaluator or metric.
+
+    Such a mapping has no key ``type`` or ``metrics``.
+    """
     if not isinstance(setting, Mapping) or not setting or "type" in setting or "metrics" in setting:
         return False
     parts = all(not isinstance(value, (str, int, float)) or value is None for value in setting.values())
@@ -96,7 +99,7 @@ def _is_part(value: object) -> bool:
 
 
 def _is_loader(value: object) -> bool:
-    """Whether a value is the config of a loader, or a loader: anything to iterate over but text."""
+    """Whether a value is a dataloader (any iterable except text), or the config of a dataloader."""
     if isinstance(value, Mapping):
         return "dataset" in value
     return isinstance(value, Iterable) and not isinstance(value, (str, bytes))

@@ -18,11 +18,11 @@ from ..strategy.ddp import synchronised, wrap
 
 
 def build_strategy(strategy: object, work_dir: str, model_wrapper_cfg: Mapping[str, Any] | None = None) -> BaseStrategy:
-    """Builds a strategy from its name or config; a strategy is returned as it is.
+    """Builds a strategy from its name or config; a strategy object is returned unchanged.
 
     Args:
-        strategy: a strategy, its name or its config. None is one device without a process group, and DDP with one; if
-            ``model_wrapper_cfg`` names a wrapper that shards, FSDP2.
+        strategy: a strategy, its name or its config. None chooses SingleDeviceStrategy if there is no process group,
+            FSDP2 if ``model_wrapper_cfg`` names a wrapper that shards the model, and otherwise DDP.
         work_dir: work dir of the run.
         model_wrapper_cfg: config of a model wrapper, or None.
 
@@ -46,7 +46,7 @@ def build_strategy(strategy: object, work_dir: str, model_wrapper_cfg: Mapping[s
 
 
 def strategy_of(settings: RunnerSettings, work_dir: str, model_wrapper_cfg: Mapping[str, Any] | None) -> BaseStrategy:
-    """Builds the strategy of a run, and tells it whether to initialise weights and whether the model came as an object."""
+    """Builds the strategy of a run, and sets its attributes ``sets_weights`` and ``model_is_given``."""
     strategy = build_strategy(settings.strategy, work_dir, model_wrapper_cfg)
     strategy.sets_weights = settings.init_weights
     strategy.model_is_given = isinstance(settings.model, nn.Module)
@@ -59,14 +59,14 @@ def place_model(
     model_wrapper_cfg: Mapping[str, Any] | None,
     cfg: Mapping[str, Any] | None = None,
 ) -> nn.Module:
-    """Moves a model to its device; with several ranks also wraps it, as ``model_wrapper_cfg`` or the strategy says.
+    """Moves a model to its device and, with several ranks, wraps it as ``model_wrapper_cfg`` or the strategy says.
 
     Args:
-        strategy: places the model if ``model_wrapper_cfg`` is None.
-        model: the model; a model in a wrapper is returned as it is.
-        model_wrapper_cfg: config of a wrapper, ``MMDistributedDataParallel`` without ``type``.
-        cfg: the run's config. ``sync_bn`` (``"torch"`` or ``"mmcv"``) makes BatchNorm compute statistics over all ranks;
-            ``find_unused_parameters`` goes to the default wrapper.
+        strategy: strategy that places the model if ``model_wrapper_cfg`` is None.
+        model: the model; a model that is already in a wrapper is returned unchanged.
+        model_wrapper_cfg: config of a wrapper; without ``type``, the wrapper is ``MMDistributedDataParallel``.
+        cfg: the run's config. ``sync_bn`` (``"torch"`` or ``"mmcv"``) makes BatchNorm compute statistics over all
+            ranks; ``find_unused_parameters`` goes to the default wrapper.
 
     Raises:
         TypeError: the model is wrapped and ``model_wrapper_cfg`` asks for another wrapper.

@@ -17,12 +17,12 @@ _SECONDS_BETWEEN_LOOKS = 2.0
 class WorkerStart:
     """Prepares a worker process: makes it ignore the signals that stop a run, then calls the configured init function.
 
-    Schedulers, elastic agents and terminals send a signal to all processes of a job at once. If a worker process ended, the
-    dataloader would raise, and the run would fail before it could save a checkpoint. So only SIGTERM from the
+    Schedulers, elastic agents and terminals send a signal to all processes of a job at once. If a worker process ended,
+    the dataloader would raise, and the run would fail before it could save a checkpoint. So only SIGTERM from the
     dataloader's own process ends a worker.
 
     Args:
-        function: called with the number of the worker; None calls nothing.
+        function: the configured ``worker_init_fn``, which is called with the worker's number; None calls nothing.
     """
 
     def __init__(self, function: Callable[[int], None] | None) -> None:
@@ -41,27 +41,29 @@ class WorkerStart:
 
 
 def shield_workers(dataloader: object) -> None:
-    """Makes a torch DataLoader that was given as an object start its workers with :class:`WorkerStart` too."""
+    """Makes a torch DataLoader that the user built start its worker processes with :class:`WorkerStart`."""
     if isinstance(dataloader, DataLoader) and not isinstance(dataloader.worker_init_fn, WorkerStart):
         dataloader.worker_init_fn = WorkerStart(dataloader.worker_init_fn)
 
 
 def end_workers(dataloader: object) -> None:
-    """Ends the worker processes that a torch loader keeps between passes; the next pass starts new ones.
+    """Ends the persistent worker processes of a torch DataLoader; the next pass over the data starts new ones.
 
-    The garbage collector would end them too, but it closes their queues first: torch then waits five seconds for each.
+    The garbage collector would end the workers too, but it closes their queues first: torch then waits five seconds for
+    each worker.
     """
     if isinstance(dataloader, DataLoader) and dataloader.persistent_workers:
         dataloader._iterator = None  # noqa: SLF001  # torch 2.6 to 2.13 have no public way
 
 
 def _end_only_by(parent: Any) -> None:
-    """Ends this worker at a SIGTERM from the process ``parent`` or when ``parent`` ends; ignores SIGTERM of other processes.
+    """Ends this worker process on a SIGTERM from the process ``parent``, or when ``parent`` has ended.
 
-    Only ``sigtimedwait`` tells who sent a signal, so a thread waits for SIGTERM, which is blocked in all other threads.
-    Torch's workers check for their parent too, but a worker whose parent was killed while it started would wait for ever.
+    SIGTERM from other processes is ignored. Only ``sigtimedwait`` tells which process sent a signal, so that a thread
+    waits for SIGTERM, which is blocked in all other threads. Torch's workers check for their parent too, but a worker
+    whose parent was killed while the worker started would wait for ever.
     """
-    is_child = os.getppid() == parent.pid  # With a fork server the server is the parent process.
+    is_child = os.getppid() == parent.pid  # With the start method "forkserver", the parent process is the fork server.
 
     def is_orphan() -> bool:
         if not is_child:

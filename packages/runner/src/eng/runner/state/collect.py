@@ -23,15 +23,16 @@ def collect_run_state(
     """Collects what an exact resume needs beside weights, optimizer and schedulers.
 
     Args:
-        train_loop: the training loop, which knows counters, data position and random generators.
-        accumulation: state of the gradient-accumulation window.
-        hooks: the hooks, whose ``state_dict()`` is called.
-        point: the hook point that is being called, None between points.
+        train_loop: the training loop, from which counters, data position and random states are read.
+        accumulation: the gradients accumulated since the last update, with their counters.
+        hooks: the hooks of the run, whose ``state_dict()`` is called.
+        point: name of the hook point that is being called, None between two points.
         seed: seed of the run.
 
     Returns:
-        ``format``, ``seed``, ``world_size``, ``position``, ``rng``, ``accumulation``, ``hooks`` and ``sampler``. ``rng`` has
-        an entry per data-parallel rank; the ranks of a tensor-parallel group read the same data and share an entry.
+        A dict with ``format``, ``seed``, ``world_size``, ``position``, ``rng``, ``accumulation``, ``hooks`` and
+        ``sampler``. ``rng`` is a list with the random states of each data-parallel rank; the ranks of a tensor-parallel
+        group read the same data and share one entry.
     """
     return {
         "format": FORMAT,
@@ -46,7 +47,7 @@ def collect_run_state(
 
 
 def hook_states(hooks: Sequence[Any]) -> dict[str, Any]:
-    """Returns the states of the hooks that have one, by names such as ``EMAHook.0``."""
+    """Returns the states of those hooks that have a state, by names such as ``EMAHook.0`` (see :func:`named_hooks`)."""
     states = {name: hook.state_dict() for name, hook in named_hooks(hooks)}
     return {name: state for name, state in states.items() if state is not None}
 
@@ -63,7 +64,10 @@ def named_hooks(hooks: Sequence[Any]) -> list[tuple[str, Any]]:
 
 
 def accumulation_state(optim_wrapper: OptimWrapper, strategy: BaseStrategy) -> Any:
-    """Returns the state of an open gradient-accumulation window; None for a wrapper of another library."""
+    """Returns the gradients accumulated since the last update, with their counters.
+
+    None for an optimizer wrapper that is not eng's.
+    """
     if isinstance(optim_wrapper, OptimWrapper):
         return strategy.accumulation_state(optim_wrapper)
     return None

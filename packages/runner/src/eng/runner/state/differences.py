@@ -19,7 +19,7 @@ from ..strategy._shards import whole_shape
 from .collect import hook_states, optimizer_classes
 from .taking import covers, how_to_take
 
-# Parts of a checkpoint that a resume uses, and what their absence means.
+# Parts of a checkpoint that a resumed run uses, each with the text that a message shows if the part is missing.
 _PARTS = {
     "optimizer": "the optimizer starts with an empty state",
     "param_schedulers": "the schedules start anew",
@@ -30,11 +30,11 @@ _TELLING = frozenset({"betas", "dampening", "alpha", "rho", "lambd", "etas", "lr
 
 
 def missing_parts(checkpoint: Mapping[str, Any], wanted: Mapping[str, bool]) -> list[str]:
-    """Returns a line for each part that a checkpoint lacks.
+    """Returns a line of text for each part that a resumed run uses and its checkpoint lacks.
 
     Args:
         checkpoint: the checkpoint.
-        wanted: by the name of a part, whether the run uses it.
+        wanted: whether the run uses a part, by the name of the part.
     """
     return [
         f"{part}: missing in the checkpoint; {consequence}"
@@ -44,12 +44,12 @@ def missing_parts(checkpoint: Mapping[str, Any], wanted: Mapping[str, bool]) -> 
 
 
 def optimizer_differences(optim_wrapper: OptimWrapper, saved: object, take: Sequence[str] = ()) -> list[str]:
-    """Returns lines about hyperparameters that differ between checkpoint and config.
+    """Returns a line of text for each optimizer hyperparameter that differs between checkpoint and config.
 
     Args:
         optim_wrapper: the optimizer wrapper of this run, before it loads the state.
         saved: the optimizer's state in the checkpoint.
-        take: dotted keys for which the config wins.
+        take: dotted keys for which the config's value is used instead of the checkpoint's value.
     """
     lines = []
     for name, wrapper, state in _pairs_of_eng(optim_wrapper, saved):
@@ -67,10 +67,10 @@ def optimizer_differences(optim_wrapper: OptimWrapper, saved: object, take: Sequ
 
 
 def kept_values(optim_wrapper: OptimWrapper, saved: object, take: Sequence[str] = ()) -> dict[str, str]:
-    """Returns the hyperparameters by dotted key, as text, for which the checkpoint wins over a different config value.
+    """Returns the optimizer hyperparameters for which the checkpoint's value replaces a different value in the config.
 
-    The arguments are those of :func:`optimizer_differences`. If parameter groups have different values of a key, the value
-    of the largest number of groups is returned.
+    The result maps dotted keys to the checkpoint's values as text. If parameter groups have different values for a key,
+    the value of most groups is returned. The arguments are those of :func:`optimizer_differences`.
     """
     values = {}
     for name, wrapper, state in _pairs_of_eng(optim_wrapper, saved):
@@ -82,7 +82,7 @@ def kept_values(optim_wrapper: OptimWrapper, saved: object, take: Sequence[str] 
 
 
 def check_optimizers(optim_wrapper: OptimWrapper, saved: object, saved_classes: Mapping[str, str] | None) -> None:
-    """Refuses the saved state of an optimizer of another class.
+    """Raises an error if the optimizer state in a checkpoint belongs to an optimizer of another class.
 
     Args:
         optim_wrapper: the optimizer wrapper of this run.
@@ -110,7 +110,9 @@ def check_optimizers(optim_wrapper: OptimWrapper, saved: object, saved_classes: 
 
 
 def check_shapes(model: nn.Module, weights: Mapping[str, Any]) -> None:
-    """Refuses the optimizer state of a model whose parameters have other shapes.
+    """Raises an error if parameters of the model have other shapes than in the checkpoint.
+
+    The optimizer state in the checkpoint would not fit such parameters.
 
     Args:
         model: the model without its wrapper.
@@ -136,7 +138,7 @@ def check_shapes(model: nn.Module, weights: Mapping[str, Any]) -> None:
 
 
 def hook_differences(hooks: Sequence[Any], saved: Mapping[str, Any]) -> list[str]:
-    """Returns a line for each saved hook state whose hook this run lacks."""
+    """Returns a line of text for each hook state in a checkpoint that belongs to no hook of this run."""
     present = set(hook_states(hooks))
     return [
         f"hooks: the checkpoint has a state of {name.rpartition('.')[0]}, which this run lacks; it is not used"
@@ -146,13 +148,14 @@ def hook_differences(hooks: Sequence[Any], saved: Mapping[str, Any]) -> list[str
 
 
 def stop_differences(loop: BaseLoop, hooks: Sequence[Any]) -> list[str]:
-    """Decides whether a run that a hook such as EarlyStoppingHook had stopped trains on; returns a line about it.
+    """Decides whether a resumed run continues to train if a hook such as EarlyStoppingHook had stopped the saved run.
 
-    The run stays stopped unless the settings of the hook have changed or the hook is gone.
+    The run stays stopped unless the settings of the hook have changed or this run lacks the hook. Returns a line of
+    text about the decision.
 
     Args:
         loop: the training loop, whose ``stop_training`` may be set to False.
-        hooks: the hooks; a hook that may stop a run has a ``settings_changed`` other than None.
+        hooks: the hooks of this run; the attribute ``settings_changed`` of a hook that can stop runs is True or False.
     """
     if not loop.stop_training:
         return []
@@ -169,13 +172,13 @@ def stop_differences(loop: BaseLoop, hooks: Sequence[Any]) -> list[str]:
 
 
 def scheduler_line(path: str, scheduler: object, differences: Mapping[str, tuple[Any, Any]]) -> str:
-    """Returns the line about arguments of a scheduler that differ between checkpoint and config."""
+    """Returns a line of text about the arguments of a scheduler that differ between checkpoint and config."""
     listed = ", ".join(f"{key}={now!r} (was {before!r})" for key, (before, now) in differences.items())
     return f"{path} ({type(scheduler).__name__}) follows the config: {listed}"
 
 
 def _pairs(optim_wrapper: OptimWrapper, saved: Any) -> Iterator[tuple[str, Any, Mapping[str, Any]]]:
-    """Yields each optimizer wrapper with its name for messages, such as ``.generator``, and its saved state."""
+    """Yields each optimizer wrapper of a run as name for messages, such as ``.generator``, wrapper and saved state."""
     for name, wrapper in wrappers_by_name(optim_wrapper).items():
         suffix, state = "", saved
         if name:
@@ -187,14 +190,14 @@ def _pairs(optim_wrapper: OptimWrapper, saved: Any) -> Iterator[tuple[str, Any, 
 def _pairs_of_eng(
     optim_wrapper: OptimWrapper, saved: object
 ) -> Iterator[tuple[str, BaseOptimWrapper, Mapping[str, Any]]]:
-    """Yields what :func:`_pairs` yields, without wrappers of other libraries, whose settings cannot be read."""
+    """Yields the same items as :func:`_pairs`, without wrappers of other libraries, whose settings cannot be read."""
     for name, wrapper, state in _pairs(optim_wrapper, saved):
         if isinstance(wrapper, BaseOptimWrapper):
             yield name, wrapper, state
 
 
 def _list_classes(by_name: Mapping[str, str]) -> str:
-    """``SGD`` for a single optimizer, whose name is empty, or ``generator: SGD, critic: Adam``."""
+    """Returns class names as text: ``SGD`` for a single optimizer, or ``generator: SGD, critic: Adam`` for several."""
     return ", ".join(f"{name}: {class_name}".removeprefix(": ") for name, class_name in by_name.items())
 
 

@@ -10,26 +10,27 @@ from eng.checkpoint import LoadReport, find_latest_checkpoint
 from eng.logging.near_names import suggest
 from eng.runner.errors import WrongCheckpointError
 
-# An address on another storage, such as s3://bucket/a.pth or torchvision://resnet50.
+# Matches the address of a checkpoint that is no local path, such as s3://bucket/a.pth or torchvision://resnet50.
 _ADDRESS = re.compile(r"[A-Za-z][\w.+-]+:")
 _ENOUGH = 0.5
 
 
 @dataclass(frozen=True)
 class Beginning:
-    """The checkpoint with which a run begins: ``resume`` True restores the run, False loads only the weights."""
+    """The checkpoint from which a run starts; ``resume`` tells whether the run resumes or only loads the weights."""
 
     path: str
     resume: bool
 
 
 def choose_beginning(resume: bool | str, load_from: str | None, work_dir: str) -> Beginning | None:
-    """Chooses the checkpoint with which a run begins; None starts without a checkpoint.
+    """Chooses the checkpoint from which a run starts; returns None if the run starts without a checkpoint.
 
     Args:
-        resume: True or ``"auto"`` resumes from ``load_from`` or, without it, from the newest intact checkpoint in
-            ``work_dir``. Another text is the path of the checkpoint. False resumes from none.
-        load_from: checkpoint whose weights are loaded, unless ``resume`` is set.
+        resume: True or ``"auto"`` resumes from ``load_from`` or, if ``load_from`` is None, from the newest intact
+            checkpoint in ``work_dir``. Another text is the path of the checkpoint to resume from. False does not
+            resume.
+        load_from: checkpoint whose weights are loaded if ``resume`` is False.
         work_dir: folder of the run's checkpoints.
     """
     if isinstance(resume, str) and resume != "auto":
@@ -65,12 +66,13 @@ def check_exists(checkpoint: str, key: str) -> None:
 def check_match(report: object, checkpoint: str, *, trains: bool) -> None:
     """Checks that at least half of a checkpoint's weights matched the model.
 
-    A training may load the weights of a part, such as a backbone: then half of the file must match. A validation or test
-    needs half of the model's parameters.
+    A training run may load the weights of a part of its model, such as a backbone: half of the weights in the file must
+    then belong to the model. For a validation or test, half of the model's parameters must be in the file.
 
     Args:
-        report: report of the load; a report of another class, from a library's strategy, is not checked.
-        checkpoint: path of the loaded checkpoint.
+        report: :class:`eng.checkpoint.LoadReport` of loading the checkpoint; a report of another class, such as from
+            the strategy of a library, is not checked.
+        checkpoint: path of the loaded checkpoint, for the message.
         trains: whether the run trains.
 
     Raises:

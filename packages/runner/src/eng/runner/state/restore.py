@@ -61,7 +61,7 @@ def meta_of(checkpoint: Mapping[str, Any], filename: str) -> Mapping[str, Any]:
 
 
 def refuse_failed(meta: Mapping[str, Any], filename: str) -> None:
-    """Refuses a checkpoint that was saved after an iteration had failed.
+    """Raises an error for a checkpoint that was saved after an iteration had failed: its state is not consistent.
 
     Raises:
         ResumeError: ``meta`` says that the iteration failed.
@@ -76,7 +76,12 @@ def refuse_failed(meta: Mapping[str, Any], filename: str) -> None:
 def restore_position(train_loop: BaseLoop, checkpoint: Mapping[str, Any], *, takes_seed: bool = False) -> None:
     """Restores counters, data position and random generators of the training loop.
 
-    A checkpoint of MMEngine has only epoch and iteration, from which the data position is computed.
+    A checkpoint of MMEngine contains only epoch and iteration, from which the data position is computed.
+
+    Args:
+        train_loop: the training loop.
+        checkpoint: the checkpoint of the saved run.
+        takes_seed: whether the samplers keep the seed of this run's config instead of the seed in the checkpoint.
     """
     saved = checkpoint.get("run_state")
     if saved is None:
@@ -98,7 +103,7 @@ def restore_position(train_loop: BaseLoop, checkpoint: Mapping[str, Any], *, tak
 
 
 def _position_from_meta(train_loop: BaseLoop, meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Computes the position of a checkpoint of MMEngine from its epoch, its iteration and the dataloader's length."""
+    """Computes the data position of an MMEngine checkpoint from its epoch, iteration and the dataloader's length."""
     epoch, iteration = meta.get("epoch", 0), meta.get("iter", 0)
     batch, passes = 0, epoch
     length = length_of(train_loop.dataloader)
@@ -135,10 +140,10 @@ def restore_schedulers(schedulers: Schedulers, saved: Any, path: str = "param_sc
     Args:
         schedulers: a list of schedulers, or lists by name.
         saved: the saved states.
-        path: name of the setting, for messages.
+        path: dotted key of the schedulers in the config, for messages.
 
     Returns:
-        A line for each scheduler whose settings differ from those of the saved run.
+        A line of text for each scheduler whose settings differ from those of the saved run.
 
     Raises:
         ResumeError: the number of schedulers, or the names of their lists, differ from the saved run's.
@@ -174,14 +179,14 @@ def _restore_scheduler(scheduler: Any, state: Mapping[str, Any]) -> Mapping[str,
 
 
 def are_configs(setting: object) -> bool:
-    """Whether all parameter schedulers are configs, from which they can be built a second time."""
+    """Whether all parameter schedulers in a setting are configs, from which the schedulers can be built again."""
     if isinstance(setting, Mapping):
         return "type" in setting or all(are_configs(item) for item in setting.values())
     return isinstance(setting, (list, tuple)) and all(are_configs(item) for item in setting)
 
 
 def undo_schedules(schedulers: Schedulers) -> None:
-    """Resets the parameter groups to the values that they had before any scheduler was built."""
+    """Resets learning rates and other scheduled values to what they were before any scheduler was built."""
     for group in groups_of(schedulers):
         for scheduler in group:
             name = scheduler.param_name
@@ -223,7 +228,7 @@ def count_steps(schedulers: Schedulers, iterations: int, epoch_length: float) ->
 
 
 def write_schedules(schedulers: Schedulers) -> None:
-    """Writes the schedulers' last values into the optimizers, whose own state was not restored."""
+    """Writes the last values of the schedulers into the parameter groups of optimizers whose state was not restored."""
     for group in groups_of(schedulers):
         for scheduler in group:
             if isinstance(scheduler, _ParamScheduler):
@@ -231,7 +236,7 @@ def write_schedules(schedulers: Schedulers) -> None:
 
 
 def restore_hooks(hooks: Sequence[Any], saved: Mapping[str, Any]) -> None:
-    """Restores each hook that has a saved state; other hooks are left alone."""
+    """Restores each hook whose state is in the checkpoint; other hooks remain unchanged."""
     for name, hook in named_hooks(hooks):
         if name in saved:
             hook.load_state_dict(saved[name])
@@ -255,7 +260,7 @@ def run_differences(
 
 
 def _plain(value: object) -> Any:
-    """Converts nested metainfo to Python's lists and numbers: arrays cannot be compared by ``==`` alone."""
+    """Converts nested metainfo to Python lists and numbers, because ``==`` of two arrays gives an array, not a bool."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):
@@ -269,6 +274,6 @@ def _plain(value: object) -> Any:
 
 
 def restore_accumulation(optim_wrapper: OptimWrapper, saved: object, strategy: BaseStrategy) -> None:
-    """Opens the accumulation window that was open when the run was saved."""
+    """Restores the gradients of the accumulation window that was unfinished when the checkpoint was saved."""
     if saved is not None and isinstance(optim_wrapper, OptimWrapper):
         strategy.load_accumulation_state(optim_wrapper, saved)

@@ -15,9 +15,9 @@ _OF_THE_HOST = ("python", "numpy", "torch")
 
 
 def capture_rng() -> RngState:
-    """Returns the states of the generators of Python, NumPy, PyTorch and each accelerator in use.
+    """Returns the states of the global random generators of Python, NumPy, PyTorch and each accelerator in use.
 
-    The states are plain data and tensors, which ``torch.load(weights_only=True)`` reads.
+    The states are plain data and tensors, so that ``torch.load(weights_only=True)`` can read them from a checkpoint.
     """
     algorithm, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # noqa: NPY002  - users draw from it
     version, internal, gauss_next = random.getstate()
@@ -36,7 +36,7 @@ def capture_rng() -> RngState:
 
 
 def restore_rng(state: RngState) -> None:
-    """Restores the states that :func:`capture_rng` returned."""
+    """Sets the global random generators to the states that :func:`capture_rng` returned."""
     version, internal, gauss_next = state["python"]
     random.setstate((version, tuple(internal.tolist()), gauss_next))
     algorithm, keys, position, has_gauss, gauss = state["numpy"]

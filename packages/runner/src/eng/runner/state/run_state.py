@@ -45,7 +45,7 @@ _WITHOUT_MODULE = [(r"^module.", "")]
 
 
 class StatefulRun(Protocol):
-    """The members of a Runner that RunState uses, methods that a subclass may override included."""
+    """The members of a Runner that RunState uses, including methods that a subclass of Runner may override."""
 
     settings: RunnerSettings
     model: nn.Module
@@ -67,7 +67,7 @@ class StatefulRun(Protocol):
     world_size: int
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
-        """Calls the hooks that act at a point."""
+        """Calls all hooks that override the method `fn_name`, such as ``before_train``."""
 
     def load_checkpoint(self, filename: str) -> dict[str, Any]:
         """Loads the weights of a checkpoint."""
@@ -77,27 +77,29 @@ class StatefulRun(Protocol):
 
 
 class RunState:
-    """Collects the state of a run into checkpoints, and restores the state of a checkpoint.
+    """Collects the state of a run into checkpoints, and restores a run from a checkpoint.
 
     Args:
-        run: the run, whose settings ``resume`` and ``load_from`` choose the checkpoint with which it begins.
+        run: the runner, whose settings ``resume`` and ``load_from`` choose the checkpoint from which the run starts.
 
     Attributes:
-        code: git revision and source files of the project.
-        take: dotted keys of the config whose values a resume uses although the checkpoint has others.
-        resume_setting: the setting ``resume``; False after the search for a checkpoint found none.
+        code: git revision and uncommitted changes of the project.
+        take: dotted keys of the config whose values a resumed run uses instead of the different values in the
+            checkpoint.
+        resume_setting: the setting ``resume``; False if a search for a checkpoint to resume from found none.
         load_from: the setting ``load_from``.
-        has_loaded: whether :meth:`begin` has run.
+        has_loaded: whether :meth:`begin` was called.
         has_taken_weights: whether the model's weights came from a checkpoint.
         has_begun_training: whether ``train()`` was called.
         parent: path, name and iteration of the checkpoint that was resumed; None in a new run.
-        kept: hyperparameters by dotted key, as text, for which a resume used the checkpoint's value and not the config's.
-        saves: id of the run and number of the checkpoints that it has saved.
+        kept: hyperparameters for which the resumed run uses the checkpoint's value instead of the config's; maps dotted
+            keys to the used values as text.
+        saves: id of the run and number of the checkpoints that the run has saved.
     """
 
     def __init__(self, run: StatefulRun) -> None:
         self._run = run
-        # The process group may not exist yet, and then every process is rank 0 and asks git.
+        # Before the process group exists, every process counts as rank 0 and starts git.
         folder = None
         if get_rank() == 0:
             folder = project_folder(run.cfg.filename)
@@ -116,9 +118,9 @@ class RunState:
         self._initialised: nn.Module | None = None
 
     def begin_training(self) -> None:
-        """Records that training begins; after a restart of the processes, chooses the newest checkpoint to resume from.
+        """Records that training begins; after a restart by a launcher, chooses the newest checkpoint to resume from.
 
-        All ranks must call it together.
+        All ranks must call this method together.
         """
         self.has_begun_training = True
         if not self.has_loaded:
@@ -127,7 +129,10 @@ class RunState:
             self.resume_setting, self.load_from = beginning
 
     def begin(self) -> None:
-        """Resumes from a checkpoint, or loads its weights, as ``resume`` and ``load_from`` say; a second call does nothing."""
+        """Resumes from a checkpoint or loads its weights, as the settings ``resume`` and ``load_from`` say.
+
+        A second call does nothing.
+        """
         if self.has_loaded:
             return
         run = self._run
@@ -146,7 +151,7 @@ class RunState:
                 check_match(self._load_report, beginning.path, trains=self.has_begun_training)
 
     def facts(self) -> dict[str, Any]:
-        """Returns config, code, data, world size and versions of the run, for a comparison with another run."""
+        """Returns config, code, data, world size and versions of the run, to compare the run with another run."""
         if self._facts is None:
             run = self._run
             loop = run.train_part.get()
@@ -167,9 +172,10 @@ class RunState:
         return beginning.path
 
     def moment(self) -> dict[str, Any]:
-        """Returns the training position of a scalar that is written now; empty before training.
+        """Returns the training position that is stored with a scalar written now; empty before training.
 
-        A resumed run copies earlier scalars up to its own position, see :func:`eng.runner.curves.continue_curves`.
+        A resumed run copies the scalars of earlier launches up to the resumed position, see
+        :func:`eng.runner.curves.continue_curves`.
         """
         loop = self._run.train_part.value
         if not self.has_begun_training or loop is None:
@@ -177,7 +183,7 @@ class RunState:
         return as_base_loop(loop).moment(self._run.hook_list.point)
 
     def init_weights(self) -> None:
-        """Initialises the model's weights once, but keeps weights that an earlier ``val()`` or ``test()`` has loaded."""
+        """Initialises the model's weights once; does nothing if an earlier ``val()`` or ``test()`` loaded weights."""
         run = self._run
         if self._initialised is not run.model:
             self._initialised = run.model
@@ -185,7 +191,12 @@ class RunState:
             run.strategy.init_weights(run.model)
 
     def start_counting(self, iterations: int, max_iters: int) -> None:
-        """Sets the optimizer wrapper's count of iterations, and restores a gradient-accumulation window that was open."""
+        """Sets the optimizer wrapper's iteration counters, and restores an unfinished gradient-accumulation window.
+
+        Args:
+            iterations: number of completed iterations.
+            max_iters: iteration at which training ends.
+        """
         wrapper = self._run.optim_part.need()
         if isinstance(wrapper, restore.CountsIterations):
             wrapper.initialize_count_status(self._run.model, iterations, max_iters)
@@ -224,8 +235,8 @@ class RunState:
             filename: path, or address on any storage.
             optimizer: whether to restore the optimizer's state.
             param_scheduler: whether to restore the parameter schedulers' states.
-            map_location: device for the tensors of the checkpoint; ``"default"`` is the CPU, from which each part copies
-                its tensors to its own device.
+            map_location: device for the tensors of the checkpoint; ``"default"`` is the CPU, from which each part
+                copies its tensors to its own device.
 
         Raises:
             ResumeError: the checkpoint holds only weights, or its optimizer or schedulers do not fit this run's.
@@ -273,16 +284,17 @@ class RunState:
         writer: CheckpointWriter | None,
         on_intact: Callable[[], None],
     ) -> None:
-        """Saves a checkpoint. All ranks must call it.
+        """Saves a checkpoint. All ranks must call this method.
 
         Args:
-            path_parts: folder and file name.
+            path_parts: folder and file name of the checkpoint.
             storage: options of the storage backend.
-            contents: returns the checkpoint, to which hooks then add their entries.
-            trainable_only: leave out frozen weights; a run resumes from such a file only if its model starts with the same
-                frozen weights.
-            writer: writes the file; None writes it before this method returns.
-            on_intact: called on the writing rank when the complete file is written.
+            contents: function that returns the checkpoint; hooks then add their entries.
+            trainable_only: whether to leave out frozen weights; a run can resume from such a file only if its model
+                starts with the same frozen weights.
+            writer: object that writes the file, possibly in the background; None writes the file before this method
+                returns.
+            on_intact: function that the writing rank calls when the complete file is written.
         """
         run = self._run
         self.saves.number += 1
@@ -296,7 +308,7 @@ class RunState:
             chosen.save(run.strategy.portable(checkpoint), path, on_intact)
 
     def collect(self, optimizer: bool, param_scheduler: bool, meta: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Returns the current state of the run, without the entries that hooks add. All ranks must call it.
+        """Returns the current state of the run, without the entries that hooks add. All ranks must call this method.
 
         Args:
             optimizer: whether to include the optimizer's state.
@@ -348,7 +360,10 @@ class RunState:
         run.logger.info("Load checkpoint from %s", filename)
 
     def _take_trained_weights(self, checkpoint: dict[str, Any]) -> list[str]:
-        """Exchanges averaged and trained weights in a checkpoint of a run with EMAHook, if this run has no EMAHook."""
+        """Puts the trained weights into ``state_dict`` of a checkpoint, if only the saved run had an EMAHook.
+
+        A checkpoint of a run with EMAHook has the averaged weights there. Returns a line of text about the exchange.
+        """
         if "ema_state_dict" not in checkpoint or self._run.hook_list.first(EMAHook) is not None:
             return []
         exchange_average(checkpoint)
@@ -357,7 +372,12 @@ class RunState:
         ]
 
     def _differences_from(self, saved: Mapping[str, Any], lines: list[str]) -> list[str]:
-        """Returns a line for each further difference from the saved run, with the value that the resumed run uses."""
+        """Returns a line of text for each difference from the saved run, with the value that the resumed run uses.
+
+        Args:
+            saved: the checkpoint of the saved run.
+            lines: lines about other differences, which are not repeated.
+        """
         if not saved:
             return []
         facts = self.facts()
@@ -373,7 +393,7 @@ class RunState:
             part.get()
 
     def _restore_optimization(self, checkpoint: dict[str, Any], optimizer: bool, schedulers: bool) -> list[str]:
-        """Restores optimizer and schedulers; returns lines about differences and missing parts."""
+        """Restores optimizer and schedulers; returns lines of text about differences and missing parts."""
         run, part = self._run, self._run.scheduler_part
         wanted = {"optimizer": optimizer, "param_schedulers": schedulers and part.setting is not None}
         lines = differences.missing_parts(checkpoint, wanted)
@@ -405,7 +425,10 @@ class RunState:
             ) from error
 
     def _restore_schedulers(self, saved: object, has_optimizer_state: bool, plans_again: bool) -> list[str]:
-        """Restores the schedulers' progress, or lets new schedulers catch up; returns lines about differences."""
+        """Restores the schedulers' progress, or advances new schedulers to the position of the run.
+
+        Returns lines of text about differences between the saved schedulers and those of this run.
+        """
         schedulers, loop = self._run.scheduler_part.need(), as_base_loop(self._run.train_part.need())
         if "param_scheduler" in self.take:
             restore.count_steps(schedulers, loop.iter, _epoch_length(loop))
@@ -419,7 +442,7 @@ class RunState:
         return lines
 
     def _restore_rest(self, loop: BaseLoop, saved: Mapping[str, Any], optimizer: bool) -> list[str]:
-        """Restores hooks and the accumulation window; returns lines about differences."""
+        """Restores hooks and the gradient-accumulation window; returns lines of text about differences."""
         hooks = self._run.hook_list.hooks
         lines = differences.hook_differences(hooks, saved.get("hooks", {}))
         restore.restore_hooks(hooks, saved.get("hooks", {}))
@@ -432,7 +455,7 @@ class RunState:
 
 
 def _epoch_length(loop: BaseLoop) -> float:
-    """Returns the average length of the completed epochs; before the first one, the dataloader's length."""
+    """Returns the mean number of iterations in a completed epoch; during the first epoch, the dataloader's length."""
     position = loop.position(None)
     if position["pass"]:
         return float((position["iter"] - position["batch"]) / position["pass"])

@@ -18,7 +18,9 @@ _NOT_RESTORED = "this run goes on with what it has"
 
 
 def resume_and_take(resume: Any) -> tuple[bool | str, tuple[str, ...]]:
-    """Splits the setting ``resume`` into a flag or path, and the keys for which the config wins over the checkpoint.
+    """Splits the setting ``resume`` into a flag or path, and the keys whose values come from the config.
+
+    For all other keys, a resumed run uses the values in the checkpoint.
 
     Args:
         resume: a flag, ``"auto"``, a path, or ``dict(checkpoint=None, take=[...])``.
@@ -40,12 +42,12 @@ def resume_and_take(resume: Any) -> tuple[bool | str, tuple[str, ...]]:
 
 
 def covers(take: Iterable[str], key: str) -> bool:
-    """Whether ``take`` names a dotted key or a section that contains it."""
+    """Whether ``take`` contains a dotted key, or the name of a section that contains this key."""
     return any(key == prefix or key.startswith(f"{prefix}.") for prefix in take)
 
 
 def how_to_take(key: str) -> str:
-    """Returns the advice how to make a resume use the config's value of a key.
+    """Returns the advice, for a message, how to make a resumed run use the config's value of a key.
 
     Example:
         >>> how_to_take("param_scheduler")
@@ -55,13 +57,13 @@ def how_to_take(key: str) -> str:
 
 
 def difference_lines(before: Mapping[str, Any], now: Mapping[str, Any], take: Sequence[str], lines: Sequence[str]) -> list[str]:  # fmt: skip
-    """Returns a line for each difference between the saved run and this run, with the value that this run uses.
+    """Returns a line of text for each difference between the saved run and this run, with the value that this run uses.
 
     Args:
-        before: facts of the saved run.
+        before: facts of the saved run, see :func:`eng.runner.passport.run_facts`.
         now: facts of this run.
-        take: keys for which the config of this run wins.
-        lines: earlier lines; a difference that they mention gets no second line.
+        take: dotted keys for which this run uses the config's value instead of the checkpoint's value.
+        lines: lines about other differences; a key that they mention gets no second line.
     """
     rows = differing(before, now)
     return [_line(*row, take) for row in rows if not _is_said(row[0], row[1], lines)]
@@ -81,7 +83,7 @@ def check_take(take: Sequence[str], before: Mapping[str, Any], now: Mapping[str,
 
 
 def _line(section: str, key: str, before: str, now: str, take: Sequence[str]) -> str:
-    """Returns the line about one difference."""
+    """Returns a line of text about one difference between the saved run and this run."""
     values = f"{before} in the checkpoint and {now} now"
     if section == "config":
         return f"{key}: {values}; {_winner(key, take)}"
@@ -95,7 +97,7 @@ def _line(section: str, key: str, before: str, now: str, take: Sequence[str]) ->
 
 
 def _winner(key: str, take: Sequence[str]) -> str:
-    """Returns the words for which of two values of a setting a resumed run uses."""
+    """Returns the part of a line that says which of two values a resumed run uses: the saved or the new one."""
     if covers(take, key):
         return "the new value is taken"
     if _is_hyperparameter(key):
@@ -108,7 +110,7 @@ def _winner(key: str, take: Sequence[str]) -> str:
 
 
 def _is_hyperparameter(key: str) -> bool:
-    """Whether the optimizer's saved state holds the value of a key, such as the learning rate."""
+    """Whether the value of a key, such as the learning rate, is part of the optimizer's state in a checkpoint."""
     segments = key.split(".")
     return (
         segments[0] == "optim_wrapper"
@@ -134,8 +136,10 @@ def _is_said(section: str, key: str, lines: Sequence[str]) -> bool:
 class TakenValues:
     """Remembers hyperparameters of the config, and writes them back after the optimizer has loaded a checkpoint.
 
+    The resumed run then uses these values instead of the values in the checkpoint.
+
     Args:
-        optim_wrapper: the optimizer wrapper, before it loads the state.
+        optim_wrapper: the optimizer wrapper, before the state of the checkpoint is loaded.
         take: dotted keys of the hyperparameters.
     """
 
@@ -156,7 +160,7 @@ class TakenValues:
                         self._values.append((wrapper, number, key, group.get(f"initial_{key}", group[key])))
 
     def put_back(self) -> bool:
-        """Writes the values into the parameter groups; returns whether there are any."""
+        """Writes the remembered values into the parameter groups; returns False if there are none."""
         for wrapper, number, key, value in self._values:
             group = wrapper.param_groups[number]
             if key not in group:
