@@ -19,20 +19,22 @@ TIME_BUDGET_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: a temporary failure, th
 
 
 class Preemption:
-    """Records that a run should end. The loops ask for the record at safe points, at which the state can be saved.
+    """Records that a signal or the end of a time budget asks the run to end.
 
-    As a context manager the object installs its signal handlers and restores the earlier handlers at the end. If an
-    earlier handler is a function, it is called too. The first signal to this process only requests the end of the run, even
-    if the run is ending already: signals reach the ranks one after another, and may arrive while the state is being saved.
-    A second signal has its default effect. In a forked child process every signal has its default effect.
+    The run polls the record at safe points, such as the end of an iteration, at which its state can be saved. As a
+    context manager the object installs signal handlers, and restores the earlier handlers at the end of the ``with``
+    block. If an earlier handler is a function, the new handler calls it, too. The first signal to this process only
+    requests the end of the run, even if the run is ending already: signals reach the ranks one after another, and may
+    arrive while the state is being saved. A second signal has its default effect. In a forked child process every
+    signal has its default effect.
 
     Args:
         signals: names of the signals that end the run.
         time_budget_s: seconds after which the run ends; None (default) uses ``SLURM_JOB_END_TIME`` (seconds since
             1970) if it is set, and otherwise sets no limit.
         margin_s: seconds before the end of a Slurm job at which to stop. 120 by default.
-        agree_every: number of safe points after which the ranks exchange their records again, in a collective call. 10 by
-            default; a single process checks at each safe point.
+        agree_every: number of safe points after which the ranks agree, in a collective call, whether the run ends. 10
+            by default; a single process checks at each safe point.
 
     Attributes:
         reason: name of the first signal, or ``"time budget"``; None while the run should continue.
@@ -81,7 +83,7 @@ class Preemption:
                 self._previous[number] = signal.signal(number, self._note)
 
     def uninstall(self) -> None:
-        """Restores the earlier signal handlers, except for those that someone has replaced meanwhile."""
+        """Restores the earlier signal handlers. A handler that other code has installed meanwhile stays installed."""
         for number, earlier in self._previous.items():
             if signal.getsignal(number) == self._note:
                 # `signal.signal` returned None for a handler that C code installed. Python cannot restore such a handler,
@@ -108,7 +110,10 @@ class Preemption:
         return None
 
     def _agree(self) -> str | None:
-        """Exchanges the reasons of all ranks, as numbers, and returns the common one: the one with the highest number."""
+        """Returns the reason to end the run on which all ranks agree; None if no rank has a reason.
+
+        Each reason has a number, and the ranks agree on the reason with the highest number.
+        """
         reasons: list[str | None] = [None, "time budget", *(s.name for s in self.signals)]
         numbers = {reason: number for number, reason in enumerate(reasons)}
         highest = torch.tensor(numbers.get(self.reason, 0))
@@ -132,7 +137,7 @@ class Preemption:
             _call(earlier, number, frame)
 
     def _act_as_before(self, number: int) -> None:
-        """Restores the default handler of a signal and sends the signal to this process again."""
+        """Gives a signal its default effect: installs the default handler and sends this process the signal again."""
         if number == signal.SIGINT:
             signal.signal(number, signal.default_int_handler)
         else:
@@ -141,7 +146,7 @@ class Preemption:
 
 
 def _acknowledge() -> None:
-    """Prints an answer to Ctrl-C on rank 0 at once, because the current iteration may still take long."""
+    """Prints on rank 0 that Ctrl-C will end the run; without the line, a long iteration would look like no reaction."""
     if os.environ.get("RANK", "0") == "0":
         print_in_signal_handler("Ctrl-C: the run ends after this iteration; a second Ctrl-C stops it at once")
 

@@ -29,7 +29,8 @@ class PreemptionHook(Hook):
 
     Args:
         requeue: whether to ask Slurm to run the job again after the state is saved (``scontrol requeue``), unless Ctrl-C
-            ended the run. False by default. A job that is requeued by anyone resumes from its newest checkpoint.
+            ended the run. False by default. A job that the user or Slurm itself requeues also resumes from its newest
+            checkpoint.
         **options: options of :class:`~eng.hooks.preemption.Preemption`, such as ``time_budget_s=3600``.
 
     Attributes:
@@ -56,7 +57,7 @@ class PreemptionHook(Hook):
         self.preemption.uninstall()
 
     def before_run(self, runner: RunnerView) -> None:
-        """Stores the number of ranks, which must agree on the end of the run."""
+        """Stores the number of ranks, because several ranks must end the run after the same iteration."""
         self._ranks = get_world_size()
 
     def before_train(self, runner: RunnerView) -> None:
@@ -71,7 +72,7 @@ class PreemptionHook(Hook):
         outputs: Sequence[Any] | dict[str, Any] | None = None,
         mode: str = "train",
     ) -> None:
-        """Asks whether the run should end, and if so, stops it after the other hooks of this iteration."""
+        """Ends the run after the other hooks of this iteration, if a signal arrived or the time budget is over."""
         if self._ranks > 1 and not self._all_ranks_pass(runner, batch_idx, mode):
             return
         reason = self.preemption.poll(batch_idx, self._ranks)
@@ -94,14 +95,17 @@ class PreemptionHook(Hook):
             position = validation_position(runner)
         # Without a checkpoint a requeued job would start from the beginning each time and never finish.
         if self.requeue and path is not None and reason != "SIGINT":
-            # Slurm kills the job as soon as it is requeued, so all ranks must have written their files before.
+            # Slurm kills the job as soon as the job is requeued, so wait until all ranks have written their files.
             barrier()
             if get_rank() == 0:
                 requeue_job()
         raise RunInterrupted(reason, self.preemption.exit_code, path, position, done)
 
     def _all_ranks_pass(self, runner: RunnerView, batch_idx: int, mode: str) -> bool:
-        """Whether every rank reaches this safe point: in an evaluation some ranks may have one batch less than others."""
+        """Whether every rank has a batch ``batch_idx``, so that all ranks can make a collective call after the batch.
+
+        In a validation or test some ranks may have one batch less than the other ranks.
+        """
         if mode == "train":
             return True
         if mode == "val":
@@ -110,7 +114,7 @@ class PreemptionHook(Hook):
             loader = runner.test_dataloader
         samples = length_of(dataset_of(loader))
         if samples is None:
-            # A dataset without a length may end at a different batch on each rank.
+            # A dataset without a length may end after a different number of batches on each rank.
             return False
         return batch_idx < samples // (self._ranks * (batch_size_of(loader) or 1))
 

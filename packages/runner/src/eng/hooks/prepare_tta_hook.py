@@ -13,7 +13,9 @@ from .view import RunnerView
 
 @HOOKS.register_module()
 class PrepareTTAHook(Hook):
-    """Wraps the model before a test, so that it merges the predictions for several augmented views of a sample.
+    """Wraps the model before a test, for test-time augmentation (TTA).
+
+    The wrapper merges the predictions of the model for several augmented views of each sample.
 
     Args:
         tta_cfg: config of a :class:`eng.model.BaseTTAModel`, whose ``module`` becomes the runner's model.
@@ -31,11 +33,13 @@ class PrepareTTAHook(Hook):
 
 
 def use_pipeline(dataloader: Any, pipeline: Any) -> None:
-    """Sets the pipeline of the dataset in a dataloader's config; of nested dataset wrappers, the innermost dataset's.
+    """Sets the pipeline of transforms of the dataset in a dataloader's config.
+
+    If the dataset is inside dataset wrappers, the pipeline of the innermost dataset is set.
 
     Args:
-        dataloader: config of the dataloader; it is changed in place.
-        pipeline: configs of the transforms.
+        dataloader: config of the dataloader, which is changed in place.
+        pipeline: list of configs of the transforms.
     """
     dataset = dataloader["dataset"]
     while "dataset" in dataset:

@@ -19,26 +19,27 @@ from .view import RunnerView
 
 @HOOKS.register_module()
 class ProfilerHook(Hook):
-    """Profiles the first ``profile_times`` epochs or iterations of training and writes a trace.
+    """Profiles the first ``profile_times`` epochs or iterations of training with :mod:`torch.profiler`.
 
     Args:
         by_epoch: whether ``profile_times`` counts epochs (True) or iterations (False). None (default) uses the unit that
             the training loop counts.
         profile_times: epochs or iterations to profile. 1 by default.
-        activity_with_cpu: record the CPU. True by default.
-        activity_with_cuda: record CUDA. False by default.
-        schedule: keywords of :func:`torch.profiler.schedule`; None (default) records every step.
-        on_trace_ready: what happens to a trace: a callable, ``dict(type="log_trace")`` for a table in the log,
-            ``dict(type="tb_trace", dir_name=...)`` for TensorBoard files, or None (default) for nothing.
-        record_shapes: record the shapes of inputs.
-        profile_memory: record allocations.
-        with_stack: record source locations.
-        with_flops: estimate the operations of matrix products and convolutions.
-        json_trace_path: file of the Chrome trace; None (default) writes none.
+        activity_with_cpu: whether to record operators on the CPU. True by default.
+        activity_with_cuda: whether to record CUDA kernels. False by default.
+        schedule: keyword arguments of :func:`torch.profiler.schedule`, which selects the steps to record; None
+            (default) records every step.
+        on_trace_ready: what happens to a recorded trace: a callable gets the trace, ``dict(type="log_trace")`` logs a
+            table, ``dict(type="tb_trace", dir_name=...)`` writes TensorBoard files, and None (default) does nothing.
+        record_shapes: whether to record the shapes of operator inputs. False by default.
+        profile_memory: whether to record allocations of memory. False by default.
+        with_stack: whether to record the file and line of code that called each operator. False by default.
+        with_flops: whether to estimate the FLOPs of matrix products and convolutions. False by default.
+        json_trace_path: file for the trace in the format of Chrome's trace viewer; None (default) writes no file.
 
     Raises:
         ValueError: ``profile_times`` is below 1 or no activity is chosen.
-        ValueError: ``on_trace_ready`` is of an unknown kind.
+        ValueError: ``on_trace_ready`` is a dict with an unknown ``type``.
     """
 
     priority = "VERY_LOW"
@@ -104,7 +105,7 @@ class ProfilerHook(Hook):
         runner.logger.info("The profiler is recording")
 
     def after_train_epoch(self, runner: RunnerView) -> None:
-        """Counts a profiled epoch, and stops the profiler after the last one."""
+        """Counts a profiled epoch, and stops the profiler after ``profile_times`` epochs."""
         if self.by_epoch:
             self._count(runner)
 
@@ -149,7 +150,10 @@ def _activities(cpu: bool, cuda: bool) -> list[Any]:
 
 
 def _trace_handler(setting: Any, runner: RunnerView) -> Callable[[Any], None] | None:
-    """Returns the function that gets each trace: the user's own, a table in the log, or TensorBoard files."""
+    """Returns the function that the profiler calls with each trace; None if ``setting`` is None.
+
+    The function is the user's callable, or logs a table, or writes TensorBoard files.
+    """
     handler: Callable[[Any], None] | None = setting
     if setting is None or callable(setting):
         return handler
@@ -181,8 +185,8 @@ class NPUProfilerHook(Hook):
         end: iteration at which profiling ends; it is not profiled itself. 1 by default.
         result_path: folder for the results.
         exit_after_profiling: whether to end the process when the results are written. True by default.
-        use_e2e_profiler: CANN's end-to-end profiling, which covers host and device.
-        ge_profiling_to_std_out: whether CANN's graph engine prints its profile to standard output.
+        use_e2e_profiler: whether to use CANN's end-to-end profiling, which covers host and device. False by default.
+        ge_profiling_to_std_out: whether CANN's graph engine prints its profile to standard output. False by default.
 
     Raises:
         ModuleNotFoundError: ``torch_npu`` is not installed.

@@ -23,10 +23,11 @@ class ProgressBarHook(Hook):
 
     A run on a terminal has this hook by default; ``default_hooks=dict(progress_bar=None)`` removes it. Without a terminal
     the hook does nothing. If the loss is on an accelerator, the bar shows the loss of the last log line, because reading
-    the current one would make the program wait for the device.
+    the current loss would make the program wait for the device.
 
     Args:
-        refresh_seconds: seconds between two updates of the bar. An iteration in between only reads the clock.
+        refresh_seconds: seconds between two updates of the bar. In all other iterations the hook only reads the clock.
+            0.2 by default.
     """
 
     priority = "LOWEST"
@@ -99,7 +100,11 @@ class ProgressBarHook(Hook):
         self._evaluation = open_bar(title, length_of(dataloader), refresh_seconds=self.refresh_seconds)
 
     def _move_evaluation(self, runner: RunnerView, mode: str) -> None:
-        """Counts a batch. With several datasets one bar covers all of them, so ``batch_idx``, which restarts, is not used."""
+        """Counts an evaluated batch in the bar.
+
+        With several datasets one bar covers all datasets, and ``batch_idx`` restarts at 0 for each dataset, so it is
+        not used.
+        """
         bar = self._evaluation
         if bar is None:
             return

@@ -51,7 +51,7 @@ class RuntimeInfoHook(Hook):
         return version("eng-runner")
 
     def before_train(self, runner: RunnerView) -> None:
-        """Stores the epoch and iteration at which training starts, and those at which it ends."""
+        """Stores the epoch and iteration at which training starts, and the numbers of both at which training ends."""
         hub = runner.message_hub
         hub.update_info("loop_stage", "train")
         for name in ("epoch", "iter", "max_epochs", "max_iters"):
@@ -59,11 +59,11 @@ class RuntimeInfoHook(Hook):
         self._update_dataset_meta(runner, "train_dataloader")
 
     def after_train(self, runner: RunnerView) -> None:
-        """Removes the stage ``"train"`` from the message hub."""
+        """Removes ``loop_stage``, which was ``"train"``, from the message hub."""
         runner.message_hub.pop_info("loop_stage")
 
     def before_train_epoch(self, runner: RunnerView) -> None:
-        """Stores the number of the epoch."""
+        """Stores the number of the epoch in the message hub."""
         runner.message_hub.update_info("epoch", runner.epoch)
         runner.message_hub.pack()
 
@@ -86,7 +86,7 @@ class RuntimeInfoHook(Hook):
         data_batch: DataBatch = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Stores each loss that the step returned."""
+        """Stores each loss that the training step returned, under ``train/<name>``."""
         hub = runner.message_hub
         for name, value in (outputs or {}).items():
             if type(value) is torch.Tensor and not value.requires_grad and value.dim() == 0:
@@ -95,30 +95,30 @@ class RuntimeInfoHook(Hook):
                 hub.update_scalar("train/" + name, value)
 
     def before_val(self, runner: RunnerView) -> None:
-        """Stores the stage ``"val"``, and remembers the stage that the validation interrupts."""
+        """Sets ``loop_stage`` in the message hub to ``"val"``, and remembers its value from before the validation."""
         self._last_stage = runner.message_hub.get_info("loop_stage")
         runner.message_hub.update_info("loop_stage", "val")
         self._update_dataset_meta(runner, "val_dataloader")
 
     def after_val(self, runner: RunnerView) -> None:
-        """Restores the stage that the validation interrupted."""
+        """Restores the value of ``loop_stage`` from before the validation."""
         runner.message_hub.update_info("loop_stage", self._last_stage)
 
     def before_test(self, runner: RunnerView) -> None:
-        """Stores the stage ``"test"``."""
+        """Sets ``loop_stage`` in the message hub to ``"test"``."""
         runner.message_hub.update_info("loop_stage", "test")
         self._update_dataset_meta(runner, "test_dataloader")
 
     def after_test(self, runner: RunnerView) -> None:
-        """Removes the stage ``"test"`` from the message hub."""
+        """Removes ``loop_stage``, which was ``"test"``, from the message hub."""
         runner.message_hub.pop_info("loop_stage")
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
-        """Stores the validation metrics."""
+        """Stores the metrics of the validation, under ``val/<name>``."""
         self._store_metrics(runner, "val", metrics)
 
     def after_test_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
-        """Stores the test metrics."""
+        """Stores the metrics of the test, under ``test/<name>``."""
         self._store_metrics(runner, "test", metrics)
 
     def _store_metrics(self, runner: RunnerView, mode: str, metrics: dict[str, float] | None) -> None:

@@ -11,7 +11,10 @@ from .view import RunnerView
 
 @HOOKS.register_module()
 class DistSamplerSeedHook(Hook):
-    """Passes the epoch to the sampler, or to an iterable-style dataset, before each epoch, so that each is shuffled anew."""
+    """Gives each training epoch another shuffling order.
+
+    Before each epoch the hook passes the number of the epoch to the sampler, or to an iterable-style dataset.
+    """
 
     priority = "NORMAL"
 

@@ -36,7 +36,7 @@ class LossSpike:
 
     @classmethod
     def of(cls, setting: Mapping[str, Any] | None) -> LossSpike | None:
-        """Creates the settings from the mapping in a config; None for None.
+        """Creates the settings from the mapping ``loss_spike`` of a config; returns None if ``setting`` is None.
 
         Raises:
             ValueError: a key is unknown.
@@ -51,10 +51,10 @@ class LossSpike:
 
 
 class SpikeDetector:
-    """Finds losses that are far above the median of the losses before.
+    """Finds loss spikes: losses that are far above the median of the losses in the iterations before.
 
     Args:
-        policy: settings that say when a loss counts as a spike.
+        policy: settings that decide when a loss counts as a spike.
     """
 
     def __init__(self, policy: LossSpike) -> None:
@@ -68,7 +68,7 @@ class SpikeDetector:
     def find(self, losses: Iterable[tuple[int, float]]) -> list[tuple[int, float, float]]:
         """Returns the spikes among ``(iteration, loss)`` pairs, as ``(iteration, loss, median of the losses before)``.
 
-        The pairs must be in the order of the iterations. Spikes and non-finite losses are left out of the median.
+        The pairs must be in the order of the iterations. Spikes and non-finite losses do not count for later medians.
         """
         spikes = []
         for iteration, loss in losses:

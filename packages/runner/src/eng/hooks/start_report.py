@@ -156,7 +156,11 @@ def _trains(runner: Any) -> bool:
 
 
 def _data_lines(runner: Any) -> Iterator[str]:
-    """Yields a line about the data of each mode, or of each dataset if a mode has up to four."""
+    """Yields a line about the data of each mode (train, val, test).
+
+    A mode with up to four named datasets gets a line per dataset; a mode with more datasets gets a line about their
+    total.
+    """
     for mode, loop in runner.built_loops.items():
         dataloader = getattr(loop, "dataloader", None)
         if dataloader is None:
@@ -197,7 +201,7 @@ def data_facts(dataloader: Any) -> str:
 
 
 def _sizes(samples: int | None, batches: int | None) -> str:
-    """Describes the number of samples and batches, such as ``1,437 samples in 23 batches``, as far as they are known."""
+    """Describes the number of samples and batches (None: unknown), such as ``1,437 samples in 23 batches``."""
     if samples is None and batches is not None:
         return counted(batches, "batch", "batches", separator=",")
     text = "a stream"
@@ -221,7 +225,7 @@ def _order(sampler: Any) -> str:
 
 
 def _length(runner: Any) -> str:
-    """Describes the length of the training in epochs and iterations, as far as they are known before it starts."""
+    """Describes the planned length of the training, such as ``3 epochs, 69 iterations``; "" if it is unknown."""
     if not _trains(runner):
         return ""
     iterations, epochs = runner.max_iters, runner.max_epochs
@@ -236,7 +240,10 @@ def _length(runner: Any) -> str:
 
 
 def _wrappers(optim_wrapper: Any) -> Mapping[str, Any]:
-    """Returns the built optimizer wrappers by name, ``""`` for a single one; empty while ``optim_wrapper`` is a config."""
+    """Returns the built optimizer wrappers by name; a single wrapper has the name ``""``.
+
+    The mapping is empty while ``optim_wrapper`` is a config.
+    """
     return {name: wrapper for name, wrapper in wrappers_by_name(optim_wrapper).items() if hasattr(wrapper, "optimizer")}
 
 
@@ -252,14 +259,17 @@ def _optimizer_lines(optim_wrapper: Any) -> Iterator[str]:
 
 
 def _named(name: str, text: str) -> str:
-    """Puts a name in front of a description; a single optimizer or schedule has no name."""
+    """Returns ``name: text``, or the text alone if ``name`` is "", as for a single optimizer."""
     if not name:
         return text
     return f"{name}: {text}"
 
 
 def _kept_values(runner: Any) -> str:
-    """Lists the settings that a resumed run restored from its checkpoint instead of its config, and how to change that."""
+    """Lists the settings that a resumed run took from its checkpoint although its config has other values.
+
+    The text also names the command-line options that take the values of the config.
+    """
     by_key = getattr(getattr(runner, "state", None), "kept", None)
     if not by_key or not _trains(runner):
         return ""
@@ -278,9 +288,10 @@ def _rates(optimizer: Any) -> str:
 
 
 def _values(optimizer: Any, key: str, *, even_zero: bool = False) -> str:
-    """Returns a hyperparameter of the parameter groups before any schedule, as one value or a range; empty if absent.
+    """Returns the value of a hyperparameter before any schedule changed it, such as ``0.01`` or ``0.01 to 0.1``.
 
-    A value of 0 counts as absent unless ``even_zero`` is set.
+    The text is a range if the optimizer's parameter groups differ, and "" if no group has the hyperparameter. A value
+    of 0 also gives "", unless ``even_zero`` is set.
     """
     values = [group.get(f"initial_{key}", group.get(key)) for group in optimizer.param_groups]
     numbers = sorted({float(value) for value in values if isinstance(value, (int, float, torch.Tensor))})

@@ -25,13 +25,17 @@ from .view import RunnerView
 
 _LOGGER = logging.getLogger(__name__)
 _SAMPLE_EVERY_S = 0.01
-# Packages whose lines are skipped: the warning should name a line of the user's own code, which the user can change.
+# Packages whose lines of code are not reported: the warning should name a line of the user's code, which the user can
+# change.
 _FOREIGN = frozenset({"torch", "eng", *sys.stdlib_module_names})
 
 
 @dataclass(frozen=True)
 class RankTimes:
-    """A rank's seconds per iteration for loading data and the forward pass, in which it does not wait for other ranks."""
+    """A rank's host name, its seconds per iteration for data loading, forward pass and all parts, and a line of code.
+
+    The line is the one that the rank's main thread executed most often; None if lines were not sampled.
+    """
 
     host: str
     data_s: float
@@ -42,7 +46,10 @@ class RankTimes:
 
 @dataclass(frozen=True)
 class Straggler:
-    """The slowest rank, the part of the iteration that is slow, its seconds there and the median of the other ranks."""
+    """The slowest rank, the slow part of its iterations, and the seconds per iteration that this part takes.
+
+    ``own_s`` is the time of the slowest rank, ``others_s`` the median time of the other ranks.
+    """
 
     rank: int
     part: str
@@ -51,7 +58,7 @@ class Straggler:
 
     @property
     def lag_s(self) -> float:
-        """Seconds that each iteration takes longer because of this rank."""
+        """Seconds by which each iteration of all ranks takes longer because of this rank."""
         return self.own_s - self.others_s
 
 
@@ -68,7 +75,8 @@ class StragglerHook(Hook):
 
     Args:
         interval: training iterations between two comparisons. 50 by default.
-        share: share of the iteration time that a rank must lose against the others to be reported. 0.2 by default.
+        share: share of the iteration time by which a rank must be slower than the median of the other ranks to be
+            reported. 0.2 by default.
 
     Raises:
         UsageError: ``interval`` is below 1, or ``share`` is not between 0 and 1.
@@ -87,7 +95,7 @@ class StragglerHook(Hook):
         self._done = 0
 
     def before_train(self, runner: RunnerView) -> None:
-        """Starts to measure, if the run has several ranks."""
+        """Starts to measure the parts of each iteration, if the run has several ranks."""
         if runner.world_size > 1:
             hooks = getattr(runner, "hook_list", None)
             self._times = getattr(hooks, "part_clock", None) or follow_parts(runner)
@@ -117,7 +125,7 @@ class StragglerHook(Hook):
         self._begin()
 
     def after_train(self, runner: RunnerView) -> None:
-        """Stops to measure and to sample lines."""
+        """Ends the measurement and the sampling of lines of code."""
         self._end_sampling()
         self._times = None
 
@@ -159,10 +167,10 @@ class StragglerHook(Hook):
 
 
 class LineSampler:
-    """A thread that reads the current line of the main thread a hundred times per second and counts the lines.
+    """A thread that reads a hundred times per second which line of code the main thread executes, and counts the lines.
 
     Args:
-        is_on: tells whether to count the line of the current moment; called in the sampler's thread.
+        is_on: function that returns whether to count the present line; called in the sampler's thread.
     """
 
     def __init__(self, is_on: Callable[[], bool]) -> None:
@@ -201,11 +209,11 @@ def line_of(frame: FrameType) -> str:
 
 
 def find_straggler(ranks: Sequence[RankTimes], share: float) -> Straggler | None:
-    """Returns the rank that loses most time against the median of the others; None if no rank loses enough.
+    """Returns the rank that exceeds the median time of the other ranks most; None if no rank is slow enough.
 
     Args:
         ranks: times of each rank, in the order of the ranks.
-        share: share of the longest iteration time that a rank must lose.
+        share: share of the longest iteration time by which a rank must be slower.
 
     Example:
         >>> times = [RankTimes("a", 0.0, 0.1, 1.0), RankTimes("b", 0.8, 0.1, 1.0)]

@@ -11,7 +11,9 @@ from .view import RunnerView
 
 @HOOKS.register_module()
 class SyncBuffersHook(Hook):
-    """Averages the model's buffers over all ranks after each training epoch, and before a validation inside an epoch.
+    """Averages the model's buffers, such as BatchNorm's running statistics, over all ranks.
+
+    The hook does so after each training epoch, and before a validation inside a training epoch.
 
     Without a process group the hook does nothing.
     """
@@ -23,14 +25,14 @@ class SyncBuffersHook(Hook):
         self.called_in_train = False
 
     def before_val_epoch(self, runner: RunnerView) -> None:
-        """Averages the buffers, unless they were averaged at the end of the epoch directly before."""
+        """Averages the model's buffers over all ranks, unless the end of a training epoch has just averaged them."""
         if self.distributed:
             if not self.called_in_train:
                 all_reduce_params(runner.model.buffers(), op="mean")
             self.called_in_train = False
 
     def after_train_epoch(self, runner: RunnerView) -> None:
-        """Averages the buffers at the end of a training epoch."""
+        """Averages the model's buffers over all ranks at the end of a training epoch."""
         if self.distributed:
             all_reduce_params(runner.model.buffers(), op="mean")
             self.called_in_train = True

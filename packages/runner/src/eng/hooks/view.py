@@ -14,7 +14,7 @@ from eng.checkpoint import CheckpointWriter
 
 @runtime_checkable
 class SavesNow(Protocol):
-    """A hook that can save the run at any point, as CheckpointHook does."""
+    """A hook that can save a checkpoint of the run at any time, as CheckpointHook does."""
 
     newest_whole: str | None
 
@@ -23,7 +23,7 @@ class SavesNow(Protocol):
 
 
 def saver_of(hooks: Sequence[object]) -> SavesNow | None:
-    """Returns the first hook that can save the run at any point; None if no hook can."""
+    """Returns the first hook that can save a checkpoint of the run at any time; None if no hook can."""
     return next((hook for hook in hooks if isinstance(hook, SavesNow)), None)
 
 
@@ -47,21 +47,21 @@ class NamesSamples(Protocol):
 
 @runtime_checkable
 class CountsUnits(Protocol):
-    """A parameter scheduler that knows its unit: ``"iter"``, ``"epoch"`` or ``"update"``."""
+    """A parameter scheduler whose attribute ``by`` is its unit: ``"iter"``, ``"epoch"`` or ``"update"``."""
 
     by: str
 
 
 @runtime_checkable
 class CastsForward(Protocol):
-    """An optimizer wrapper that runs the forward pass under autocast; None is autocast's own dtype."""
+    """An optimizer wrapper that runs the forward pass under autocast, with autocast's default dtype for None."""
 
     cast_dtype: torch.dtype | None
 
 
 @runtime_checkable
 class MeasuresGradNorm(Protocol):
-    """An optimizer wrapper that measures the gradient norm of the next update when it is asked to."""
+    """An optimizer wrapper that measures the gradient norm of its next update if ``wants_grad_norm`` is set to True."""
 
     wants_grad_norm: bool
     grad_norm: Any
@@ -129,11 +129,11 @@ class RunnerView(Protocol):
 
     @property
     def work_dir(self) -> str:
-        """Folder of the run's checkpoints, with one subfolder of logs for each start of the run."""
+        """Folder of the run's checkpoints, with a timestamped subfolder of logs for each launch of the run."""
 
     @property
     def log_dir(self) -> str:
-        """Folder of this start's logs: ``work_dir/timestamp``."""
+        """Folder of the logs of this launch: ``work_dir/timestamp``."""
 
     @property
     def timestamp(self) -> str:
@@ -141,7 +141,7 @@ class RunnerView(Protocol):
 
     @property
     def experiment_name(self) -> str:
-        """Name of the run, which its logger, message hub and visualizer are registered under."""
+        """Name of the run, under which its logger, message hub and visualizer are registered."""
 
     @property
     def seed(self) -> int | None:
@@ -178,7 +178,7 @@ class RunnerView(Protocol):
         """Writes a checkpoint of the run's state."""
 
     def resume(self, filename: str) -> None:
-        """Restores the state of a checkpoint, so that training continues from there."""
+        """Restores the state in a checkpoint, so that training continues from the checkpoint's iteration."""
 
     def after_this_point(self, action: Callable[[], None]) -> None:
         """Calls ``action`` after all hooks of the current point have been called."""
