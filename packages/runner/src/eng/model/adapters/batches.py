@@ -308,7 +308,7 @@ def stacked(value: Any) -> Any:
 
 
 def _samples(value: Any) -> Any:
-    """Returns a part of a batch in which each list of per-sample values, also in nested dicts, is stacked into a tensor.
+    """Returns a part of a batch; each list of per-sample values, also in nested dicts, is stacked into a tensor.
 
     Lists whose values cannot be stacked stay lists; arrays of numbers become tensors.
     """

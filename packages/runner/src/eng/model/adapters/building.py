@@ -76,7 +76,7 @@ def takes_options(model_type: Any) -> bool:
 
 
 def _named_arguments(model_type: Any) -> set[str]:
-    """Returns the argument names in the signature of a model's class or function."""
+    """Returns the argument names of a model's class or factory function; an empty set if the signature is unknown."""
     factory = model_type
     if isinstance(model_type, str):
         factory = MODELS.in_current_scope().get(model_type)

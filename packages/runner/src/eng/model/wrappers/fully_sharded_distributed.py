@@ -91,7 +91,7 @@ class MMFullyShardedDataParallel(nn.Module):
         self.module: Any = module
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Calls the model's forward; each submodule's parameters are gathered before they are used."""
+        """Calls the model's forward; ``fully_shard`` gathers the parameters of each submodule before its forward."""
         return self.module(*args, **kwargs)
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
@@ -133,7 +133,7 @@ class MMFullyShardedDataParallel(nn.Module):
             self.module.set_requires_gradient_sync(True)
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """Returns this rank's shards (DTensors) under the names of the plain model."""
+        """Returns this rank's shards of the parameters, as DTensors under the parameter names of the plain model."""
         return self.module.state_dict(*args, **kwargs)
 
     def full_state_dict(self, rank0_only: bool = False) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class MMSeparateDistributedDataParallel(DistributedDataParallel):
         return self.module(*inputs, **kwargs)
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
-        """Calls the model's own ``train_step`` with its :class:`eng.optim.OptimWrapperDict`."""
+        """Calls the model's own ``train_step``, which updates the child modules with the optimizers that it selects."""
         with watched("the training step"):
             return self.module.train_step(data, optim_wrapper)  # type: ignore[no-any-return]  # module is any model
 

@@ -61,16 +61,16 @@ class OptimWrapperDict(OptimWrapper):
         self._refuse("update_params")
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
-        """Raises AmbiguousOptimizerError; see :meth:`update_params`."""
+        """Raises AmbiguousOptimizerError: call the method on one of the wrappers, ``wrappers[name]``, instead."""
         self._refuse("backward")
 
     def step(self, **kwargs: Any) -> None:
-        """Raises AmbiguousOptimizerError; see :meth:`update_params`."""
+        """Raises AmbiguousOptimizerError: call the method on one of the wrappers, ``wrappers[name]``, instead."""
         self._refuse("step")
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Raises AmbiguousOptimizerError; see :meth:`update_params`."""
+        """Raises AmbiguousOptimizerError: call the method on one of the wrappers, ``wrappers[name]``, instead."""
         self._refuse("optim_context")
         yield
 
@@ -126,11 +126,11 @@ class OptimWrapperDict(OptimWrapper):
         }
 
     def get_momentum(self) -> dict[str, list[float]]:
-        """Returns the momenta of each wrapper under ``<name>.momentum``."""
+        """Returns the momenta of the parameter groups of each wrapper under ``<name>.momentum``."""
         return {f"{name}.momentum": w.get_momentum()["momentum"] for name, w in self.optim_wrappers.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the state of each wrapper by name."""
+        """Returns the states of all wrappers by the name of the wrapper, for a checkpoint."""
         return {name: wrapper.state_dict() for name, wrapper in self.optim_wrappers.items()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
@@ -150,7 +150,7 @@ class OptimWrapperDict(OptimWrapper):
         return {name: wrapper.accumulation_state() for name, wrapper in self.optim_wrappers.items()}
 
     def load_accumulation_state(self, state: Mapping[str, Any]) -> None:
-        """Restores the unfinished accumulation window of each wrapper."""
+        """Restores the unfinished accumulation windows of all wrappers; ``state`` has them by the wrapper's name."""
         for name, window in state.items():
             self[name].load_accumulation_state(window)
 

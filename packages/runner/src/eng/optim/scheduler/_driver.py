@@ -270,7 +270,8 @@ class _ParamScheduler:
         """
         self._global_step += 1
         groups = self.optimizer.param_groups
-        if len(groups) != len(self.base_values):  # A parameter group was added since the last step.
+        # If a parameter group was added since the last step, the added group needs an initial value too.
+        if len(groups) != len(self.base_values):
             self._set_base_values(groups)
         if self.begin <= self._global_step < self.end:
             self.last_step += 1

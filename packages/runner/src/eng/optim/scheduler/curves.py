@@ -79,7 +79,7 @@ def linear(value: float, base: float, step: int, total: float, start_factor: flo
         return value * start_factor
     rise = end_factor - start_factor
     before = total * start_factor + (step - 1) * rise
-    if before == 0:  # The value is 0, so no factor can raise it: the formula is used.
+    if before == 0:  # The previous value is 0, so no factor can raise it.
         return base * (start_factor + rise * step / total)
     return value * (1.0 + rise / before)
 
@@ -97,7 +97,7 @@ def cosine_annealing(value: float, base: float, step: int, period: float, floor:
     """
     if step == 0:
         return value
-    if (step - 1 - period) % (2 * period) == 0:  # The previous value equals ``floor``, so no factor can raise it.
+    if (step - 1 - period) % (2 * period) == 0:  # The value is ``floor``; a factor on (value - floor) fails.
         return value + (base - floor) * (1 - math.cos(math.pi / period)) / 2
     now, before = math.cos(math.pi * step / period), math.cos(math.pi * (step - 1) / period)
     return (1 + now) / (1 + before) * (value - floor) + floor

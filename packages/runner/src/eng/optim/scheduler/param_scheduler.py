@@ -372,7 +372,7 @@ def _fraction(name: str, argument: str, value: float) -> float:
 
 
 def _ascending(name: str, milestones: Sequence[float]) -> list[int]:
-    """Returns milestones as integers, after checking that they are whole numbers in ascending order."""
+    """Returns the milestones as integers; raises ScheduleError unless they are whole numbers in ascending order."""
     if isinstance(milestones, str) or not hasattr(milestones, "__iter__"):
         raise ScheduleError(f"{name}: milestones must be a list of whole numbers, got {milestones!r}", "milestones")
     numbers = [int(milestone) for milestone in milestones]
