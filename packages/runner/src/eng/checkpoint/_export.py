@@ -77,7 +77,7 @@ def export_weights(
 
 
 def _select_weights(checkpoint: Mapping[str, Any], which: Which, source: str) -> dict[str, Tensor]:
-    """Returns the weights of a checkpoint that `which` selects; see :func:`export_weights`."""
+    """Returns the stored, averaged or trained weights of a checkpoint; see `which` of :func:`export_weights`."""
     stored = dict(tensors_in(checkpoint, source))
     if not stored:
         raise BrokenCheckpointError(source, "there are no weights in it")

@@ -150,7 +150,7 @@ def _files(folder: Path, named: str) -> list[Path]:
 def _checkpoints_in(folder: Path) -> list[Path]:
     try:
         return [path for path in folder.glob("*.pth") if not path.is_dir() or _is_sharded(path)]
-    except (OSError, ValueError):  # The name of the folder is too long, or its symbolic links form a circle.
+    except (OSError, ValueError):  # The folder's name is too long, or symbolic links in its path form a circle.
         return []
 
 
@@ -337,7 +337,7 @@ def pointer_target(folder: Path, text: str) -> Path | None:
 def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except (OSError, ValueError):  # The name is too long or has a zero byte, or symbolic links form a circle.
+    except (OSError, ValueError):  # The file name is too long or has a zero byte, or symbolic links form a circle.
         return False
 
 

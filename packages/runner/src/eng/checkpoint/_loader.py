@@ -111,8 +111,8 @@ class CheckpointLoader:
         name = os.fspath(filename)
         loader = cls._get_checkpoint_loader(name)
         scheme = loader.__name__.removeprefix("load_from_")
-        # A Runner logs the name of the checkpoint that it loads. So in the log of a run this second line has the level
-        # DEBUG.
+        # A Runner logs the name of the checkpoint that it loads. The line that is logged here would repeat the name in
+        # the log of the run, so it has the level DEBUG.
         level = logging.INFO
         if logger == "current":
             level = logging.DEBUG
@@ -187,7 +187,10 @@ def load_from_torchvision(filename: str, map_location: Any = None) -> Any:
 
 @CheckpointLoader.register_scheme(prefixes=("open-mmlab://", "openmmlab://"))
 def load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
-    """Loads weights by their name in the table of :func:`get_external_models`."""
+    """Loads published weights of OpenMMLab's libraries by name, such as ``open-mmlab://NAME``.
+
+    The addresses of the weights are those in :func:`get_external_models`.
+    """
     table = {**renamed_models(), **get_external_models()}
     return _from_zoo(filename, table, "open-mmlab", map_location)
 

@@ -414,7 +414,7 @@ def _check_key(key: Any) -> Any:
             waiting.extend(list(part)[: _MAX_KEY_PARTS + 1])
         elif isinstance(part, int) and not -(2**63) <= part < 2**64:
             raise MalformedPickleError("a key in the pickle is a number of more than 64 bits")
-    hash(key)  # Raises TypeError if the key is not hashable.
+    hash(key)  # A key that cannot be hashed raises TypeError here.
     return key
 
 

@@ -197,7 +197,7 @@ class _Description:
 
     @staticmethod
     def _chunk(size: torch.Size, entry: Any) -> ChunkStorageMetadata:
-        """Converts the description of a chunk to torch's class; the chunk must lie inside its tensor of shape `size`."""
+        """Converts the description of a chunk to torch's class; the chunk must lie in its tensor of shape `size`."""
         if not isinstance(entry, _Record):
             raise MalformedPickleError("it describes a chunk that is none")
         offsets, sizes = entry.field("offsets", torch.Size), entry.field("sizes", torch.Size)

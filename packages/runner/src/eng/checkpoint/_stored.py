@@ -46,12 +46,12 @@ class StoredTensor:
     pieces: Sequence[Piece]
 
     def numel(self) -> int:
-        """Returns the number of values of the tensor."""
+        """Returns the number of elements of the tensor, like ``torch.Tensor.numel``."""
         return math.prod(self.shape)
 
     @property
     def size_bytes(self) -> int:
-        """Size of the values in bytes."""
+        """Size of the tensor's values in bytes."""
         return self.numel() * self.dtype.itemsize
 
     def read(self) -> torch.Tensor:

@@ -42,7 +42,7 @@ class Window(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        """Reads bytes into `buffer`, and returns their number; 0 at the end of the window."""
+        """Reads bytes from the window into `buffer`, and returns their number; 0 at the end of the window."""
         target = memoryview(buffer).cast("B")
         size = max(0, min(len(target), self._length - self._position))
         self._file.seek(self._offset + self._position)

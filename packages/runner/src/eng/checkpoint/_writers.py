@@ -53,7 +53,7 @@ class WriteNow:
         self.backend_args = backend_args
 
     def prepare(self, checkpoint: dict[str, Any]) -> None:
-        """Does nothing, since this writer makes no copies."""
+        """Does nothing, since this writer writes the checkpoint itself and makes no copy in memory."""
 
     def save(self, checkpoint: dict[str, Any], path: str, on_intact: Callable[[], None]) -> None:
         """Writes the checkpoint file, and then calls `on_intact`.
@@ -68,7 +68,7 @@ class WriteNow:
         on_intact()
 
     def wait(self) -> None:
-        """Does nothing, since `save` returns after the file is written."""
+        """Does nothing, since the method `save` of this writer returns after the file is written."""
 
     def close(self) -> None:
         """Does nothing, since this writer holds no memory."""
@@ -108,13 +108,13 @@ class WriteNothing:
     """The writer of a rank that helps to gather a checkpoint but does not write the file."""
 
     def prepare(self, checkpoint: dict[str, Any]) -> None:
-        """Does nothing, since another rank writes."""
+        """Does nothing, since another rank writes the checkpoint file."""
 
     def save(self, checkpoint: dict[str, Any], path: str, on_intact: Callable[[], None]) -> None:
-        """Does nothing, since another rank writes."""
+        """Does nothing, since another rank writes the checkpoint file."""
 
     def wait(self) -> None:
-        """Does nothing, since another rank writes."""
+        """Does nothing, since another rank writes the checkpoint file."""
 
     def close(self) -> None:
-        """Does nothing, since another rank writes."""
+        """Does nothing, since another rank writes the checkpoint file."""

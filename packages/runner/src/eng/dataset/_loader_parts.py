@@ -13,7 +13,7 @@ from torch.utils.data import IterableDataset
 
 
 def dataset_of(loader: object) -> Any:
-    """Returns the dataset of a dataloader; None if it has none."""
+    """Returns the dataset of a dataloader; None if the object has no attribute ``dataset``."""
     return getattr(loader, "dataset", None)
 
 
@@ -28,7 +28,7 @@ def metainfo_of(loader: object) -> Any:
 
 
 def sampler_of(loader: object) -> Any:
-    """Returns the sampler of a dataloader or of a batch sampler; None if it has none."""
+    """Returns the sampler of a dataloader or of a batch sampler; None if the object has no sampler."""
     return getattr(loader, "sampler", None)
 
 
@@ -48,7 +48,7 @@ def worker_count(loader: object) -> int:
 
 
 def generator_of(loader: object) -> Any:
-    """Returns the random generator of a dataloader; None if it has none."""
+    """Returns the random generator that was passed to a dataloader; None if the dataloader has no generator."""
     return getattr(loader, "generator", None)
 
 

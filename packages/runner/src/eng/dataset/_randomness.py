@@ -38,7 +38,7 @@ class KeyedIndex(int):
 
     @classmethod
     def of(cls, index: int, seed: int, epoch: int) -> KeyedIndex:
-        """Returns ``index`` as a KeyedIndex with the key ``(seed, epoch)``."""
+        """Returns the sample number ``index`` as a KeyedIndex with the key ``(seed, epoch)``."""
         keyed = cls(index)
         keyed.key = (seed, epoch)
         return keyed

@@ -138,7 +138,7 @@ def _seal(descriptor: int) -> None:
     if hasattr(os, "memfd_create"):
         import fcntl
 
-        with contextlib.suppress(AttributeError):  # Not all builds of Python define the names of the seals.
+        with contextlib.suppress(AttributeError):  # Not all builds of Python define fcntl.F_ADD_SEALS and so on.
             fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
 
 
@@ -205,7 +205,7 @@ def _link_path(descriptor: int, ends: Any) -> Path | None:
 
 
 def _open_equal(link: Path, descriptor: int) -> int | None:
-    """Opens the file that a link names; returns None if this fails, or if the file differs from that of `descriptor`."""
+    """Opens the file that a link names; returns None if this fails, or its bytes differ from those of `descriptor`."""
     try:
         theirs = os.open(link, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -407,7 +407,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping[str, Any] | Config | None = None) -> dict[str, Any]:
-        """Merges `metainfo` into a copy of ``METAINFO``; a value that is a file name is replaced by the file's lines."""
+        """Merges `metainfo` into a copy of ``METAINFO``; a value that names a file is replaced by the file's lines."""
         merged = copy.deepcopy(dict(cls.METAINFO))
         if metainfo is None:
             return merged

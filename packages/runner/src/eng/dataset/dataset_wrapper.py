@@ -79,11 +79,11 @@ class _Wrapper(KeyedFetch, Dataset[Any]):
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """A copy of the metainfo of the wrapped dataset; of several datasets, that of the first."""
+        """A copy of the metainfo of the wrapped dataset; if there are several datasets, of the first one."""
         return copy.deepcopy(self._metainfo)
 
     def full_init(self) -> None:
-        """Reads the annotations of all wrapped datasets; does nothing if this was done before."""
+        """Reads the annotations of all wrapped datasets; does nothing if the annotations were read before."""
         if self._fully_initialized:
             return
         for dataset in self._inner():
@@ -121,7 +121,7 @@ class _Wrapper(KeyedFetch, Dataset[Any]):
         raise UnsupportedSubsetError(self)
 
     def get_subset(self, indices: list[int] | int) -> BaseDataset:
-        """Raises UnsupportedSubsetError; see :meth:`get_subset_`."""
+        """Raises UnsupportedSubsetError, since a wrapper has no subsets; see :meth:`get_subset_`."""
         raise UnsupportedSubsetError(self)
 
 

@@ -160,7 +160,7 @@ class DefaultSampler(SeekableSampler):
             self.seek(0)
 
     def __len__(self) -> int:
-        """Number of samples of an epoch on this rank."""
+        """Number of samples that this rank draws in a complete epoch."""
         return self.num_samples
 
     def __iter__(self) -> Iterator[int]:

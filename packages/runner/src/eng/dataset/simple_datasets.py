@@ -98,7 +98,7 @@ class CsvDataset(_FileDataset):
         super().__init__(ann_file, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """Returns one annotation per row."""
+        """Reads the table, and returns one annotation per row."""
         with Path(str(self.ann_file)).open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, delimiter=self.delimiter)
             missing = sorted(set(self.dtypes) - set(reader.fieldnames or ()))

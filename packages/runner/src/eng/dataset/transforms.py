@@ -93,7 +93,7 @@ class _ImageTransform:
         return {**sample, **dict(zip(self.keys, self.change(images), strict=True))}
 
     def change(self, images: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Returns the changed images; all images have the same height and width."""
+        """Changes the images of one sample, which have the same height and width, and returns them."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -181,7 +181,7 @@ class RandomCrop(_ImageTransform):
         self.padding = padding
 
     def change(self, images: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Returns the same random region of each image."""
+        """Crops the same region, whose position is random, from each image, and returns the crops."""
         images = [_pad_to(functional.pad(image, [self.padding] * 4), self.size) for image in images]
         top, left = (
             int(torch.randint(length - size + 1, ()))

@@ -147,7 +147,7 @@ def _values_of(key: Any, batch: Sequence[Any]) -> list[Any]:
 
 
 def _collate_sequences(batch: Sequence[Any], again: Callable[[Any], Any], sample_class: Any) -> Any:
-    """Collates sequences of equal length, position by position."""
+    """Collates samples that are sequences of equal length: the values at each position are collated with each other."""
     lengths = {len(sample) for sample in batch}
     if len(lengths) > 1:
         raise RuntimeError(f"sequences in a batch must be equally long, got lengths {sorted(lengths)}")

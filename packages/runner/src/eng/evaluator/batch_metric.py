@@ -59,7 +59,7 @@ class BatchMetric(metaclass=ABCMeta):
 
     @abstractmethod
     def state(self) -> Any:
-        """Returns this rank's state on the CPU, in a form that can be pickled."""
+        """Returns this rank's state on the CPU, in a form that can be pickled and sent to other ranks."""
 
     @abstractmethod
     def merge(self, states: list[Any]) -> None:

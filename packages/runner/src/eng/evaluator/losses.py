@@ -126,7 +126,7 @@ def _scalar(name: str, loss: Any) -> torch.Tensor:
         TypeError: the loss is neither a number, a tensor nor a list.
     """
     if isinstance(loss, torch.Tensor):
-        # Some accelerators do not support double precision.
+        # Some accelerators do not support double precision, so it is used only on the CPU.
         dtype = torch.float32
         if loss.device.type == "cpu":
             dtype = torch.float64

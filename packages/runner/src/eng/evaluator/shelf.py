@@ -41,7 +41,7 @@ class _Sums(BatchMetric):
         return self._sums.get(name, torch.zeros(())).cpu().double()
 
     def reset(self) -> None:
-        """Removes all sums."""
+        """Sets all sums to 0."""
         self._sums = {}
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -50,7 +50,7 @@ class _Sums(BatchMetric):
         return sums
 
     def merge(self, states: list[dict[str, torch.Tensor]]) -> None:
-        """Replaces the sums by the totals over all ranks."""
+        """Replaces this rank's sums by the totals over all ranks, whose sums are in ``states``."""
         self.reset()
         for state in states:
             self.add(**state)
@@ -65,7 +65,7 @@ def _add(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 
 def _precise(values: torch.Tensor) -> torch.Tensor:
-    # Some accelerators do not support double precision.
+    # Some accelerators do not support double precision, so it is used only on the CPU.
     if values.device.type == "cpu":
         return values.double()
     return values.float()

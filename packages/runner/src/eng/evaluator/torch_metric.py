@@ -63,7 +63,7 @@ class TorchMetric(BatchMetric):
         super().__init__(prefix, name or metric_name(type(self.metric)), keys)
         self._joined_lists: list[tuple[Any, str]] = []
         for part in self._parts():
-            part.distributed_available_fn = _never  # This class reduces the states, so torchmetrics must not.
+            part.distributed_available_fn = _never  # This class reduces states over ranks, so torchmetrics must not.
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Adds the predictions and targets of a batch to the metric's state.

@@ -153,7 +153,7 @@ def _plain(value: Any) -> Any:
     """Converts a prediction to nested dicts, lists, strings and numbers, which JSON can represent."""
     if hasattr(value, "to_dict"):
         value = value.to_dict()
-    if hasattr(value, "tolist"):  # Tensors and arrays.
+    if hasattr(value, "tolist"):  # The value is a tensor or an array.
         return value.tolist()
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}

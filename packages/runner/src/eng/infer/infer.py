@@ -205,7 +205,7 @@ class BaseInferencer(ABC):
         """Builds the function that prepares an input, usually from ``cfg.test_dataloader.dataset.pipeline``."""
 
     def _init_model(self, cfg: Config, weights: str | None, device: str = "cpu") -> nn.Module:
-        """Builds the model, loads its weights, and returns it in evaluation mode on a device."""
+        """Builds the config's model, loads the weights, and returns the model in evaluation mode on a device."""
         model = model_of_config({key: cfg.get(key) for key in ("model", "loss", "data_preprocessor")})
         checkpoint = None
         if weights is not None:
@@ -295,7 +295,7 @@ class BaseInferencer(ABC):
         return prepared
 
     def _get_chunk_data(self, inputs: Iterable[Any], chunk_size: int) -> Iterator[Sequence[Any]]:
-        """Yields lists of `chunk_size` items; the last list may be shorter."""
+        """Splits the inputs into lists of `chunk_size` items; the last list may be shorter."""
         return in_chunks(inputs, chunk_size)
 
     def _dispatch_kwargs(self, **kwargs: Any) -> tuple[dict[str, Any], ...]:

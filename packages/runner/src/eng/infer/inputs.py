@@ -41,7 +41,7 @@ def _is_directory(path: str) -> bool:
 
 
 def in_chunks(items: Iterable[Any], size: int) -> Iterator[Sequence[Any]]:
-    """Yields lists of `size` items; the last list may be shorter.
+    """Splits items into lists of `size` items, and yields the lists; the last list may be shorter.
 
     Raises:
         ValueError: `size` is below 1.

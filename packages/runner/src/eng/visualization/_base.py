@@ -67,10 +67,10 @@ class BaseVisBackend(metaclass=ABCMeta):
         """Creates the folders and the objects of the tracker's library, before the first write."""
 
     def add_config(self, config: Any, **kwargs: Any) -> None:
-        """Writes the config of the run."""
+        """Writes the config of the run to the tracker."""
 
     def add_graph(self, model: torch.nn.Module, data_batch: Any, **kwargs: Any) -> None:
-        """Writes the graph of the model."""
+        """Writes the graph of the model's operations to the tracker, if the tracker can show graphs."""
 
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
         """Writes an image.

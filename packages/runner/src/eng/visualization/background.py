@@ -79,7 +79,7 @@ class BackgroundWriter:
         """Waits until the queued calls are made and the tracker is closed, but at most ``seconds_at_close``."""
         thread = self.abandon()
         if thread is None:
-            # Nothing was written since the last `close`.
+            # No call was queued since the last `close`, so there is no thread to wait for.
             return
         thread.join(self.patience.seconds_at_close)
         if thread.is_alive() and not self.is_dropped:
@@ -139,7 +139,7 @@ class BackgroundWriter:
                 if attempt == self.patience.max_attempts:
                     self._drop(f"{method} failed {attempt} times, last with {error!r}")
                     return
-            # When the run ends, pauses are skipped, and a call gets only one more attempt.
+            # When the run ends, the pauses between attempts are skipped, and a failing call gets only one more attempt.
             if self._is_ending.wait(pause) and attempt > 1:
                 self._drop(f"{method} kept failing until the run was over")
                 return

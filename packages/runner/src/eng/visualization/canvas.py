@@ -132,7 +132,7 @@ def circle(
 
 
 def overlay(image: Image, mask_HW: np.ndarray, *, color: RGB, alpha: float) -> None:
-    """Blends a colour into the pixels for which a boolean mask is true."""
+    """Blends a colour into those pixels of an image for which a boolean mask is true; `alpha` is its opacity."""
     chosen = image[mask_HW]
     image[mask_HW] = _mix(chosen, color, alpha)
 

@@ -114,7 +114,7 @@ class FanOut:
             raise failure
 
     def abandon(self) -> None:
-        """Lets the threads of trackers end when their queues are empty, without waiting for them."""
+        """Lets the threads of trackers end as soon as they have made all queued calls, and returns without waiting."""
         for writer in self._writers.values():
             writer.abandon()
 
@@ -135,7 +135,7 @@ def _is_in_background(backend: Any) -> bool:
 
 
 def _call(backend: Any, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Calls a method of a tracker, if the tracker has it."""
+    """Calls a method of a tracker; if the tracker has no such method, nothing is done, except for ``replay``."""
     function = getattr(backend, method, None)
     if function is not None:
         function(*args, **_accepted_keywords(backend, method, kwargs))

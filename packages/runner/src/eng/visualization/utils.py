@@ -33,7 +33,7 @@ def color_val_matplotlib(colors: Any) -> Any:
 
 
 def color_str2rgb(color: str) -> tuple[int, ...]:
-    """Returns the three numbers from 0 to 255 of a colour's name."""
+    """Converts the name of a colour to RGB, three numbers from 0 to 255."""
     rgb = to_rgb(color)
     if rgb is None:
         raise ValueError("'none' is no colour")

@@ -225,7 +225,7 @@ class Visualizer(Drawing, ManagerMixin):
         """
 
     def close(self) -> None:
-        """Closes all trackers."""
+        """Closes all trackers; waits, for a limited time, until they have written queued data."""
         self._fan_out("close")
 
     def abandon(self) -> None:

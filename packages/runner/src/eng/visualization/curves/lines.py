@@ -217,7 +217,7 @@ def cut(lines: Iterable[Line], iteration: int, validated_iteration: int, *, epoc
 
 
 def on_axis(line: Line) -> Line:
-    """Returns the line with the axis ``"iter"`` if its writer did not record an axis."""
+    """Returns a line whose axis is set: to ``"iter"`` if the program that wrote the line did not record an axis."""
     if line.axis:
         return line
     return replace(line, axis="iter")

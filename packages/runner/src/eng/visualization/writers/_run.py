@@ -41,7 +41,7 @@ class RunVisBackend(TrackerVisBackend):
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes an image; see :meth:`BaseVisBackend.add_image` for the arguments."""
+        """Writes an image to the run in the tracker; see :meth:`BaseVisBackend.add_image` for the arguments."""
         self._run.log({name: self._library.Image(as_rgb(image))}, step=step)
 
     def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:

@@ -53,7 +53,7 @@ class AimVisBackend(TrackerVisBackend):
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes an image; see :meth:`BaseVisBackend.add_image` for the arguments."""
+        """Writes an image to Aim; see :meth:`BaseVisBackend.add_image` for the arguments."""
         self._run.track(self._library.Image(as_rgb(image)), name=name, step=step)
 
     def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:

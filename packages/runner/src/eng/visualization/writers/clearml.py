@@ -60,7 +60,7 @@ class ClearMLVisBackend(TrackerVisBackend):
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes an image; see :meth:`BaseVisBackend.add_image` for the arguments."""
+        """Writes an image to the ClearML task; see :meth:`BaseVisBackend.add_image` for the arguments."""
         self._logger.report_image(title=name, series=name, iteration=step, image=as_rgb(image))
 
     def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:

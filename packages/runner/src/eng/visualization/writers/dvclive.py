@@ -63,7 +63,7 @@ class DVCLiveVisBackend(TrackerVisBackend):
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes an image; see :meth:`BaseVisBackend.add_image` for the arguments."""
+        """Writes an image to a file of DVCLive; see :meth:`BaseVisBackend.add_image` for the arguments."""
         self._live.step = step
         self._live.log_image(f"{name}.png", as_rgb(image))
 

@@ -79,7 +79,7 @@ class LocalVisBackend(BaseVisBackend):
 
     @property
     def scalar_file(self) -> Path:
-        """Path of the file with the JSON lines."""
+        """Path of the JSON lines file to which the scalars are written."""
         return self._scalar_save_file
 
     @property

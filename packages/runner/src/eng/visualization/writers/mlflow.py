@@ -101,7 +101,7 @@ class MLflowVisBackend(TrackerVisBackend):
     @property
     @force_init_env
     def run_id(self) -> str:
-        """The run's id on the server."""
+        """The id of the run on MLflow's tracking server."""
         return str(self._run.info.run_id)
 
     @force_init_env
@@ -129,7 +129,7 @@ class MLflowVisBackend(TrackerVisBackend):
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes an image; see :meth:`BaseVisBackend.add_image` for the arguments."""
+        """Writes an image to the MLflow run; see :meth:`BaseVisBackend.add_image` for the arguments."""
         self._client.log_image(self.run_id, as_rgb(image), artifact_file=f"{name}_{step}.png")
 
     def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:

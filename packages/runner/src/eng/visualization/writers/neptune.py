@@ -55,7 +55,7 @@ class NeptuneVisBackend(TrackerVisBackend):
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes an image; see :meth:`BaseVisBackend.add_image` for the arguments."""
+        """Writes an image to the Neptune run; see :meth:`BaseVisBackend.add_image` for the arguments."""
         pillow = optional_module("PIL.Image", "NeptuneVisBackend.add_image", "pillow")
         picture = self._library.types.File.as_image(pillow.fromarray(as_rgb(image)))
         self._neptune["images"].append(picture, name=name, description=name, step=step)

@@ -53,7 +53,7 @@ class TensorboardVisBackend(TrackerVisBackend):
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes an image; see :meth:`BaseVisBackend.add_image` for the arguments."""
+        """Writes an image to the event file; see :meth:`BaseVisBackend.add_image` for the arguments."""
         self._tensorboard.add_image(name, as_rgb(image), step, dataformats="HWC")
 
     def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:

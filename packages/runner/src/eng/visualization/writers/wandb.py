@@ -100,7 +100,7 @@ class WandbVisBackend(TrackerVisBackend):
 
     @force_init_env
     def add_image(self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any) -> None:
-        """Writes an image; see :meth:`BaseVisBackend.add_image` for the arguments."""
+        """Writes an image to the wandb run; see :meth:`BaseVisBackend.add_image` for the arguments."""
         self._run.log({name: self._wandb.Image(as_rgb(image)), "step": step})
 
     def _log_numbers(self, values: dict[str, float | int], step: int, position: Mapping[str, Any]) -> None:
