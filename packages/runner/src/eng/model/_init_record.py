@@ -79,7 +79,7 @@ def write_record(module: nn.Module) -> None:
             # The file is written without the logging handler, which would put a time stamp before each line.
             with Path(handler.baseFilename).open("a", encoding=handler.encoding) as file:
                 file.write("".join(["What set each parameter\n", *lines]))
-        except OSError as error:  # A full disk that holds only logs must not end the run.
+        except OSError as error:  # A log that cannot be written must not end the run.
             logger.warning("what set each parameter is not written to %s: %s", handler.baseFilename, error)
         finally:
             handler.release()

@@ -25,7 +25,7 @@ class CpuSyncBatchNorm(_BatchNorm):
 
     process_group: Any = None
 
-    def _check_input_dim(self, input: torch.Tensor) -> None:  # torch names method and argument.
+    def _check_input_dim(self, input: torch.Tensor) -> None:  # Both names come from torch.
         if input.dim() < 2:
             raise ValueError(f"expected inputs of shape (N, C, ...), got {tuple(input.shape)}")
 

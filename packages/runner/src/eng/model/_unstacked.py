@@ -11,7 +11,7 @@ import torch
 
 from eng.logging.words import counted
 
-# When a list or tuple is used like a tensor, the error message of Python, torch or NumPy contains one of these texts.
+# This pattern matches the error messages of Python, torch and NumPy for a list or tuple that is used like a tensor.
 _NAMES_A_LIST = re.compile(r"\b(list|tuple|sequence)\b|can be converted to (an index|Python scalars)")
 _NUMBERS = (torch.Tensor, np.ndarray, np.generic, int, float)
 

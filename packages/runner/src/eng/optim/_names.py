@@ -15,7 +15,7 @@ from .errors import OptimError
 
 logger = logging.getLogger(__name__)
 
-# torch.compile, FSDP and activation checkpointing insert these components into the names of parameters.
+# torch.compile, FSDP and activation checkpointing insert components such as `_orig_mod` into the names of parameters.
 _WRAPPING = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 
 

@@ -41,7 +41,7 @@ class MMSeparateDistributedDataParallel(DistributedDataParallel):
         find_unused_parameters: bool = False,
         **kwargs: Any,
     ) -> None:
-        nn.Module.__init__(self)  # DistributedDataParallel.__init__ would build a reducer of all gradients.
+        nn.Module.__init__(self)  # Skips DistributedDataParallel.__init__, which builds a gradient reducer.
         self.module: Any = module
         device = get_device()
         for name, child in list(module.named_children()):

@@ -202,7 +202,7 @@ def _check_custom(key: str, values: Any, group_values: Collection[str] | None) -
         elif group_values is not None and name not in group_values:
             known = ["lr_mult", "decay_mult", *group_values]
             if not difflib.get_close_matches(name, known, n=1, cutoff=0.8):
-                # A library's hook may read such a setting from the group, as mmpretrain's SimSiam hook reads fix_lr.
+                # A hook may read an unknown setting from the parameter group; mmpretrain's SimSiam hook reads fix_lr.
                 continue
             raise OptimError(f"paramwise_cfg.{where}: a parameter group has no {name!r}{suggest(name, known)}")
 

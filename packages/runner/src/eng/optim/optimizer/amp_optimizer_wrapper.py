@@ -109,7 +109,7 @@ class AmpOptimWrapper(OptimWrapper):
         """Stores the norm of all gradients in ``grad_norm``, divided by the loss scale that the gradients contain."""
         self.wants_grad_norm = False
         norm = total_norm(self._parameters())
-        # If gradients are clipped, they were divided by the loss scale in place before.
+        # With clip_grad, GradScaler.unscale_ has already divided the gradients by the loss scale in place.
         if norm is not None and not self.clip_grad_kwargs:
             norm = norm / self.loss_scaler.get_scale()
         self.grad_norm = norm

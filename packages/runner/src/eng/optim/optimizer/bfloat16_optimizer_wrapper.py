@@ -16,8 +16,8 @@ from eng.registry import OPTIM_WRAPPERS
 from .amp_optimizer_wrapper import AmpOptimWrapper
 
 _DROPPED_BITS = 16
-# The random generator of an update is seeded with `seed * _SPREAD + number of losses so far`. With a factor of 1,
-# update n + 1 of a run with seed 0 would draw the same random numbers as update n of a run with seed 1.
+# The random generator of an update is seeded with `seed * _SPREAD + number of losses so far`. If _SPREAD was 1, update
+# n + 1 of a run with seed 0 would draw the same random numbers as update n of a run with seed 1.
 _SPREAD = 2_654_435_761
 
 

@@ -97,7 +97,7 @@ def cosine_annealing(value: float, base: float, step: int, period: float, floor:
     """
     if step == 0:
         return value
-    if (step - 1 - period) % (2 * period) == 0:  # The value is ``floor``; a factor on (value - floor) fails.
+    if (step - 1 - period) % (2 * period) == 0:  # value - floor is 0, so no factor can raise it.
         return value + (base - floor) * (1 - math.cos(math.pi / period)) / 2
     now, before = math.cos(math.pi * step / period), math.cos(math.pi * (step - 1) / period)
     return (1 + now) / (1 + before) * (value - floor) + floor
