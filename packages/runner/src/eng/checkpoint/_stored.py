@@ -22,8 +22,8 @@ class Piece:
     Args:
         offsets: index of the part's first value in each dimension of the tensor.
         sizes: shape of the part.
-        open: function that returns the part as a memory-mapped tensor. It is called for each block that is read, since
-            the operating system releases the pages of the file only when the mapping of the last block is gone.
+        open: function that returns the part as a memory-mapped tensor. It is called again for each block that is read,
+            so that the memory of the blocks read before is released.
     """
 
     offsets: Sequence[int]

@@ -152,8 +152,8 @@ def _write(descriptor: int, chunk: bytes) -> int:
 def _share_with_ranks(descriptor: int, ends: Any) -> int:
     """Replaces this rank's file in shared memory by that of another rank on this machine with the same bytes.
 
-    The rank that comes first creates a symbolic link to its file descriptor in a temporary folder. Every other rank
-    opens the file by this link, compares its bytes, closes its own file and uses the first rank's.
+    The rank that comes first creates, in a temporary folder, a symbolic link to its file descriptor. Every other rank
+    opens the first rank's file by this link. If the bytes are equal, the rank closes its own file.
 
     Args:
         descriptor: file descriptor of this rank's file.

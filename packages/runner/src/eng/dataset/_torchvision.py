@@ -117,7 +117,8 @@ def on_samples(transform: Any) -> Any:
 def register_torchvision() -> None:
     """Registers torchvision's transforms in TRANSFORMS by their class names, so that configs can use them.
 
-    If torchvision is not installed, nothing is registered. A transform of eng with the same name takes precedence.
+    If torchvision is not installed, a config that names one of its well-known transforms gets an error that says so. A
+    transform of eng with the same name takes precedence.
     """
     TRANSFORMS.register_fallback(TorchvisionTransform.__name__, TorchvisionTransform)
     spec = find_spec("torchvision")

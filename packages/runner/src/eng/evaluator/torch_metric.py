@@ -217,7 +217,8 @@ def metrics_of(metric: Any) -> list[Any]:
 def register_torchmetrics() -> None:
     """Registers torchmetrics' classes in METRICS by their class names, so that configs can use them.
 
-    If torchmetrics is not installed, nothing is registered. A metric of eng with the same name takes precedence.
+    If torchmetrics is not installed, a config that names one of its well-known classes gets an error that says so. A
+    metric of eng with the same name takes precedence.
     """
     spec = find_spec("torchmetrics")
     if spec is None:

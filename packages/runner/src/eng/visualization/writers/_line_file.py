@@ -13,7 +13,7 @@ _MAX_WAITING_BYTES = 1 << 25
 
 
 class LineFile:
-    """Appends lines to a file without raising errors of the disk, because a full disk of logs must not end a run.
+    """Appends lines to a file; does not raise errors of the disk, since a run must not end because of its logs.
 
     Lines that cannot be written stay in memory, and are written together with a later line. The first failure is
     logged. When ``max_waiting_bytes`` are in memory, further lines are lost, with a warning.

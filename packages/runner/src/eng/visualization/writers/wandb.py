@@ -58,8 +58,8 @@ class WandbVisBackend(TrackerVisBackend):
         Path(self._save_dir).mkdir(parents=True, exist_ok=True)
         self._wandb = wandb
         self._run = wandb.init(**{"dir": self._save_dir, **self._init_kwargs})
-        # wandb's own step must increase with every call, so it cannot count both iterations and epochs. Curves over
-        # iterations and curves over epochs get separate x axes instead.
+        # wandb's own step must never decrease, so it cannot count iterations for some curves and epochs for others.
+        # Curves over iterations and curves over epochs get separate x axes instead.
         self._run.define_metric("step", hidden=True)
         self._run.define_metric("iteration/*", hidden=True)
         self._run.define_metric("*", step_metric="step", step_sync=True)
