@@ -55,14 +55,17 @@ def _run_script(arguments: list[str]) -> None:
 
 
 def _shows_errors_of(run: Callable[[list[str]], None], arguments: list[str]) -> int:
-    """Runs a script or module; the traceback of an uncaught exception shows only the frames of the script."""
+    """Runs a script or module and returns its exit status; tracebacks start at the first line of the script.
+
+    Frames of eng-compat and runpy, which run the script, are left out.
+    """
     try:
         run(arguments)
     except Exception as error:
         frames = error.__traceback__
         while frames is not None and _starts_the_script(frames.tb_frame):
             frames = frames.tb_next
-        if frames is None:  # No line of the script has run: it does not compile, or the module does not exist.
+        if frames is None:  # No line of the script has run: it contains a syntax error, or the module does not exist.
             raise
         sys.excepthook(type(error), error.with_traceback(frames), frames)
         return 1
@@ -74,9 +77,10 @@ def _starts_the_script(frame: FrameType) -> bool:
 
 
 def _run_program(program: str, arguments: list[str]) -> NoReturn:
-    """Replaces this process by a program, which therefore receives signals directly.
+    """Replaces this process by a program (exec), which therefore receives signals directly.
 
-    On PATH, the folder of this interpreter comes first, so that the program uses its `python` and `torchrun`.
+    The folder of this Python interpreter is put first on PATH, so that the program uses the `python` and `torchrun` of
+    the same environment.
     """
     os.execve(program, arguments, {**os.environ, "PATH": _search_path()})  # noqa: S606  # no shell is wanted
 

@@ -30,8 +30,8 @@ class AliasFinder:
         try:
             spec = importlib.util.find_spec(real)
         except ModuleNotFoundError as error:
-            # The parent is a module without submodules: report "not found". Any other missing module is a failed
-            # import inside eng, which the user must see.
+            # If the missing module is `real` or one of its parents, eng has no such module: report "not found". Any
+            # other missing module is a failed import inside eng, which the user must see.
             if error.name is not None and not real.startswith(error.name):
                 raise
             return None
@@ -53,13 +53,13 @@ class _AliasLoader(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self.own_spec  # The import system has replaced it by the spec of the alias.
+        module.__spec__ = self.own_spec  # Python's import system has set `__spec__` to the spec of the alias.
         _missing.explain(module, self.alias)
         _star_import.limit(module)
 
 
 _finder = AliasFinder()
-_changes = threading.RLock()  # Several threads may install or uninstall the alias at the same time.
+_changes = threading.RLock()  # Held by `install` and `uninstall`, which several threads may call at the same time.
 
 
 def is_installed() -> bool:
@@ -70,8 +70,8 @@ def is_installed() -> bool:
 def install() -> None:
     """Installs the alias: ``import mmengine`` imports eng, whether or not mmengine is installed.
 
-    A second call does nothing. The alias also works in worker processes of `multiprocessing` (with any start method),
-    and, by the environment variable PYTHONPATH, in every Python process that this process starts.
+    A second call does nothing. The alias also works in worker processes of `multiprocessing` (with any start method)
+    and in every Python process that this process starts: a folder in PYTHONPATH installs the alias there.
 
     Raises:
         AlreadyImportedError: the real mmengine has already been imported.

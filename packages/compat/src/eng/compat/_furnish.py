@@ -15,7 +15,8 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-# Module of eng -> module in eng.compat.members and its table with the added members.
+# Key: a module of eng whose classes get attributes and methods that only old code uses. Value: a module in
+# eng.compat.members and, after the colon, its table of these members.
 _SOURCES = {
     "eng.fileio.backends.lmdb_backend": "fileio:MEMBERS_OF_LMDB",
     "eng.fileio.backends.memcached_backend": "fileio:MEMBERS_OF_MEMCACHED",
@@ -50,12 +51,18 @@ _added: dict[type[Any], dict[str, Any]] = {}
 
 
 class FurnishingFinder:
-    """Import finder for the modules of eng whose classes get members; these are added after the module is executed."""
+    """Import finder for the modules of eng whose classes get attributes and methods that only old code uses.
+
+    The members are added to the classes after the module has been executed.
+    """
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Returns the spec of the module with a loader that adds members; None for modules without added members."""
+        """Returns the spec of a module whose classes get additional members, with a loader that adds these members.
+
+        For other modules the result is None, so that Python asks the next import finder.
+        """
         if name not in _SOURCES:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
@@ -65,7 +72,7 @@ class FurnishingFinder:
 
 
 class _FurnishingLoader(Loader):
-    """Loader that executes a module by its original loader and then adds the members."""
+    """Loader that executes a module by its original loader and then adds members to the classes of the module."""
 
     def __init__(self, loader: Any) -> None:
         self.loader = loader
@@ -86,15 +93,16 @@ _finder = FurnishingFinder()
 
 
 def start() -> None:
-    """Adds members to the classes of all modules that are already imported, and of those imported later."""
+    """Adds the members of old code to classes of eng: at once in imported modules, in other modules at their import."""
     sys.meta_path.insert(0, _finder)
     for name in _SOURCES:
         if name in sys.modules:
-            furnish(importlib.import_module(name))  # import_module waits if another thread is importing the module.
+            # import_module, because it waits if another thread has not finished the import of the module.
+            furnish(importlib.import_module(name))
 
 
 def stop() -> None:
-    """Removes all added members and restores the attributes that they replaced."""
+    """Removes the members of old code from all classes of eng, and restores the attributes that they replaced."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
     for cls, before in _added.items():
@@ -107,7 +115,7 @@ def stop() -> None:
 
 
 def furnish(module: ModuleType) -> None:
-    """Adds members to the classes of one module, and remembers the attributes that they replace."""
+    """Adds the members of old code to the classes of one module; `stop` restores the attributes that they replace."""
     source, _, table = _SOURCES[module.__name__].partition(":")
     members = importlib.import_module(f"eng.compat.members.{source}")
     for class_name, holder in getattr(members, table).items():

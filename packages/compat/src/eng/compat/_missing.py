@@ -15,9 +15,10 @@ from eng.compat._routes import is_moved
 
 
 class _Explain:
-    """Module-level ``__getattr__`` that also finds names that MMEngine's module has and eng defines elsewhere.
+    """Function object that is the ``__getattr__`` of a module: it handles names that the module does not define.
 
-    For other names it raises an AttributeError that suggests similar names.
+    A name that MMEngine's module has and eng defines in another module is imported from there. For any other name an
+    AttributeError is raised, which suggests similar names.
     """
 
     def __init__(self, module: ModuleType, alias: str, module_getattr: Callable[[str], Any] | None) -> None:
@@ -41,9 +42,10 @@ class _Explain:
 
 @functools.cache
 def _reexports() -> dict[str, dict[str, str]]:
-    """Returns the names that MMEngine's modules re-export: module of eng -> name -> module of eng that defines it.
+    """Returns where eng defines the names that modules of MMEngine import from other modules and so export, too.
 
-    The table was generated from the names of MMEngine 0.10.7.
+    The table maps a module of eng to its names, and each name to the module of eng that defines the name. It was
+    generated from the names of MMEngine 0.10.7.
     """
     text = resources.files("eng.compat").joinpath("reexports.json").read_text(encoding="utf-8")
     return {
@@ -53,7 +55,7 @@ def _reexports() -> dict[str, dict[str, str]]:
 
 
 def _home_of(module: str, name: str) -> Any:
-    """Returns the object that MMEngine's module re-exports under `name`; None if it does not."""
+    """Returns the object that MMEngine's counterpart of `module` exports as `name`; None if there is no such name."""
     entry, _, original = _reexports().get(module, {}).get(name, "").partition(":")
     if not entry:
         return None
@@ -62,11 +64,11 @@ def _home_of(module: str, name: str) -> Any:
 
 
 def explain(module: ModuleType, alias: str) -> None:
-    """Sets a ``__getattr__`` on a module that handles names which the module itself does not have.
+    """Gives a module a ``__getattr__`` that finds names of MMEngine's module and explains names that eng lacks.
 
     Args:
         module: a module of eng.
-        alias: the module path of MMEngine by which it was imported.
+        alias: the module path of MMEngine by which the module was imported, such as ``mmengine.runner``.
     """
     module_getattr = vars(module).get("__getattr__")
     if not isinstance(module_getattr, _Explain):
@@ -74,7 +76,7 @@ def explain(module: ModuleType, alias: str) -> None:
 
 
 def forget(module: ModuleType) -> None:
-    """Restores the module's own ``__getattr__``."""
+    """Undoes `explain`: the module has its own ``__getattr__`` again, or none."""
     answer = vars(module).get("__getattr__")
     if not isinstance(answer, _Explain):
         return

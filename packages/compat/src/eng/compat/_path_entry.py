@@ -16,14 +16,17 @@ _VARIABLE = "PYTHONPATH"
 
 
 def add() -> None:
-    """Adds the folder to PYTHONPATH and to ``sys.path``, so that `importlib.metadata` also finds mmengine."""
+    """Adds the folder ``path_entry`` of eng-compat to PYTHONPATH and to ``sys.path``.
+
+    Child processes install the alias from there, and `importlib.metadata` finds a distribution mmengine.
+    """
     os.environ[_VARIABLE] = os.pathsep.join([FOLDER, *_other_entries()])
     if FOLDER not in sys.path:
-        sys.path.insert(1, FOLDER)  # After the folder of the script, and before installed packages.
+        sys.path.insert(1, FOLDER)  # Behind the folder of the script (position 0), before installed packages.
 
 
 def remove() -> None:
-    """Removes the folder from PYTHONPATH and from ``sys.path``."""
+    """Removes the folder that `add` has added from PYTHONPATH and from ``sys.path``."""
     others = _other_entries()
     if others:
         os.environ[_VARIABLE] = os.pathsep.join(others)
@@ -33,6 +36,9 @@ def remove() -> None:
 
 
 def _other_entries() -> list[str]:
-    """Returns the other entries of PYTHONPATH. An empty entry means the working directory, so it is kept."""
+    """Returns the entries of PYTHONPATH except the folder of eng-compat.
+
+    Empty entries are kept, because an empty entry stands for the working directory.
+    """
     variable = os.environ.get(_VARIABLE)
     return [entry for entry in variable.split(os.pathsep) if entry != FOLDER] if variable else []

@@ -8,9 +8,10 @@ from typing import Any
 
 
 def reset_global_state() -> None:
-    """Deletes all named instances: loggers (after closing their handlers), message hubs, visualizers, scopes and so on.
+    """Deletes all global objects that are found by name, so that tests do not influence each other.
 
-    This includes the instances of every subclass of `eng.registry.ManagerMixin`, also of those in other libraries.
+    These are the instances of all subclasses of `eng.registry.ManagerMixin`, also of subclasses in other libraries:
+    loggers (after closing their handlers), message hubs, visualizers, registry scopes and so on.
 
     Example:
         >>> reset_global_state()

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 ALIAS = "mmengine"
 
-# Module paths of MMEngine whose module has another name in eng.
+# Key: a module path of MMEngine. Value: the module of eng with the same contents but another name.
 _PLACES = {
     "mmengine": "eng.compat.toplevel",
     "mmengine.utils": "eng.compat.utils",
     "mmengine.version": "eng.compat.version",
     "mmengine._strategy": "eng.compat.strategies",
     "mmengine.runner._flexible_runner": "eng.compat.flexible_runner",
-    # Modules of MMEngine whose contents are in several modules of eng, or only in eng-compat.
+    # Modules of MMEngine whose contents are spread over several modules of eng, or that exist only in eng-compat.
     **{
         f"mmengine._strategy.{name}": "eng.compat.strategies.kinds"
         for name in ("colossalai", "distributed", "fsdp", "single_device")

@@ -13,17 +13,18 @@ from types import ModuleType
 
 
 class _ModuleOfMMEngine(ModuleType):
-    """A module type whose attribute ``__all__`` has the names that MMEngine's module exports."""
+    """Class of a module object whose attribute ``__all__`` returns the names that MMEngine's module exports."""
 
     @property
     def __all__(self) -> list[str]:
         names = _names()[self.__name__]
-        return [name for name in names if hasattr(self, name)]  # Names of packages that are not installed are missing.
+        # The module lacks some of the names if optional packages are not installed.
+        return [name for name in names if hasattr(self, name)]
 
 
 @functools.cache
 def _names() -> dict[str, list[str]]:
-    """Returns MMEngine's ``__all__`` by module of eng."""
+    """Returns the content of ``__all__`` in MMEngine 0.10.7, by name of the module of eng."""
     text = resources.files("eng.compat").joinpath("star_names.json").read_text(encoding="utf-8")
     names: dict[str, list[str]] = json.loads(text)
     return names
@@ -36,6 +37,6 @@ def limit(module: ModuleType) -> None:
 
 
 def restore(module: ModuleType) -> None:
-    """Makes ``__all__`` of a module return its own names again."""
+    """Undoes `limit`: ``__all__`` of the module returns the names that eng exports again."""
     if issubclass(type(module), _ModuleOfMMEngine):
         module.__class__ = ModuleType

@@ -13,7 +13,7 @@ from typing import Any
 
 
 class _InstallOnArrival:
-    """An object that calls the function ``install`` when it is unpickled."""
+    """An object that is sent to a new process and calls the function ``install`` there when it is unpickled."""
 
     def __init__(self, install: Callable[[], None]) -> None:
         self.install = install
@@ -23,7 +23,10 @@ class _InstallOnArrival:
 
 
 class _PreparationData:
-    """Replacement of `multiprocessing.spawn.get_preparation_data` that adds an `_InstallOnArrival` to the data."""
+    """Replacement of `multiprocessing.spawn.get_preparation_data`, which returns the data sent to a spawned process.
+
+    An `_InstallOnArrival` is added to the data, so that the spawned process installs the alias.
+    """
 
     def __init__(self, original: Callable[[str], dict[str, Any]], install: Callable[[], None]) -> None:
         self.original = original
@@ -40,7 +43,7 @@ def install_in_children(install: Callable[[], None]) -> None:
 
 
 def leave_children_alone() -> None:
-    """Makes processes that are spawned later start without calling ``install``."""
+    """Undoes `install_in_children`: processes that are spawned later start without the alias."""
     if isinstance(spawn.get_preparation_data, _PreparationData):
         _replace(spawn.get_preparation_data.original)
 

@@ -12,7 +12,8 @@ from eng.compat._missing import message
 from eng.compat._routes import is_moved
 from eng.compat.version import __version__, version_info  # noqa: F401  # names of mmengine itself
 
-# MMEngine exports the names of the first five packages at its top level; its manual also uses names of the others.
+# Packages whose names `mmengine` exports, as in `from mmengine import Config`. The second list has packages whose names
+# only MMEngine's manual imports from `mmengine`.
 _ROOMS = ("eng.config", "eng.registry", "eng.fileio", "eng.compat.utils", "eng.logging")
 _ROOMS_OF_THE_MANUAL = (
     "eng.hooks", "eng.runner", "eng.model", "eng.optim", "eng.dataset", "eng.evaluator", "eng.structures",
@@ -20,8 +21,8 @@ _ROOMS_OF_THE_MANUAL = (
 )  # fmt: skip
 
 _OWN_NAMES = ("__version__", "version_info")
-# With a `__path__` this module is a package, and `pkgutil` lists the folders of eng as its submodules. These are imported
-# by the finder of the alias.
+# The attribute `__path__` makes this module a package, whose submodules are the folders of eng for `pkgutil`. The
+# import finder of the alias imports the submodules.
 __path__ = list(eng.__path__)
 if __spec__ is not None:
     __spec__.submodule_search_locations = __path__
@@ -45,7 +46,11 @@ def __dir__() -> list[str]:
 
 
 def _public(room: ModuleType) -> list[str]:
-    """Returns the global variable ``__all__`` of a package; its attribute may return MMEngine's names instead."""
+    """Returns the names that a package of eng exports.
+
+    The global variable ``__all__`` is read, because the attribute ``__all__`` of the module object may return the names
+    that MMEngine exports (see `_star_import`).
+    """
     names: list[str] = vars(room)["__all__"]
     return names
 

@@ -55,10 +55,10 @@ _DEFAULT_SUPPORTED_ACT_OPS: dict[str, handles.Handle] = {
 
 @dataclass
 class Statistics:
-    """The counts of one run of a model.
+    """What was counted in one run of a model.
 
     Args:
-        counts: count of each operator, by module.
+        counts: flops of each operator, by name of the module.
         unsupported_ops: number of calls of each operator without a handle, by module.
         uncalled_mods: names of modules whose forward was never called.
     """
@@ -69,9 +69,9 @@ class Statistics:
 
 
 class JitModelAnalysis(ModelAnalysis):
-    """Counts only operators for which the user sets a handle.
+    """Counts the flops of those operators for which the user sets a handle (a function that computes the flops).
 
-    The analyzers of :mod:`eng.analysis` count as instances of this class for ``isinstance``.
+    ``isinstance(analyzer, JitModelAnalysis)`` is also True for the analyzers of :mod:`eng.analysis`.
 
     Args:
         model: the module.

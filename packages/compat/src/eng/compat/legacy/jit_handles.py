@@ -37,10 +37,10 @@ def _shape(val: Any) -> list[int]:
 
 
 def generic_activation_jit(op_name: str | None = None) -> Handle:
-    """Returns a handle that counts the elements of the first output.
+    """Returns a handle: a function that counts the elements of the first output of an operator's call.
 
     Args:
-        op_name: key of the Counter that the handle returns; with None it returns a number.
+        op_name: the handle returns a Counter with this key; with None it returns a number.
     """
 
     def count(inputs: list[Any], outputs: list[Any]) -> Any:
@@ -117,7 +117,7 @@ def einsum_flop_jit(inputs: list[Any], outputs: list[Any]) -> int:
 
 
 def norm_flop_counter(affine_arg_index: int) -> Handle:
-    """Returns a handle for a normalization: 5 operations per element with a weight, 4 without.
+    """Returns a handle: a function that counts 5 operations per input element of a normalization, 4 without weight.
 
     Args:
         affine_arg_index: position of the weight among the operator's arguments.
@@ -131,7 +131,9 @@ def norm_flop_counter(affine_arg_index: int) -> Handle:
 
 
 def batchnorm_flop_jit(inputs: list[Any], outputs: list[Any]) -> int:
-    """Returns the operations of ``batch_norm``; in evaluation mode it only scales, because mean and variance are fixed.
+    """Returns the number of operations of ``batch_norm``.
+
+    In evaluation mode ``batch_norm`` needs fewer operations, because mean and variance are not computed.
 
     Raises:
         AssertionError: the argument ``training`` is not a bool.
@@ -146,7 +148,7 @@ def batchnorm_flop_jit(inputs: list[Any], outputs: list[Any]) -> int:
 
 
 def elementwise_flop_counter(input_scale: float = 1, output_scale: float = 0) -> Handle:
-    """Returns a handle that counts a fixed number of operations per element.
+    """Returns a handle: a function that counts a fixed number of operations per element of an operator's tensors.
 
     Args:
         input_scale: operations per element of the first input.

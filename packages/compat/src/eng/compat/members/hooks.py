@@ -12,7 +12,7 @@ from eng.compat.version import __version__
 
 
 def _option(name: str) -> property:
-    """Returns a property for an option of the profiler; it can be set before the run."""
+    """Returns a property that reads and sets an option of the torch profiler; users may set it before the run."""
 
     def read(hook: Any) -> Any:
         return hook.options[name]

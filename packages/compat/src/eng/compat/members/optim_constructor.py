@@ -35,7 +35,7 @@ class OfDefaultOptimWrapperConstructor:
         prefix: str = "",
         is_dcn_module: int | float | None = None,
     ) -> None:
-        """Adds parameter groups for a module and its submodules.
+        """Adds one parameter group per parameter of a module and its submodules, with learning rate and weight decay.
 
         Args:
             params: the list to which the groups are added.
@@ -70,7 +70,10 @@ class OfDefaultOptimWrapperConstructor:
 
 
 def with_general_factors(constructor: Any, group: dict[str, Any]) -> dict[str, Any]:
-    """Multiplies learning rate and weight decay of a group by the global factors ``lr_mult`` and ``decay_mult``."""
+    """Returns a parameter group whose learning rate and weight decay are multiplied by the factors for all parameters.
+
+    The factors are the entries ``lr_mult`` and ``decay_mult`` of ``paramwise_cfg``.
+    """
     scaled = dict(group)
     for option, base, rule in (
         ("lr", constructor.base_lr, "lr_mult"),
@@ -83,7 +86,12 @@ def with_general_factors(constructor: Any, group: dict[str, Any]) -> dict[str, A
 
 
 def custom_values(constructor: Any, custom: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns learning rate, weight decay and other options of a parameter that matches an entry of ``custom_keys``."""
+    """Returns learning rate, weight decay and other options for parameters that match an entry of ``custom_keys``.
+
+    Args:
+        constructor: the optimizer wrapper constructor, which has the base learning rate and weight decay.
+        custom: the entry of ``custom_keys``, such as ``dict(lr_mult=0.1)``.
+    """
     values: dict[str, Any] = {}
     if constructor.base_lr is not None or "lr_mult" in custom:
         values["lr"] = constructor.base_lr * custom.get("lr_mult", 1.0)
@@ -95,7 +103,7 @@ def custom_values(constructor: Any, custom: Mapping[str, Any]) -> dict[str, Any]
 def values_by_kind(
     constructor: Any, module: nn.Module, name: str, prefix: str, ndim: int, in_deformable: bool
 ) -> dict[str, Any]:
-    """Returns learning rate and weight decay of a parameter by its type.
+    """Returns learning rate and weight decay of a parameter that matches no entry of ``custom_keys``, by its type.
 
     The types are: bias, normalization layer, offset of a deformable convolution, depthwise convolution, and parameters
     with one dimension. Only values that a rule changes are returned.

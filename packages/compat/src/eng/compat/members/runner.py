@@ -15,7 +15,10 @@ from eng.runner.assemble.compilation import compile_model
 
 
 def _loop_property(name: str) -> property:
-    """Returns a property for a loop: its value is the loop, or its config before it is built; it can be assigned."""
+    """Returns a property for a loop of the Runner, which reads and assigns the loop.
+
+    Before the loop is built, the value is the config of the loop.
+    """
     return property(lambda self: getattr(self, name).peek(), lambda self, loop: getattr(self, name).replace(loop))
 
 
@@ -24,7 +27,7 @@ def _setting_property(name: str) -> property:
 
     def assign(runner: Any, value: Any) -> None:
         settings = copy.copy(runner.settings)
-        # The settings are frozen and may be shared, so a changed copy replaces them.
+        # The settings object is immutable and several Runners may share it, so it is replaced by a changed copy.
         object.__setattr__(settings, name, value)
         runner.settings = settings
 
@@ -44,7 +47,8 @@ def _alias_property(path: str) -> property:
 class OfRunner:
     """Added to :class:`eng.runner.Runner`."""
 
-    # These are properties in MMEngine, and tools look them up on the class. Every Runner sets its own values.
+    # In MMEngine these names are properties, which tools look up on the class. The values here are placeholders: every
+    # Runner object sets its own values.
     work_dir = log_dir = timestamp = experiment_name = model_name = ""
     launcher, seed, deterministic = "none", 0, False
 
@@ -71,13 +75,16 @@ class OfRunner:
     _randomness_cfg = property(lambda self: dict(self.settings.randomness))
 
     def _init_model_weights(self: Any) -> None:
-        """Initializes the weights of the model, and broadcasts those of rank 0 to all ranks."""
+        """Initializes the weights of the model, and broadcasts the weights of rank 0 to all ranks."""
         self.strategy.init_weights(self.model)
 
     def collect_checkpoint(
         self: Any, save_optimizer: bool = True, save_param_scheduler: bool = True, meta: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Returns the checkpoint of the run; ``meta`` also contains ``mmengine_version``, which tools read."""
+        """Returns the current state of the run as a checkpoint dict; nothing is written.
+
+        Its entry ``meta`` also contains ``mmengine_version``, which tools of OpenMMLab read.
+        """
         checkpoint: dict[str, Any] = self.state.collect(save_optimizer, save_param_scheduler, meta)
         checkpoint["meta"].setdefault("mmengine_version", __version__)
         return checkpoint

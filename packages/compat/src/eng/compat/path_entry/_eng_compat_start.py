@@ -27,10 +27,10 @@ class FirstImport:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Returns a spec for mmengine if eng-compat is installed, else None, so that the real package is found.
+        """Returns a spec for mmengine if eng-compat is installed; otherwise None, so that the real package is imported.
 
-        This method must not import modules: Python holds the import lock of mmengine here, and another thread that
-        imports such a module may wait for the same lock (deadlock).
+        This method must not import modules. While the method runs, Python holds the import lock of mmengine. If another
+        thread were importing one of these modules and waited for the lock of mmengine, both would wait forever.
         """
         if name != ALIAS or FOLDER not in sys.path:
             return None
@@ -40,7 +40,10 @@ class FirstImport:
         return None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Installs the alias and returns its module; Python's import lock lets only one thread call this."""
+        """Installs the alias and returns the module of eng that replaces mmengine.
+
+        Python's import lock ensures that only one thread at a time calls this method.
+        """
         from importlib.util import find_spec
 
         from eng.compat import install
@@ -69,7 +72,7 @@ def install_at_first_import() -> None:
 
 
 def has_eng_compat() -> bool:
-    """Whether eng-compat is installed for this Python; does not import it."""
+    """Whether eng-compat is installed for this Python interpreter; finds out without importing eng-compat."""
     from importlib.util import find_spec
 
     namespace = find_spec("eng")
@@ -78,12 +81,15 @@ def has_eng_compat() -> bool:
 
 
 def leave_path() -> None:
-    """Removes the folder from ``sys.path`` of this process."""
+    """Removes the folder of this module from ``sys.path`` of this process."""
     sys.path[:] = [entry for entry in sys.path if entry != FOLDER]
 
 
 def run_hidden_sitecustomize() -> None:
-    """Runs the next ``sitecustomize`` on ``sys.path``, which the one in this folder hides, such as a debugger's."""
+    """Runs the next ``sitecustomize`` on ``sys.path``, such as that of a debugger.
+
+    Python runs only the first module of this name at its start, which is the one in this folder.
+    """
     spec = PathFinder.find_spec("sitecustomize", [entry for entry in sys.path if entry != FOLDER])
     if spec is None or spec.loader is None:
         return

@@ -52,7 +52,10 @@ class BaseStrategy(Strategy):
 
     @cached_property
     def _opened(self) -> tuple[str, int]:
-        """Timestamp and seed of the run; the first access sets up the process (process group and random seed)."""
+        """Start time and random seed of the run.
+
+        The first access creates the process group and sets the random seed of this process.
+        """
         settings = {key: value for key, value in self.env_kwargs.items() if key not in ("launcher", "randomness")}
         if self.launcher != "none":
             self._setup_distributed(self.launcher, **dict(settings.get("dist_cfg") or {}))
@@ -61,7 +64,7 @@ class BaseStrategy(Strategy):
         return stamp, set_random_seed(**{"seed": None, **self.randomness})
 
     def _setup_distributed(self, launcher: str | None = None, backend: str = "nccl", **kwargs: Any) -> None:
-        """Creates the process group, unless it exists. Subclasses in old code override this method.
+        """Creates the process group, unless there is one already. Subclasses in old code override this method.
 
         Args:
             launcher: ``"pytorch"``, ``"slurm"`` or ``"mpi"``.
@@ -194,7 +197,10 @@ class BaseStrategy(Strategy):
         revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  # read only, and the reference's
         callback: Callable[[dict[str, Any]], Any] | None = None,
     ) -> dict[str, Any]:
-        """Loads the weights of a checkpoint and returns the checkpoint; ``callback`` is called with it first."""
+        """Loads the weights of a checkpoint into the model and returns the checkpoint.
+
+        Before the weights are loaded, ``callback`` is called with the checkpoint and may change it.
+        """
         checkpoint = self.read(filename, map_location, self.model)
         if callback is not None:
             callback(checkpoint)
@@ -220,7 +226,10 @@ class BaseStrategy(Strategy):
         return checkpoint
 
     def load_or_resume(self, *, load_from: str | None = None, resume: bool | str = False) -> dict[str, Any] | None:
-        """Resumes from a checkpoint, or loads its weights; returns the checkpoint, or None if there is none."""
+        """Resumes the run from a checkpoint, or only loads the weights of a checkpoint; returns the checkpoint.
+
+        The result is None if no checkpoint is given, or if the run should resume and has no checkpoint yet.
+        """
         beginning = choose_beginning(resume, load_from, self.work_dir)
         if beginning is None:
             return None

@@ -6,7 +6,8 @@ import subprocess
 
 from eng.compat.errors import UsageError
 
-# Number of the stage of a pre-release. The release itself has stage 0, so that pre-releases sort before it.
+# Number by which `digit_version` represents the stage of a pre-release (dev, alpha, beta, candidate). A release has 0,
+# so that its pre-releases sort before it.
 _STAGES = {"dev": -4, "a": -3, "b": -2, "rc": -1}
 
 

@@ -10,14 +10,15 @@ from typing import Any, ClassVar
 
 
 class TimeCounter:
-    """Prints the mean time of a function or a ``with`` block, without its warm-up runs.
+    """Measures how long a function or a ``with`` block takes, and prints the mean over all measured runs.
 
     Args:
-        log_interval: number of runs between two printed lines.
-        warmup_interval: number of the first run that is measured.
-        with_sync: whether to wait for the GPU before the time is read.
-        tag: name of a block; runs with the same tag are averaged. For a function its name is the default.
-        logger: logger for the lines; None prints them.
+        log_interval: a line is printed after every `log_interval` runs.
+        warmup_interval: number of the first run, from 1, that is measured; earlier runs are warm-up.
+        with_sync: whether to wait until the GPU has finished its work before the time is read.
+        tag: name of the function or block; runs with the same tag are averaged. The default for a function is the name
+            of the function.
+        logger: logger that writes the lines; None prints them.
 
     Raises:
         ValueError: used as a context manager without a tag.
@@ -84,7 +85,7 @@ class TimeCounter:
         return time.perf_counter()
 
     def print_time(self, elapsed: float) -> None:
-        """Adds a run of `elapsed` seconds, and prints the mean after every `log_interval` runs."""
+        """Adds a measured run of `elapsed` seconds; after every `log_interval` runs, prints the mean time of a run."""
         self.seconds += elapsed
         counted = self.runs - max(self.warmup_interval - 1, 0)
         if self.runs % self.log_interval:
