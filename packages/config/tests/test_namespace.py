@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import gc
 import math
 import os
+import weakref
 from typing import Any
 
 import pytest
@@ -112,6 +114,24 @@ def test_imports_in_functions_are_real(write: Write) -> None:
         a_py="from no_lib import K\ndef f():\n    from math import pi\n    import hypothesis\n    return pi, hypothesis.__name__\nx = f()\n"
     )
     assert Config.fromfile(path).x == (math.pi, "hypothesis")
+
+
+def test_the_locals_of_a_caller_end_with_its_call(write: Write) -> None:
+    path = write(a_py="import os\nx = 1\n")
+
+    class Model:
+        pass
+
+    def read() -> weakref.ref[Model]:
+        model = Model()
+        assert Config.fromfile(path).x == 1
+        return weakref.ref(model)
+
+    gc.disable()  # what a cycle of frames holds would else end at some time
+    try:
+        assert read()() is None
+    finally:
+        gc.enable()
 
 
 def test_read_base_in_a_condition_inherits(write: Write) -> None:

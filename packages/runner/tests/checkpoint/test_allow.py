@@ -10,7 +10,7 @@ import pytest
 import torch
 from old_checkpoints_parts import saved
 
-from eng.checkpoint import read_checkpoint
+from eng.checkpoint import BrokenCheckpointError, read_checkpoint
 
 PARAMETER = torch.nn.Parameter(torch.ones(3))
 
@@ -35,3 +35,27 @@ def test_values_come_back_as_torch_gives_them(name):
     assert type(loaded) is type(expected)
     assert repr(loaded) == repr(expected)
     assert getattr(loaded, "_metadata", None) == getattr(expected, "_metadata", None)
+
+
+class Slotted:
+    __slots__ = ("x",)
+
+
+class HalfSlotted(Slotted):
+    pass
+
+
+class WithAttributes:
+    def __reduce__(self):
+        return WithAttributes, (), 3  # a state that no object has
+
+
+def test_attributes_in_slots_of_a_type_that_the_user_declared_safe_come_back():
+    slotted, half = Slotted(), HalfSlotted()
+    slotted.x = half.x = 3
+    half.y = torch.ones(2)
+    with torch.serialization.safe_globals([Slotted, HalfSlotted, WithAttributes]):
+        loaded = read_checkpoint(saved([slotted, half], True))
+        assert (loaded[0].x, loaded[1].x, loaded[1].y.tolist()) == (3, 3, [1.0, 1.0])
+        with pytest.raises(BrokenCheckpointError, match="a WithAttributes whose state is a int"):
+            read_checkpoint(saved(WithAttributes(), True))

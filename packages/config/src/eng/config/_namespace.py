@@ -9,7 +9,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from ._dict import LEAVES
 from ._source import Source
@@ -234,8 +234,9 @@ class Imports:
         # An import inside a function or class of the config file is executed as in any Python file.
         if locals is not self.namespace:
             return _import_module(name, globals, locals, fromlist or (), level)
-        frame: Any = inspect.currentframe()
-        return self.statement(name, tuple(fromlist or ()), level, frame.f_back.f_lineno)
+        # A local variable that holds the frame would keep the caller's locals alive until the garbage collector runs.
+        line = cast(Any, inspect.currentframe()).f_back.f_lineno
+        return self.statement(name, tuple(fromlist or ()), level, line)
 
     def statement(self, name: str, fromlist: tuple[str, ...], level: int, line: int) -> Any:
         """Executes an import statement at the top level of the config.

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
 from .errors import LazyCallError
 
@@ -77,8 +77,9 @@ class Lazy:
     @property  # type: ignore[misc]  # isinstance() reads __class__
     def __class__(self) -> Any:
         if _HOLD.get():
-            frame: Any = inspect.currentframe()
-            if frame.f_back.f_globals.get("__name__") == RUNNING_MODULE:
+            # A local variable that holds the frame would keep the caller's locals alive until the garbage collector runs.
+            caller_globals = cast(Any, inspect.currentframe()).f_back.f_globals
+            if caller_globals.get("__name__") == RUNNING_MODULE:
                 raise self._refuse("its type")
         return type(self)
 

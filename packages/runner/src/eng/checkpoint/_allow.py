@@ -369,7 +369,17 @@ def _vouched_constructor(entry: Any) -> tuple[str, Constructor]:
 
 
 def _build_vouched(_: PickleMachine, target: Any, state: Any) -> None:
+    """Gives an object its pickled state: by ``__setstate__``, or as attributes in its ``__dict__`` and its slots."""
     if hasattr(target, "__setstate__"):
         target.__setstate__(state)
-    elif isinstance(state, dict):
-        vars(target).update(state)
+        return
+    attributes, slots = state, None
+    if isinstance(state, tuple) and len(state) == 2:
+        attributes, slots = state
+    for values in (attributes, slots):
+        if values is not None and not isinstance(values, dict):
+            raise MalformedPickleError(f"it has a {type(target).__name__} whose state is a {type(values).__name__}")
+    if attributes:
+        vars(target).update(attributes)
+    for name, value in (slots or {}).items():
+        setattr(target, name, value)

@@ -23,9 +23,10 @@ _HEADER_BYTES = 30
 _ZIP64_BYTES = 20
 _PADDING_ID = b"FB"
 # Functions that a pickle calls to construct a tensor: the first for dtypes with a storage class of their own, such as
-# torch.FloatStorage, the second for dtypes without such a class, such as uint16.
-_REBUILD_TYPED: Any = torch.empty(0, dtype=torch.float32).__reduce_ex__(2)[0]
-_REBUILD_UNTYPED: Any = torch.empty(0, dtype=torch.uint16).__reduce_ex__(2)[0]
+# torch.FloatStorage, the second for dtypes without such a class, such as uint16. The device is stated, because tensors
+# of the meta device have another function, and this module may first be imported inside ``with torch.device("meta")``.
+_REBUILD_TYPED: Any = torch.empty(0, dtype=torch.float32, device="cpu").__reduce_ex__(2)[0]
+_REBUILD_UNTYPED: Any = torch.empty(0, dtype=torch.uint16, device="cpu").__reduce_ex__(2)[0]
 _STORAGE_NAMES = {dtype: f"{name}Storage" for name, dtype in STORAGES.items() if "Q" not in name}
 
 

@@ -336,7 +336,7 @@ def _quantized(
         _check_channels(*parameters[1:], size)
     # torch has no public name for the function that constructs a quantized tensor when a pickle is read. The first item
     # that ``__reduce_ex__`` of any quantized tensor returns is this function.
-    rebuild: Any = torch.quantize_per_tensor(torch.zeros(1), 1.0, 0, torch.qint8).__reduce_ex__(2)[0]
+    rebuild: Any = torch.quantize_per_tensor(torch.zeros(1, device="cpu"), 1.0, 0, torch.qint8).__reduce_ex__(2)[0]
     typed = torch.storage.TypedStorage(wrap_storage=storage.memory, dtype=dtype, _internal=True)
     tensor: torch.Tensor = rebuild(typed, offset, size, stride, parameters, False, None)
     return tensor

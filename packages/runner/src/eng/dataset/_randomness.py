@@ -176,11 +176,11 @@ class KeyedSampler:
     def __init__(self, sampler: Any, seed: int) -> None:
         self.sampler = sampler
         self.sample_seed = seed
-        self._epoch = 0
+        self._epoch_last_set = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Sets the epoch in the keys of sample numbers, and calls ``set_epoch`` of the wrapped sampler if it exists."""
-        self._epoch = epoch
+        self._epoch_last_set = epoch
         if hasattr(self.sampler, "set_epoch"):
             self.sampler.set_epoch(epoch)
 
@@ -192,7 +192,7 @@ class KeyedSampler:
     def __iter__(self) -> Iterator[Any]:
         for index in self.sampler:
             if isinstance(index, int) and not isinstance(index, KeyedIndex):
-                index = KeyedIndex.of(index, self.sample_seed, getattr(self.sampler, "epoch", self._epoch))
+                index = KeyedIndex.of(index, self.sample_seed, getattr(self.sampler, "epoch", self._epoch_last_set))
             yield index
 
     def __len__(self) -> int:

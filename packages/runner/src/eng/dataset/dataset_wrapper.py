@@ -42,7 +42,7 @@ def _check_index(owner: Any, idx: int, length: int) -> int:
         SampleIndexError: the dataset has no sample with this number.
     """
     index = int(idx)
-    if index < 0:
+    if idx < 0:  # A text compares with no number, so it raises a TypeError.
         index += length
     if not 0 <= index < length:
         raise SampleIndexError(owner, idx, length)

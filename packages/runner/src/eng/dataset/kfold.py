@@ -79,7 +79,7 @@ class KFoldDataset(KeyedFetch, Dataset[Any]):
 
     def __getitem__(self, index: int) -> Any:
         position = int(index)
-        if position < 0:
+        if index < 0:
             position += len(self)
         if not 0 <= position < len(self):
             raise SampleIndexError(self, int(index), len(self))

@@ -161,26 +161,35 @@ class FsspecBackend(RemoteStore):
     def _locate(self, uri: PathLike) -> tuple[Any, str]:
         """Returns the fsspec file system for a URI, and the path inside it."""
         url = text_of(uri)
-        scheme, _, key = url.partition("::")[0].rpartition("://")
+        scheme, mark, key = url.partition("::")[0].rpartition("://")
         safe_key(key, f"{scheme}://")
         fsspec = client_module("fsspec", "FsspecBackend", _INSTALL)
         try:
-            fs, path = fsspec.core.url_to_fs(url, **self.options)
+            if "::" in url:
+                # The file system object for a chained URL such as `zip://a::x.zip` holds an open archive. Several
+                # threads must not read the same open archive, so that object is not shared between threads.
+                chained: tuple[Any, str] = fsspec.core.url_to_fs(url, **self.options)
+                return chained
+            # `url_to_fs` would create the file system at each call where its class is not cached by fsspec, which for
+            # FTP is a login per file; it also drops options such as `encoding`. The two methods below have a leading
+            # underscore, but are those that fsspec tells authors of file systems to override.
+            cls = fsspec.get_filesystem_class(scheme if mark else "file")
+            return self._shared(cls, cls._get_kwargs_from_urls(url)), str(cls._strip_protocol(url))
         except ImportError as error:
             needed = f"{scheme}:// needs a package that is not installed: {error}{_how_to_install(scheme)}"
             raise MissingClientError(needed) from error
-        # The file system object for a chained URL such as `zip://a::x.zip` holds an open archive. Several threads must
-        # not read the same open archive, so that object is not shared between threads.
-        return (fs if "::" in url else self._shared(fs)), str(path)
 
-    def _shared(self, fs: Any) -> Any:
-        """Returns one file system object for all threads of this process, which has the type and options of `fs`.
+    def _shared(self, cls: Any, url_options: dict[str, Any]) -> Any:
+        """Returns the file system of a class and the options in a URL, which is created once per process.
 
         fsspec itself creates one object per thread. The objects are thread-safe, so that all threads can use the same
         one, and its connections to the storage.
         """
-        options = sorted((name, str(value)) for name, value in fs.storage_options.items())
-        return self._made.get(dict).setdefault((type(fs), *options), fs)
+        file_systems = self._made.get(dict)
+        key = (cls, *sorted((name, str(value)) for name, value in url_options.items()))
+        if key not in file_systems:
+            file_systems.setdefault(key, cls(**{**url_options, **self.options}))
+        return file_systems[key]
 
 
 def _how_to_install(scheme: str) -> str:
