@@ -1,4 +1,4 @@
-"""Composes the last lines of a training: its results and the commands that the user can type next."""
+"""Composes the summary at the end of a training run: its results, and the commands that the user can type next."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _tests(runner: Run) -> bool:
 
 
 def _options_for_test(arguments: list[str]) -> list[str]:
-    """Returns the options of a training command that its test needs too: --cfg-options, --nproc and --launcher."""
+    """Returns the options of a training command that the test command needs too: --cfg-options, --nproc, --launcher."""
     options: list[str] = []
     index = 0
     while index < len(arguments):

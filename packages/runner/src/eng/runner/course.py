@@ -1,4 +1,4 @@
-"""Begins and ends a run around its training, validation or test."""
+"""Runs training, validation or test, with the actions at the beginning and at the end of the run."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class CourseRun(RecordedRun, Protocol):
 def running(run: CourseRun) -> Iterator[None]:
     """Makes the logger, message hub, visualizer and scope of a run the current ones while the run trains or evaluates.
 
-    ``after_run`` of the hooks is called in any case. When the run has failed, an error in ``after_run`` is logged and not
-    raised, so that it does not hide the first error.
+    ``after_run`` of the hooks is called in any case. When the run has failed, an error in ``after_run`` is logged and
+    not raised, so that it does not hide the first error.
     """
     parts = (run.logger, run.message_hub, run.visualizer)
     with observers.being_current(parts, run.default_scope), run.hook_list.opened():
@@ -95,7 +95,7 @@ def evaluate(run: CourseRun, mode: str, part: Lazy[BaseLoop]) -> dict[str, float
     Args:
         run: the run.
         mode: ``"val"`` or ``"test"``.
-        part: the loop of this mode, built or not.
+        part: the loop of this mode, which is built if necessary.
 
     Raises:
         MissingPartError: the dataloader or the loop config of this mode is None.

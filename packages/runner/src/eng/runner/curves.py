@@ -1,4 +1,4 @@
-"""Copies the scalars of earlier starts into a resumed run, so that its curves have no gap."""
+"""Copies the scalars of earlier launches into a resumed run, so that the curves of the run are continuous."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def continue_curves(
     work_dir: str,
     file_path: str,
 ) -> None:
-    """Writes the scalars that earlier starts logged before the resumed iteration to all trackers of this start.
+    """Writes the scalars that earlier launches logged before the resumed iteration to all trackers of this launch.
 
     Args:
-        visualizer: visualizer of the run; one that is no :class:`eng.visualization.Visualizer` is left alone.
+        visualizer: visualizer of the run; nothing is written if it is no :class:`eng.visualization.Visualizer`.
         checkpoint: path of the resumed checkpoint.
-        meta: ``meta`` of the checkpoint; its ``experiment_name`` names the start that saved it.
-        position: the resumed position: ``iter``, ``batch``, ``validated_iter``.
+        meta: ``meta`` of the checkpoint; its ``experiment_name`` names the launch that saved the checkpoint.
+        position: the resumed position: a dict with ``iter``, ``batch`` and ``validated_iter``.
         work_dir: work dir of the run.
-        file_path: name of this start's file of scalars.
+        file_path: name of the file into which this launch writes scalars.
     """
     if not isinstance(visualizer, Visualizer):
         return

@@ -23,12 +23,12 @@ from .loops.foreign import as_base_loop
 def report_failure(runner: Run, saver: SavesNow | None, error: Exception, *, saves: bool) -> None:
     """Logs where training failed and on which samples, and saves a checkpoint; the caller raises the exception again.
 
-    An error inside this function is logged and not raised, so that it does not hide the exception.
+    An error inside this function is logged and not raised, so that the user sees the exception of the training.
 
     Args:
-        runner: the run.
-        saver: the hook that saves checkpoints; None if the run has none.
-        error: the exception.
+        runner: the runner whose training failed.
+        saver: the hook that saves checkpoints; None if the run has no such hook.
+        error: the exception that ended the training.
         saves: whether to save a checkpoint.
     """
     try:
@@ -40,6 +40,7 @@ def report_failure(runner: Run, saver: SavesNow | None, error: Exception, *, sav
 
 
 def _report(runner: Run, saver: SavesNow | None, error: Exception, saves: bool) -> None:
+    """Logs position and samples of the failure, saves a checkpoint, and adds both as a note to the exception."""
     if runner.train_loop is None:
         return
     loop = as_base_loop(runner.train_loop)
@@ -50,7 +51,7 @@ def _report(runner: Run, saver: SavesNow | None, error: Exception, saves: bool) 
     text = f"Training failed {where}: {type(error).__name__}: {message_with_notes(error)}{left}"
     extra = None
     if add_note(error, f"raised {where}{left}"):
-        extra = DETAIL  # The console shows the exception, whose notes say the same; Python 3.10 has no notes.
+        extra = DETAIL  # Only for the log file: the console shows the note. Python 3.10 has no notes.
     runner.logger.error(text, extra=extra)
     if type(error).__module__.startswith("eng.") and find_spec("eng.cli") is not None:
         add_note(error, f"eng help {type(error).__name__} says what to do")
@@ -75,7 +76,7 @@ def _position(runner: Run, loop: BaseLoop, error: Exception, frames: list[FrameT
 
 
 def _is_before_training(frames: list[FrameType]) -> bool:
-    """Whether the exception was raised in ``before_train`` of a hook: nothing is trained, so there is nothing to save."""
+    """Whether a hook raised the exception in ``before_train``, before any training that would be worth saving."""
     return any(
         frame.f_code.co_name == "call_hook" and frame.f_locals.get("fn_name") == "before_train" for frame in frames
     )
@@ -84,7 +85,11 @@ def _is_before_training(frames: list[FrameType]) -> bool:
 def _leave_checkpoint(
     runner: Run, saver: SavesNow | None, error: Exception, frames: list[FrameType], in_validation: bool
 ) -> str:
-    """Saves a checkpoint and returns a sentence on how it can be used."""
+    """Saves a checkpoint if possible; returns a sentence that says how to use it, or why there is none.
+
+    Between two iterations, a regular checkpoint is saved, from which the run can resume. Otherwise the checkpoint only
+    serves to load weights from.
+    """
     reason = _why_impossible(runner, error, frames)
     if reason is not None:
         return f". No checkpoint is written: {reason}"
@@ -124,13 +129,16 @@ def _why_impossible(runner: Run, error: Exception, frames: list[FrameType]) -> s
 
 
 def _is_update(frame: FrameType) -> bool:
-    """Whether a stack frame is the ``step`` of an optimizer; update_params alone may still be in the backward pass."""
+    """Whether a stack frame is the ``step`` of an optimizer; ``update_params`` may still be in the backward pass."""
     owner = frame.f_locals.get("self")
     return hasattr(owner, "param_groups") and frame.f_code.co_name == "step"
 
 
 def _is_between_steps(runner: Run, frames: list[FrameType], in_validation: bool) -> bool:
-    """Whether the state of the run is that between two iterations, so that an exact resume is possible."""
+    """Whether the failure left the state of the run as between two iterations, so that an exact resume is possible.
+
+    This is the case in a validation, and while the main process waits for a batch of worker processes.
+    """
     # Hooks that ran before the failed hook at the same point have already changed their states.
     if any(frame.f_code.co_name == "call_hook" for frame in frames):
         return False

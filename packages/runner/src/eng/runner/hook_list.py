@@ -26,11 +26,12 @@ class HookList:
     """Holds hooks in the order of their priorities; :meth:`call` calls those that act at a point.
 
     Args:
-        logger: gets the second and further errors at a point; the first error is raised.
+        logger: logger for the second and further errors of hooks at one hook point; the first error is raised.
 
     Attributes:
-        point: the point whose hooks are being called, such as ``"after_train_iter"``; None between points.
-        part_clock: measures how long the parts of an iteration take; None if no hook measures.
+        point: the hook point whose hooks are being called, such as ``"after_train_iter"``; None between two points.
+        part_clock: clock that measures how long the parts of an iteration take, such as loading data; None if no hook
+            measures this.
 
     Example:
         >>> class Greet(Hook):
@@ -78,12 +79,14 @@ class HookList:
         self._methods.clear()
 
     def call_around(self, point: str, ahead: Method | None, behind: Method | None) -> None:
-        """Registers functions that are called before and after all hooks of a point; a pair counts once.
+        """Registers functions that are called before and after all hooks of a hook point.
+
+        A second call with the same two functions registers nothing.
 
         Args:
-            point: name of the point.
-            ahead: called before the hooks of the point; None calls nothing.
-            behind: called after them; None calls nothing.
+            point: name of the hook point, such as ``"before_train_iter"``.
+            ahead: function that is called before the hooks of the point; None calls nothing.
+            behind: function that is called after the hooks of the point; None calls nothing.
         """
         pairs = self._around.setdefault(point, [])
         if (ahead, behind) not in pairs:
@@ -117,8 +120,8 @@ class HookList:
         """Calls every hook that acts at ``point``, then the actions registered by :meth:`after_point`.
 
         If a hook raises, the hooks after it are still called, so that a checkpoint that is due is written; then the
-        exception is raised with the hook's name in a note. After a NonFiniteLossError no further hook is called, because
-        a checkpoint would hold the broken weights.
+        exception is raised with the hook's name in a note. After a NonFiniteLossError no further hook is called,
+        because a checkpoint would hold the broken weights.
         """
         outer, self.point = self.point, point
         if point == "before_run":
@@ -202,7 +205,7 @@ class HookList:
             self._actions.pop(0)()
 
     def _act_quietly(self) -> None:
-        """Calls the actions that hooks registered by :meth:`after_point` although a hook has raised; errors are logged."""
+        """After a hook has raised, calls the actions registered by :meth:`after_point`, and logs their errors."""
         try:
             self._act()
         except Exception:
@@ -210,7 +213,7 @@ class HookList:
 
 
 def acts_at(hook: Hook, point: str) -> bool:
-    """Whether a hook overrides the method of a point; a point that eng does not know counts if the hook has the method."""
+    """Whether a hook overrides the method of a hook point; for a point unknown to eng, whether it has the method."""
     if point in POINTS:
         return overrides(hook, point)
     return callable(getattr(hook, point, None))

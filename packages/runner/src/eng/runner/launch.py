@@ -54,9 +54,9 @@ class Meeting:
         """Builds the settings from command-line options.
 
         Args:
-            nnodes: ``N`` or ``MIN:MAX``; None is 1.
-            endpoint: ``HOST:PORT``; None for one machine.
-            run_id: name of the job; None takes the endpoint.
+            nnodes: number of machines as ``N``, or its range as ``MIN:MAX``; None means one machine.
+            endpoint: ``HOST:PORT`` where the machines meet; None for one machine.
+            run_id: name of the job, the same on all machines; None uses the endpoint as name.
             conf: timeouts as ``KEY=VALUE,...``; None keeps torch's defaults.
 
         Raises:
@@ -87,8 +87,9 @@ class Meeting:
 def relaunch_with_agent(nproc: int, argv: list[str], max_restarts: int = 0, meeting: Meeting | None = None) -> int:
     """Runs ``python -m eng.cli ARGV --launcher pytorch`` in ``nproc`` processes and waits for them.
 
-    If a process fails, the agent ends the others and starts all again, up to ``max_restarts`` times; a training then resumes
-    from its newest checkpoint. The same happens when a machine is lost or joins, within ``min_nodes`` and ``max_nodes``.
+    If a process fails, the agent ends the others and starts all again, up to ``max_restarts`` times; a training then
+    resumes from its newest checkpoint. The same happens when a machine is lost or joins, within ``min_nodes`` and
+    ``max_nodes``.
 
     Args:
         nproc: number of processes on this machine, 1 or more.
@@ -149,19 +150,19 @@ def after_restart(
 ) -> tuple[bool | str, str | None]:
     """Returns ``resume`` and ``load_from`` for a run that a launcher may have restarted. All ranks must call it.
 
-    A restarted run resumes from its newest checkpoint, whatever its settings say; if it has not saved a checkpoint yet, its
-    settings are returned.
+    A restarted run resumes from its newest checkpoint, whatever its settings say; if it has not saved a checkpoint yet,
+    its settings are returned.
 
     Args:
         resume: the setting ``resume``.
         load_from: the setting ``load_from``.
         work_dir: work dir of the run.
-        log_dir: folder of this start; None before the folder exists.
+        log_dir: timestamped subfolder of this launch; None before the folder exists.
     """
     from eng.checkpoint import find_latest_checkpoint
 
-    # Restart counts of the agents differ: an agent that joins later has 0, and no agent counts a restart that a change of
-    # machines causes. So rank 0 also counts the folders of earlier starts, which it wrote itself.
+    # Restart counts of the agents differ: an agent that joins later has 0, and no agent counts a restart that a change
+    # of machines causes. So rank 0 also counts the folders of earlier starts, which it wrote itself.
     earlier = 0
     if get_rank() == 0:
         earlier = unfinished_starts(work_dir, log_dir)
@@ -178,11 +179,11 @@ def restarts_so_far() -> int:
 
 
 def unfinished_starts(work_dir: str, log_dir: str | None) -> int:
-    """Counts the earlier starts of this job in a work dir; 0 if one of them has completed its training.
+    """Counts the earlier launches of this job in a work dir; 0 if one of these launches has completed its training.
 
     Args:
-        work_dir: work dir of the run, which has a folder for each start.
-        log_dir: folder of this start.
+        work_dir: work dir of the run, which has a timestamped subfolder for each launch.
+        log_dir: timestamped subfolder of this launch.
     """
     from .passport.record import END
 

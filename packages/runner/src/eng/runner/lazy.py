@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 
 class Lazy(Generic[T]):
-    """The setting of a part of a run, and the part itself as soon as it is built.
+    """A part of a run, such as the model, that is built from its setting when it is first needed.
 
     Args:
-        setting: a config, an object, or None where the run has no such part.
+        setting: a config or object from which the part is built; None if the run has no such part.
         build: function that builds the part from the setting.
 
     Attributes:
@@ -33,16 +33,16 @@ class Lazy(Generic[T]):
         self.value: T | None = None
 
     def get(self) -> T | None:
-        """Returns the part, which the first call builds; None if there is no setting."""
+        """Returns the part and builds it at the first call; returns None if the setting is None."""
         if self.value is None and self.setting is not None:
             self.value = self.build(self.setting)
         return self.value
 
     def need(self) -> T:
-        """Returns the part, which the first call builds.
+        """Returns the part and builds it at the first call.
 
         Raises:
-            LookupError: there is no setting, so the run has no such part.
+            LookupError: the setting is None, so that the run has no such part.
         """
         part = self.get()
         if part is None:
@@ -50,11 +50,11 @@ class Lazy(Generic[T]):
         return part
 
     def peek(self) -> Any:
-        """Returns the part if it is built, else its setting; never builds."""
+        """Returns the part if it is built already, otherwise its setting; never builds the part."""
         if self.value is None:
             return self.setting
         return self.value
 
     def replace(self, setting: object) -> None:
-        """Sets another setting, from which the next call of :meth:`get` builds the part anew."""
+        """Replaces the setting, so that the next call of :meth:`get` builds the part again."""
         self.setting, self.value = setting, None

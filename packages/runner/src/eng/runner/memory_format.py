@@ -20,7 +20,7 @@ def use_channels_last(model: nn.Module, *, keep_weights: bool = False) -> None:
 
     Args:
         model: the model, before it is wrapped.
-        keep_weights: leave weights as they are, for a strategy that can shard only contiguous weights.
+        keep_weights: whether weights are not converted, for a strategy that can only shard contiguous weights.
     """
     if not keep_weights:
         for parameter in model.parameters():

@@ -15,14 +15,15 @@ __all__ = ["named_checkpoint"]
 
 
 def named_checkpoint(name: str, *, wants_best: bool) -> str:
-    """Returns the path of a run's checkpoint; a ``name`` that is no run is returned as it is.
+    """Returns the path of a run's checkpoint; a ``name`` that is no run is returned unchanged.
 
-    For a work dir the checkpoints of all its starts are searched. For one start its own checkpoints are searched and those
-    of the starts from which it was resumed.
+    If ``name`` is a work dir, the checkpoints of all launches in it are searched. If it is one launch, the checkpoints
+    of this launch and of the launches from which it was resumed are searched.
 
     Args:
-        name: a file, an address, or a run as :func:`eng.runner.passport.runs.find_run` takes it.
-        wants_best: return the best checkpoint of the run; the newest only if the run has no best one.
+        name: a file, an address, or the name of a run, see :func:`eng.runner.passport.runs.find_run`.
+        wants_best: True returns the best checkpoint of the run, or the newest one if the run has no best one; False
+            returns the newest checkpoint.
 
     Raises:
         FileNotFoundError: the run has no checkpoint.
@@ -51,7 +52,7 @@ def named_checkpoint(name: str, *, wants_best: bool) -> str:
 
 
 def _is_work_dir(name: str, folder: Path) -> bool:
-    """Whether ``name`` is the work dir of a run, and not the folder of one of its starts."""
+    """Whether ``name`` is the work dir of a run, and not the timestamped subfolder of one of its launches."""
     return any(path.is_dir() and path.samefile(folder) for path in (Path(name), Path(WORK_DIRS, name)))
 
 

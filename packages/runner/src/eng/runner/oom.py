@@ -24,7 +24,8 @@ from .state.rng import capture_rng, restore_rng
 __all__ = ["SplitStep", "is_out_of_memory", "split_batch"]
 
 logger = logging.getLogger(__name__)
-# Texts of out-of-memory errors that are plain RuntimeErrors: torch's CPU allocator, CUDA libraries, NPU.
+# Texts in out-of-memory errors that have no class of their own but are RuntimeErrors: torch's CPU allocator, CUDA
+# libraries and NPUs.
 _TEXTS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
 
 
@@ -38,16 +39,17 @@ def is_out_of_memory(error: BaseException) -> bool:
 class SplitStep:
     """Replaces a model's ``train_step``: if memory runs out, it halves the micro-batch and repeats the step.
 
-    The update is that of the complete batch: the loss of each part, a mean over its samples, is weighted by the part's share
-    of the samples, or by its ``loss_weight`` if the model returns one. Gradients, buffers and random generators are restored
-    before a step is repeated. The smaller micro-batch is used for the remaining run.
+    The update is that of the complete batch: the loss of each part, a mean over its samples, is weighted by the part's
+    share of the samples, or by its ``loss_weight`` if the model returns one. Gradients, buffers and random generators
+    are restored before a step is repeated. The smaller micro-batch is used for the remaining run.
 
     Args:
         model: a model with ``train_step``.
         optim_wrapper: an :class:`eng.optim.OptimWrapper`.
 
     Raises:
-        SettingsError: ``optim_wrapper`` is of another class, such as OptimWrapperDict, or the run has several processes.
+        SettingsError: ``optim_wrapper`` is of another class, such as OptimWrapperDict, or the run has several
+            processes.
 
     Attributes:
         micro_batch: largest number of samples in a part; None until memory first runs out.
@@ -66,7 +68,7 @@ class SplitStep:
 
         Args:
             data_batch: the complete batch.
-            optim_wrapper: not used; the wrapper of the constructor is.
+            optim_wrapper: not used; the optimizer wrapper that was passed to the constructor is used instead.
 
         Raises:
             RuntimeError: memory runs out with a single sample, or in the optimizer's step.
@@ -79,7 +81,7 @@ class SplitStep:
                 if not is_out_of_memory(error) or self._wrapper.inner_count != before.inner_count:
                     raise
                 self._halve(data_batch, error)
-            before.restore()  # Outside of the except block, whose traceback keeps the activations alive.
+            before.restore()  # After the except block, because the traceback inside the block keeps the activations in memory.
             gc.collect()
             empty_cache()
 
@@ -124,7 +126,7 @@ def split_where_asked(loop: BaseLoop, on_oom: str | None, model: nn.Module, opti
 
 
 class _PartOfStep:
-    """The optimizer wrapper that ``train_step`` gets for a part of a batch; only the last part makes the step."""
+    """The optimizer wrapper that ``train_step`` gets for a part of a batch; only the last part updates parameters."""
 
     def __init__(self, wrapper: OptimWrapper, share: float, *, is_last: bool) -> None:
         self._wrapper, self._is_last = wrapper, is_last
@@ -204,7 +206,8 @@ def split_batch(batch: Any, num_parts: int) -> list[Any]:
     """Splits a batch into parts of nearly equal size, which have the same containers as the batch.
 
     Args:
-        batch: a mapping or a sequence of tensors and lists with an entry for each sample; other values are in every part.
+        batch: a mapping or a sequence of tensors and lists with an entry for each sample; other values are in every
+            part.
         num_parts: number of parts, at most the number of samples.
     """
     length = batch_length(batch)

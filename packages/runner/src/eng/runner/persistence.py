@@ -19,14 +19,15 @@ MapLocation = str | torch.device | Mapping[str, str] | Callable[..., Any] | None
 
 
 class SaveCount:
-    """Which run a checkpoint belongs to, and how many the run had saved, over all of its starts.
+    """The run to which a checkpoint belongs, and the number of checkpoints that this run has saved in all its launches.
 
-    The newest checkpoint is told by this number: clocks are set back, differ between machines and change at the end of
-    summer time.
+    The newest checkpoint is the one with the greatest number. Times cannot tell: clocks are set back, differ between
+    machines and change at the end of summer time.
 
     Attributes:
-        run_id: made at the first start of a run and carried on by resumed ones; forks share it with their origin.
-        number: checkpoints saved so far.
+        run_id: random id that the first launch of a run creates and that resumed launches keep; two runs that resumed
+            from the same checkpoint share the id.
+        number: number of checkpoints saved so far.
     """
 
     def __init__(self) -> None:
@@ -38,7 +39,10 @@ class SaveCount:
         return {"run_id": self.run_id, "save_number": self.number, "time_ns": time.time_ns()}
 
     def go_on_from(self, meta: Mapping[str, Any]) -> None:
-        """Takes over run id and count from a checkpoint's ``meta``; a checkpoint of MMEngine has none, which starts a new run."""
+        """Takes over run id and number from a resumed checkpoint's ``meta``.
+
+        A checkpoint of MMEngine has neither, so that a new run begins.
+        """
         run_id, number = meta.get("run_id"), meta.get("save_number")
         if isinstance(run_id, str) and type(number) is int:
             # A rollback to an earlier checkpoint of the same run must not count the later checkpoints again.
@@ -80,7 +84,10 @@ def run_meta(
 
 
 def plain(value: object) -> Any:
-    """Converts a nested value for ``torch.load(weights_only=True)``: arrays become tensors or lists, unknown objects text."""
+    """Converts a nested value so that ``torch.load(weights_only=True)`` can read it from a checkpoint.
+
+    Arrays become tensors or lists, and objects of unknown classes become text.
+    """
     if isinstance(value, Mapping):
         return {_plain_key(key): plain(item) for key, item in value.items()}
     for collection in (list, tuple, set):

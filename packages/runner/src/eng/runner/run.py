@@ -14,7 +14,7 @@ from .settings import Randomness, RunnerSettings
 
 
 class Run(RunnerView, Protocol):
-    """What loops, builders and reports read of a run beside what hooks do; :class:`eng.runner.Runner` is one."""
+    """The members of a Runner that loops, builders and reports use, in addition to those that hooks use."""
 
     settings: RunnerSettings
     randomness: Randomness
@@ -31,15 +31,15 @@ class Run(RunnerView, Protocol):
 
     @property
     def val_loop(self) -> Any:
-        """The validation loop; None where the run has none."""
+        """The validation loop; None if the run has no validation."""
 
     def build_dataloader(
         self, dataloader: object, seed: int | None = None, diff_rank_seed: bool = False, per_sample: bool = True
     ) -> Any:
-        """A dataloader from its config."""
+        """Builds a dataloader from its config."""
 
     def build_evaluator(self, evaluator: object) -> Any:
-        """An evaluator from its config."""
+        """Builds an evaluator from its config."""
 
     def run_facts(self) -> dict[str, Any]:
-        """Config, code, data, world size and versions of the run."""
+        """Returns config, code, data, world size and versions of the run, to compare the run with another run."""

@@ -55,21 +55,22 @@ from .work_dir import claim_name, occupied
 class Runner:
     """Trains, validates and tests a model.
 
-    Every part may be an object or a config; a part that is a config is built when it is first needed. Each argument is a
-    field of :class:`eng.runner.settings.RunnerSettings`, which says what it means.
+    Every part may be an object or a config; a part that is a config is built when it is first needed. Each argument is
+    a field of :class:`eng.runner.settings.RunnerSettings`, which says what it means.
 
     Raises:
         SettingsError: settings that do not fit together; what is missing is named.
 
     Attributes:
         settings: the arguments of the Runner, as one value.
-        hook_list: the hooks, which it calls at their points.
+        hook_list: the hooks, by priority; the hook list calls them at each hook point.
         state: collects the state of the run into checkpoints, and restores it from a checkpoint.
         strategy: places the model on its devices: one device, DDP, FSDP2, DeepSpeed.
         model: the model; a strategy of several ranks puts it into a wrapper.
         timestamp: when the run started: ``YYYYmmdd_HHMMSS``, the same on all ranks.
-        work_dir: folder of the checkpoints; each start of the run has a folder in it, ``log_dir``.
-        experiment_name: name by which ``get_instance`` of the logger, message hub and visualizer finds those of this run.
+        work_dir: folder of the checkpoints; each launch of the run has a timestamped subfolder in it, ``log_dir``.
+        experiment_name: name by which ``get_instance`` of the logger, message hub and visualizer finds those of this
+            run.
     """
 
     model: nn.Module
@@ -152,7 +153,7 @@ class Runner:
             self.dump_config()
 
     def _open_logs(self, settings: RunnerSettings) -> None:
-        """Builds the logger, the message hub and the visualizer, which ``get_instance(experiment_name)`` finds afterwards."""
+        """Builds logger, message hub and visualizer, which ``get_instance(experiment_name)`` finds afterwards."""
         scope = DefaultScope.get_instance(self.experiment_name, scope_name=self.default_scope)
         self.log_processor = self.build_log_processor(settings.log_processor or {})
         self.logger = self.build_logger(log_level=settings.log_level)
@@ -164,7 +165,10 @@ class Runner:
         observers.begin_curves(self.visualizer, self.state.moment, self.cfg)
 
     def dump_config(self) -> None:
-        """Writes the config into ``work_dir``, on rank 0, under the name of its file or, without a file, of ``timestamp``."""
+        """Writes the config into ``work_dir``, on rank 0, under the name of the config's file.
+
+        A config that was not read from a file gets a name from ``timestamp``.
+        """
         environment.dump_config(self.cfg, self.work_dir, f"{self.timestamp}.py", self.logger)
 
     @classmethod
@@ -207,15 +211,21 @@ class Runner:
         return self.model
 
     def val(self) -> dict[str, float]:
-        """Validates the model and returns the metrics; raises MissingPartError without ``val_dataloader`` or ``val_cfg``."""
+        """Validates the model and returns the metrics.
+
+        Raises MissingPartError if ``val_dataloader`` or ``val_cfg`` is None.
+        """
         return evaluate(self, "val", self.val_part)
 
     def test(self) -> dict[str, float]:
-        """Tests the model and returns the metrics; raises MissingPartError without ``test_dataloader`` or ``test_cfg``."""
+        """Tests the model and returns the metrics.
+
+        Raises MissingPartError if ``test_dataloader`` or ``test_cfg`` is None.
+        """
         return evaluate(self, "test", self.test_part)
 
     def tune(self, setting: str, **options: Any) -> Any:
-        """Measures a good ``"lr"``, ``"batch"`` or ``"workers"`` for this run; ``options`` go to eng-tune's function for it.
+        """Measures a good ``"lr"``, ``"batch"`` or ``"workers"`` for this run; ``options`` go to eng-tune's function.
 
         Raises:
             SettingsError: eng-tune is not installed, or ``setting`` is none of the three.
@@ -223,7 +233,7 @@ class Runner:
         return tuner(setting)(self, **options)
 
     def run_facts(self) -> dict[str, Any]:
-        """Returns config, code, data, world size and versions of this run, for a comparison with another run."""
+        """Returns config, code, data, world size and versions of this run, to compare the run with another run."""
         return self.state.facts()
 
     # --- Properties, read from the loops, the hooks and the process group.
@@ -383,7 +393,7 @@ class Runner:
     # --- Checkpoints.
 
     def load_or_resume(self) -> None:
-        """Resumes from the checkpoint of ``resume``, or loads the weights of ``load_from``; does nothing the second time."""
+        """Resumes from the checkpoint of ``resume``, or loads the weights of ``load_from``; does so only once."""
         self.state.begin()
 
     def load_checkpoint(
@@ -429,8 +439,8 @@ class Runner:
     ) -> None:
         """Saves a checkpoint from which ``resume`` continues as if the run had not stopped. All ranks must call it.
 
-        The arguments are those of ``RunState.save`` and ``RunState.collect``. ``file_client_args`` is MMEngine's old name of
-        ``backend_args``. ``by_epoch`` has no effect: the loop knows the position of the run.
+        The arguments are those of ``RunState.save`` and ``RunState.collect``. ``file_client_args`` is MMEngine's old
+        name of ``backend_args``. ``by_epoch`` has no effect: the loop knows the position of the run.
 
         Raises:
             TypeError: ``meta`` is no dict.

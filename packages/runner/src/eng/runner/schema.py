@@ -16,7 +16,7 @@ from .loader_keys import DATALOADER_KEYS
 from .precision import PrecisionSettings
 from .settings import EnvSettings, Randomness, RunnerSettings
 
-# Keys that the run or a tool reads from the whole config.
+# Top-level keys of a config that a Runner or a tool reads although they are no arguments of the Runner.
 CONFIG_KEYS = frozenset(
     [
         "custom_imports",
@@ -123,7 +123,10 @@ DATALOADER = Plain(
 
 
 def _evaluator(node: Any) -> Node | Plain:
-    """An evaluator holds metrics; a mapping without them is a metric itself, or holds the evaluators of several sets."""
+    """Returns the schema of an evaluator config.
+
+    A mapping without the key ``metrics`` is the config of a metric, or maps names of sets to evaluators.
+    """
     if "metrics" in node:
         return _EVALUATOR
     if _is_by_set(node):
@@ -132,7 +135,7 @@ def _evaluator(node: Any) -> Node | Plain:
 
 
 def _is_by_set(node: object) -> bool:
-    """Whether a setting of a validation or test is a mapping by the names of several sets."""
+    """Whether a setting of validation or test is a mapping by the names of several sets."""
     return isinstance(node, Mapping) and bool(node) and "type" not in node and all(map(_is_several, node.values()))
 
 
@@ -141,7 +144,7 @@ def _is_several(value: object) -> bool:
 
 
 class _Dataloader:
-    """A dataloader, or several by the names of their sets."""
+    """The schema of a dataloader config, or of a mapping from the names of sets to dataloader configs."""
 
     is_single = True
 
@@ -157,14 +160,17 @@ def _evaluation_loop(mode: str) -> Callable[[Any], Node | Plain]:
 
 
 def _train_loop(node: Mapping[str, Any]) -> str:
-    """The training loop that ``by_epoch`` chooses, as the runner does."""
+    """Returns the name of the training loop class that a Runner would choose by the key ``by_epoch``."""
     if node.get("by_epoch", "max_iters" not in node or "max_epochs" in node):
         return "EpochBasedTrainLoop"
     return "IterBasedTrainLoop"
 
 
 def _model(node: Mapping[str, Any]) -> Node | Plain:
-    """A model; one without steps may hold what :class:`eng.model.SupervisedModel` takes."""
+    """Returns the schema of a model config.
+
+    A model without ``train_step`` may also have the arguments of :class:`eng.model.SupervisedModel`, which wraps it.
+    """
     from eng.model import adapters
 
     supplied = frozenset({"data_preprocessor"})
@@ -177,7 +183,7 @@ def _model(node: Mapping[str, Any]) -> Node | Plain:
 
 
 def _schedulers(node: Mapping[str, Any]) -> Node | Plain:
-    """A scheduler, or several groups by the name of their optimizer."""
+    """Returns the schema of a scheduler config, or of a mapping from the names of optimizers to their schedulers."""
     is_group = "type" not in node and all(isinstance(value, (Mapping, list, tuple)) for value in node.values())
     if is_group:
         return Plain(others=_SCHEDULER)
@@ -185,14 +191,17 @@ def _schedulers(node: Mapping[str, Any]) -> Node | Plain:
 
 
 def _optim_wrapper(node: Mapping[str, Any]) -> Node | Plain:
-    """One wrapper, or several by name, as for a GAN."""
+    """Returns the schema of an optimizer wrapper config, or of a mapping of several by name, as for a GAN."""
     if "optimizer" not in node and any(isinstance(value, Mapping) and "optimizer" in value for value in node.values()):
         return Plain(children={"constructor": _nothing}, others=_one_wrapper)
     return _one_wrapper(node)
 
 
 def _one_wrapper(node: Mapping[str, Any]) -> Node:
-    """The settings of one optimizer, whose defaults may be set for each custom key too."""
+    """Returns the schema of one optimizer wrapper config.
+
+    Options of the optimizer, such as ``lr``, may also appear under each key of ``custom_keys``.
+    """
     rule = replace(_CUSTOM_KEY, keys=_CUSTOM_KEY.keys | _optimizer_defaults(node.get("optimizer")))
     foreign = _has_constructor(node)
     paramwise = Plain(
@@ -208,16 +217,16 @@ def _one_wrapper(node: Mapping[str, Any]) -> Node:
 
 
 def _nothing(_: Any) -> None:
-    """The shape of what is nobody's business here."""
+    """Returns None, because a value that is not checked has no schema."""
 
 
 def _has_constructor(node: Mapping[str, Any]) -> bool:
-    """Whether the optimizer is made by code that may have rules of its own."""
+    """Whether a constructor class of the user builds the optimizer; such a class may accept options unknown to eng."""
     return bool(node.get("constructor", "DefaultOptimWrapperConstructor") != "DefaultOptimWrapperConstructor")
 
 
 def _optimizer_defaults(optimizer: object) -> frozenset[str]:
-    """The options that each group of the optimizer's parameters has."""
+    """Returns the names of the options that each parameter group of an optimizer may set, such as ``lr``."""
     optimizer_type = optimizer
     if isinstance(optimizer, Mapping):
         optimizer_type = optimizer.get("type")
@@ -228,7 +237,7 @@ def _optimizer_defaults(optimizer: object) -> frozenset[str]:
         return frozenset({"lr", "weight_decay"})
     try:
         names = frozenset(inspect.signature(factory).parameters)
-    except (TypeError, ValueError):  # a builtin that does not tell
+    except (TypeError, ValueError):  # The class is a builtin without a signature.
         names = frozenset()
     return names | {"lr", "weight_decay"}
 
@@ -240,7 +249,8 @@ _SECTIONS: Mapping[str, Shape] = {
     "tta_pipeline": _TRANSFORM,
     "optim_wrapper": _optim_wrapper,
     "param_scheduler": _schedulers,
-    # A run that only tests may leave the length out; the training loop's own error names it.
+    # max_epochs and max_iters are not required here, because a run that only tests needs neither. The training loop
+    # raises an error if both are missing.
     "train_cfg": Node(roots.LOOPS, _train_loop, frozenset({"by_epoch"}), _LOOP_PARTS | {"max_epochs", "max_iters"}),
     "val_cfg": _evaluation_loop("ValLoop"),
     "test_cfg": _evaluation_loop("TestLoop"),
@@ -290,7 +300,7 @@ _ARGUMENTS: Mapping[str, Node] = {
     "init_cfg": Node(roots.WEIGHT_INITIALIZERS, extra=frozenset({"override", "layer", "name"})),
 }
 
-# Parts that have an effect only inside of another key.
+# Classes that have an effect only inside another key of the config.
 _HOMES: Mapping[str, str] = {
     "optimizer": "optim_wrapper",
     "vis_backends": "visualizer",
@@ -302,13 +312,14 @@ _HOMES: Mapping[str, str] = {
     "checkpoint_config": "default_hooks",
 }
 
-# A run may do without them: a training has no test, and a test no validation.
+# Sections that a config may leave out: a run that trains needs no test, and a run that tests needs no validation.
 _LATER = frozenset(
     f"{mode}_{part}" for mode in ("val", "test", "tta") for part in ("dataloader", "evaluator", "cfg")
 ) | {"tta_model", "tta_pipeline"}
-# Other parts build these, each in its own way.
+# Sections that are not built by a method of the Runner, but by other parts, each in its own way.
 _BUILT_BY_OTHERS = frozenset({"data_preprocessor", "model_wrapper_cfg", "strategy"})
-# The method of a Runner that builds each section; a subclass that overrides one may read the section in its own way.
+# The method of a Runner that builds each section. A subclass that overrides a method may read its section in its own
+# way.
 _BUILDERS: Mapping[str, str] = {
     "model": "build_model",
     "optim_wrapper": "build_optim_wrapper",
@@ -328,7 +339,7 @@ _BUILDERS: Mapping[str, str] = {
 
 
 def schema_for(runner: type | None = None) -> Schema:
-    """The schema of a config that `runner` reads: the class itself, or None for :class:`eng.runner.Runner`."""
+    """Returns the schema of the configs that a Runner class reads; None stands for :class:`eng.runner.Runner`."""
     overridden: frozenset[str] = frozenset()
     if runner is not None:
         overridden = _overridden(runner)
@@ -336,13 +347,13 @@ def schema_for(runner: type | None = None) -> Schema:
 
 
 def _overridden(runner: type) -> frozenset[str]:
-    """The sections that a method of a user's class builds."""
+    """Returns the config sections that are built by an overridden method of a user's Runner class."""
     methods = {section: getattr(runner, method, None) for section, method in _BUILDERS.items()}
     return frozenset(section for section, method in methods.items() if method is not None and not _is_of_eng(method))
 
 
 def _in_doubt(cfg: Mapping[str, Any]) -> frozenset[str]:
-    """Sections of this config that a class of the user builds."""
+    """Returns the sections of a config that a class of the user builds, whose keys therefore cannot be checked."""
     doubtful = set(_BUILT_BY_OTHERS)
     for mode in ("train", "val", "test"):
         if _is_foreign(cfg.get(f"{mode}_cfg"), roots.LOOPS):
@@ -356,7 +367,7 @@ def _in_doubt(cfg: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _is_foreign(node: object, registry: roots.Registry) -> bool:
-    """Whether a node names a class that is not eng's."""
+    """Whether a part of a config names, with ``type``, a class that does not belong to eng."""
     type_setting = None
     if isinstance(node, Mapping):
         type_setting = node.get("type")

@@ -17,11 +17,11 @@ KEY = "trainable_only"
 
 
 def keep_trainable(model: nn.Module, checkpoint: dict[str, Any]) -> None:
-    """Removes the frozen weights from a checkpoint, and records a fingerprint of them in its ``meta``.
+    """Removes the frozen weights from a checkpoint, and records a fingerprint of these weights in its ``meta``.
 
     Args:
         model: the model without its wrapper.
-        checkpoint: changed in place.
+        checkpoint: the checkpoint, which is changed in place.
     """
     names = _changing(model)
     weights = checkpoint["state_dict"]
@@ -34,7 +34,7 @@ def complete(checkpoint: dict[str, Any], weights: Mapping[str, Any], filename: s
     """Adds the model's frozen weights to a checkpoint that holds only the trained weights.
 
     Args:
-        checkpoint: changed in place; a checkpoint with all weights is left as it is.
+        checkpoint: the checkpoint, which is changed in place; a checkpoint with all weights remains unchanged.
         weights: weights of the model, under their names in checkpoints.
         filename: path of the checkpoint, for the message.
 

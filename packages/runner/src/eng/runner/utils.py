@@ -19,7 +19,7 @@ def calc_dynamic_intervals(
     """Returns the milestones at which an interval changes, and the interval that starts at each of them.
 
     Args:
-        start_interval: the interval from 0 on.
+        start_interval: the interval from epoch or iteration 0 to the first milestone.
         dynamic_interval_list: pairs ``(milestone, interval)`` in ascending order.
 
     Example:

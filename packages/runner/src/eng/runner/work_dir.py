@@ -1,4 +1,4 @@
-"""The work dir of a run: makes a new folder for each start, and warns of another run that trains in the same work dir."""
+"""The work dir of a run: creates a subfolder for each launch, and warns if another run trains in the same work dir."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ LOCK_FILE = ".running.json"
 
 
 def claim_name(work_dir: str, timestamp: str, setting: str | None, config_file: str | None) -> tuple[str, str]:
-    """Makes the folder of a start; returns its unique time stamp, and an experiment name that is unique in this process.
+    """Creates the timestamped subfolder of one launch of a run, and returns its timestamp and the experiment name.
+
+    The timestamp is unique in the work dir, and the experiment name is unique in this process.
 
     Args:
-        work_dir: work dir of the run, in which the folder is made.
-        timestamp: when the run started; a later second is taken if the folder of this one exists.
-        setting: the user's ``experiment_name``; None takes the name of the config file.
+        work_dir: work dir of the run, in which the subfolder is created.
+        timestamp: time at which the run started; a later second is used if a subfolder with this name exists.
+        setting: the user's ``experiment_name``; None uses the name of the config file.
         config_file: path of the config file; None if the config was not read from a file.
     """
     name_at = partial(experiment_name_for, setting, config_file)
@@ -41,15 +43,16 @@ def claim_name(work_dir: str, timestamp: str, setting: str | None, config_file: 
 
 
 def claim_shared_start(work_dir: str, stamp: str, is_taken: Callable[[str], bool]) -> str:
-    """Makes a new folder for this start in the work dir, on rank 0, and returns its name on all ranks.
+    """Creates a new subfolder for this launch in the work dir, on rank 0, and returns its name on all ranks.
 
     Args:
         work_dir: work dir of the run.
-        stamp: time of the start.
-        is_taken: returns whether this process already uses a name, as by another Runner that started in the same second.
+        stamp: timestamp of the launch, the preferred name of the subfolder.
+        is_taken: function that returns whether this process already uses a name, as when another Runner started in the
+            same second.
 
     Raises:
-        OSError: rank 0 cannot make the folder; raised on every rank.
+        OSError: rank 0 cannot create the subfolder; raised on every rank.
     """
     answer: list[Any] = [None]
     if get_rank() == 0:
@@ -70,8 +73,8 @@ def claim_shared_start(work_dir: str, stamp: str, is_taken: Callable[[str], bool
 def occupied(work_dir: str, experiment_name: str) -> Iterator[None]:
     """Holds a lock file in the work dir while a run trains; warns if another run holds it already.
 
-    The operating system releases the lock when the process ends, however it ends. The file names host, process and run. On
-    a file system without locks there is no lock and no warning.
+    The operating system releases the lock when the process ends, however it ends. The file names host, process and run.
+    On a file system without locks there is no lock and no warning.
 
     Args:
         work_dir: work dir of the run.
@@ -108,7 +111,7 @@ def _open_lock(path: Path) -> int | None:
 
 
 def _lock(file: int) -> bool:
-    """Takes the lock; returns False if another process holds it."""
+    """Locks an open lock file; returns False if another process holds the lock."""
     import fcntl
 
     try:
@@ -121,7 +124,11 @@ def _lock(file: int) -> bool:
 
 
 def _unlock(file: int) -> None:
-    """Releases the lock. Closing the file is not enough: workers forked meanwhile inherited the lock with the descriptor."""
+    """Releases the lock of a lock file.
+
+    Closing the file is not enough, because workers that were forked meanwhile have inherited its descriptor and the
+    lock.
+    """
     import fcntl
 
     with contextlib.suppress(OSError):
@@ -136,7 +143,7 @@ def _write(file: int, facts: dict[str, Any]) -> None:
 
 
 def _warn(work_dir: str, data: bytes) -> None:
-    """Warns of a live run that trains in the same work dir, as its lock file tells."""
+    """Logs a warning about another run that trains in the same work dir; the content of its lock file names it."""
     try:
         facts = json.loads(data)
         if not is_alive({**facts, "pid": int(facts["pid"])}):

@@ -17,7 +17,7 @@ class EvaluatorOfAnyClass(Protocol):
         """Adds the predictions of a batch to the data from which the metrics are computed."""
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """Computes the metrics of all batches."""
+        """Computes the metrics over all added batches; `size` is the number of samples in the dataset."""
 
 
 @runtime_checkable
@@ -25,7 +25,7 @@ class MetricOfAnyClass(Protocol):
     """The method of a metric that an evaluator calls; the class need not derive from eng's BaseMetric."""
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
-        """Computes the metrics of all batches."""
+        """Computes the values of the metric by name, from the results of all batches."""
 
 
 def build_evaluator(evaluator: Any) -> Any:

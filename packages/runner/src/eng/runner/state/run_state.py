@@ -375,7 +375,7 @@ class RunState:
         """Returns a line of text for each difference from the saved run, with the value that the resumed run uses.
 
         Args:
-            saved: the checkpoint of the saved run.
+            saved: facts of the saved run in its checkpoint; empty if the checkpoint has none.
             lines: lines about other differences, which are not repeated.
         """
         if not saved:

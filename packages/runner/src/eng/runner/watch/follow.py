@@ -31,8 +31,8 @@ class Watched:
     """Curves and status of a run at one moment.
 
     Args:
-        curves: curves of the run; without points if it has not logged any yet.
-        status: such as ``running, iteration 120``.
+        curves: curves of the run, which have no points if the run has not logged any value yet.
+        status: status of the run as text, such as ``running, iteration 120``.
     """
 
     curves: Curves
@@ -97,7 +97,7 @@ class Watcher:
 
 
 def version_of(watched: Sequence[Watched]) -> str:
-    """Returns a digest of curves and status of the runs; another digest means that something is new."""
+    """Returns a digest of the curves and status of the runs; the digest changes when a run has logged new values."""
     parts = [
         (run.curves.title, run.status, {key: (len(steps), values[-1:]) for key, (steps, values) in run.curves.points.items()})
         for run in watched
@@ -108,7 +108,7 @@ def version_of(watched: Sequence[Watched]) -> str:
 def _runs_in(folder: Path) -> list[Path]:
     try:
         return run_folders(folder)
-    except OSError:  # a folder that was removed while it was searched
+    except OSError:  # The folder was removed while it was searched.
         return [folder]
 
 

@@ -21,10 +21,10 @@ _MOST_POINTS = 4000
 
 
 class WatchServer(http.server.ThreadingHTTPServer):
-    """Serves the page on 127.0.0.1.
+    """Serves the page with the curves of the watched runs on 127.0.0.1.
 
-    It only answers requests whose ``Host`` header is 127.0.0.1 or ``localhost``. A web page whose name resolves to this machine
-    (DNS rebinding) cannot read the data.
+    The server only answers requests whose ``Host`` header is 127.0.0.1 or ``localhost``. A web page whose name resolves
+    to this machine (DNS rebinding) cannot read the data.
 
     Args:
         watcher: follows the runs.
@@ -75,7 +75,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     timeout = 30  # Seconds after which a silent connection is closed, which frees its thread.
 
     def do_GET(self) -> None:
-        """Answers a request."""
+        """Answers a GET request for the page or for its data."""
         if not self.server.is_meant(self.headers.get("Host")):
             self.send_error(403, f"this page is at {self.server.url} only")
             return
@@ -93,7 +93,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
 
     def _answer(self, text: str, media_type: str, status: int = 200) -> None:
-        """Sends a text with headers that keep other sites and caches away from it."""
+        """Sends a text with headers that forbid other web sites to embed the text and caches to store it."""
         body = text.encode("utf-8", "backslashreplace")
         self.send_response(status)
         self.send_header("Content-Type", media_type)
@@ -107,4 +107,4 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *arguments: object) -> None:
-        """Prints nothing: requests of the page are no news."""
+        """Prints nothing: the page sends a request every few seconds, which would fill the console."""
