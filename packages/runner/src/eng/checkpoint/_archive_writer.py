@@ -91,6 +91,7 @@ class _Pickler(pickle.Pickler):
         tensor = as_stored(value)
         key = len(self.tensors)
         self.tensors.append(tensor)
+        # The values are written in row-major order, so the strides are those of a contiguous tensor of this shape.
         strides = torch.empty(tensor.shape, device="meta").stride()
         view: tuple[Any, ...] = (0, tuple(tensor.shape), strides, False, OrderedDict())
         name = _STORAGE_NAMES.get(tensor.dtype)
@@ -113,6 +114,7 @@ def _write_record(archive: zipfile.ZipFile, name: str, blocks: Any, file: Binary
         file: the file that `archive` writes to; its position decides the padding before the record.
     """
     record = zipfile.ZipInfo(f"{_FOLDER}/{name}")
+    # The record's bytes follow its header, its name, a zip64 field, and a padding field with a 4-byte header.
     begin = file.tell() + _HEADER_BYTES + len(record.filename.encode()) + _ZIP64_BYTES + 4
     padding = -begin % _ALIGNMENT
     record.extra = struct.pack("<2sH", _PADDING_ID, padding) + b"Z" * padding

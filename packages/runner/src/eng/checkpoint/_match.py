@@ -181,6 +181,7 @@ class _Loading:
         failed = [text for text in self.errors if not text.startswith("size mismatch")]
         lost = {key for key in model_state if any(f'"{key}"' in text for text in failed)}
         matched = [key for key in model_state if key in self.state and key not in wrong and key not in lost]
+        # A tied parameter occurs under several keys; by its id it is counted only once.
         counted = {
             id(value): (key, value.numel()) for key, value in model_state.items() if isinstance(value, nn.Parameter)
         }

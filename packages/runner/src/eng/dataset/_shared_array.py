@@ -166,6 +166,7 @@ def _share_with_ranks(descriptor: int, ends: Any) -> int:
     if link is None:
         return descriptor
     ours = f"/proc/{os.getpid()}/fd/{descriptor}"
+    # Another rank may create or remove the link between these steps, so they are tried up to three times.
     for _ in range(3):
         try:
             link.symlink_to(ours)
