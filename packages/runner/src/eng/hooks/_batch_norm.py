@@ -55,6 +55,7 @@ def update_bn(model: Any, batches: Iterable[Any]) -> None:
     modes = [(module, module.training) for module in model.modules()]
     for module in norms:
         module.reset_running_stats()
+        # Without a momentum, BatchNorm computes the plain mean over all batches instead of an exponential average.
         module.momentum = None
     with torch.no_grad(), _preserve_random_state():
         model.train()

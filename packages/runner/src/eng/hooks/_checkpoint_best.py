@@ -140,6 +140,7 @@ class Best:
         return {"scores": scores, "paths": paths, "waiting": info.get("best_to_save")}
 
     def _is_better(self, metric: str, score: float) -> bool:
+        """Whether a score is better than the best earlier score of its metric; False for NaN."""
         if math.isnan(score):
             return False
         best = self.scores.get(metric)

@@ -75,11 +75,13 @@ def compare_ranks(table: Sequence[Sequence[float]]) -> tuple[float, SlowRank | N
     """
     totals = [sum(row) for row in table]
     order = sorted(range(len(totals)), key=totals.__getitem__)
+    # With an even number of ranks the faster one of the two middle ranks is the median rank.
     rank, middle = order[-1], order[(len(order) - 1) // 2]
     median = totals[middle]
     if median <= 0:
         return 0.0, None
     lag = totals[rank] / median - 1
+    # The part in which the slowest rank loses most time against the median rank.
     column = max(range(len(_BUSY)), key=lambda index: table[rank][index] - table[middle][index])
     if lag < _BEHIND:
         return lag, None

@@ -116,6 +116,7 @@ def _why(note: Any) -> str:
 
 
 def _name(note: Any) -> str:
+    """Returns the name of a compiled function with its file and line, from the metrics of its compilation."""
     source = "unknown place"
     if getattr(note, "co_filename", None):
         source = f"{note.co_filename}:{note.co_firstlineno}"

@@ -225,6 +225,7 @@ class FreezeHook(Hook):
         return touched
 
     def _scale_learning_rates(self, runner: RunnerView) -> None:
+        """Multiplies the current and the initial learning rates of the frozen parameters' groups by ``lr_mult``."""
         for group in self._groups(runner):
             for key in ("lr", "initial_lr"):
                 if key in group:

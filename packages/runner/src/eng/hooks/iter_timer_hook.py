@@ -90,6 +90,7 @@ class IterTimerHook(Hook):
         self._before_validation = time.perf_counter() - self._last
 
     def _return_to_training(self, _: RunnerView) -> None:
+        """Continues the measurement after a validation, as if the validation had taken no time."""
         self._waits_since = time.perf_counter()
         self._last = self._waits_since - self._before_validation
 

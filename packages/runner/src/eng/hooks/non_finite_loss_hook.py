@@ -232,6 +232,7 @@ class NonFiniteLossHook(Hook):
         return True
 
     def _guard_steps(self, runner: RunnerView) -> None:
+        """Makes each optimizer undo a step with non-finite gradients, and its wrapper count the undone steps."""
         for wrapper in wrappers_by_name(runner.optim_wrapper).values():
             step_guard = StepGuard(runner.model, wrapper.optimizer)
             if hasattr(wrapper, "count_skips_of"):

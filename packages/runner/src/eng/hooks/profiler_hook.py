@@ -128,6 +128,7 @@ class ProfilerHook(Hook):
             self._close(runner)
 
     def _count(self, runner: RunnerView) -> None:
+        """Counts a profiled epoch or iteration, and stops the profiler after ``profile_times`` of them."""
         if self.profiler is None:
             return
         self._seen += 1
@@ -135,6 +136,7 @@ class ProfilerHook(Hook):
             self._close(runner)
 
     def _close(self, runner: RunnerView) -> None:
+        """Stops the profiler, and writes the Chrome trace if ``json_trace_path`` is set."""
         self.profiler.__exit__(None, None, None)
         if self.json_trace_path is not None:
             self.profiler.export_chrome_trace(str(self.json_trace_path))
@@ -169,6 +171,8 @@ def _trace_handler(setting: Any, runner: RunnerView) -> Callable[[Any], None] | 
 
 
 def _log_table(runner: RunnerView, sort_by: str = "self_cpu_time_total", row_limit: int = 15) -> Callable[[Any], None]:
+    """Returns a function that logs the operators of a trace as a table, with the ``row_limit`` most expensive first."""
+
     def handler(profiler: Any) -> None:
         table = profiler.key_averages().table(sort_by=sort_by, row_limit=row_limit)
         runner.logger.info("Profile:\n%s", table)

@@ -122,6 +122,7 @@ class RuntimeInfoHook(Hook):
         self._store_metrics(runner, "test", metrics)
 
     def _store_metrics(self, runner: RunnerView, mode: str, metrics: dict[str, float] | None) -> None:
+        """Stores single numbers in the histories of the message hub, and other metrics as runtime information."""
         for name, value in (metrics or {}).items():
             if is_scalar(value):
                 runner.message_hub.update_scalar(f"{mode}/{name}", value)

@@ -192,6 +192,7 @@ class LineSampler:
         self._thread.join()
 
     def _run(self) -> None:
+        """Counts the line that the main thread executes, a hundred times per second until ``close`` is called."""
         main = threading.main_thread().ident
         while not self._stop.wait(_SAMPLE_EVERY_S):
             frame = sys._current_frames().get(main or 0)  # noqa: SLF001  # Documented by Python despite its name.
@@ -239,6 +240,7 @@ def _slowest(part: str, seconds: list[float]) -> Straggler:
 
 
 def _warning(straggler: Straggler, times: RankTimes) -> str:
+    """Returns the warning about the slowest rank; it names a line of code if lines were sampled on this rank."""
     line = ""
     if times.line:
         line = f", most often at {times.line}"

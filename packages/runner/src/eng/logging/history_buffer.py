@@ -135,6 +135,7 @@ class HistoryBuffer:
             return
         self._chunks += stack_on_device(self._pending)
         self._pending.clear()
+        # Drop the oldest chunk of values while the other values alone fill the buffer.
         while self._waiting() - _length(self._chunks[0]) >= self.max_length:
             dropped = _length(self._chunks.pop(0))
             if self._weights is not None:

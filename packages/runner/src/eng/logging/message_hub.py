@@ -130,6 +130,7 @@ class MessageHub(ManagerMixin):
         return self.recorders[key]
 
     def _new_recorder(self, key: str) -> Callable[[float | torch.Tensor], None]:
+        """Creates the recorder of ``key``, and the history that it appends to if the hub has none yet."""
         if key not in self._log_scalars:
             self._log_scalars[key] = HistoryBuffer()
             self._log_scalars[key].read_together_with(self._log_scalars)
@@ -228,6 +229,7 @@ class MessageHub(ManagerMixin):
     )
 
     def _set_resumed(self, key: str, resumed: bool) -> None:
+        """Stores whether checkpoints include ``key``; raises if an earlier call has stored the opposite."""
         if self._resumed_keys.setdefault(key, resumed) is not resumed:
             raise UsageError(
                 f"{key!r} was logged with resumed={not resumed} before; whether checkpoints keep a key cannot change"

@@ -99,6 +99,7 @@ class Bar:
         self._screen.draw()
 
     def _appear(self) -> None:
+        """Looks the terminal up and draws the bar for the first time, after its delay is over."""
         self._is_delayed = False
         self._screen = _screen()
         if self._screen is not None:
@@ -111,6 +112,7 @@ class Bar:
         if steps <= 0 or elapsed <= 0:
             return
         self._measured_s += elapsed
+        # At first the weight is the share of this step in the measured time, which gives the mean of all steps.
         weight = max(elapsed / self._measured_s, min(elapsed / _SMOOTHING_S, 1.0))
         self.rate += weight * (steps / elapsed - self.rate)
         self._measured_at, self._measured_done = now, self.done
@@ -139,6 +141,7 @@ class Bar:
             rate = f"{_number(self.rate)} {self.unit}/s"
         parts = [part for part in (count, rate, self._remaining(), self.note) if part]
         title = _cut(self.title, max(columns // 3, _SHORTEST_TITLE), ellipsis)
+        # The last part stays; the parts before it are left out from right to left until the line fits.
         while len(parts) > 1 and len(f"{title}  {'  '.join(parts)}") > columns:
             parts.pop(-2)
         text = "  ".join(parts)
@@ -305,7 +308,9 @@ class _Screen:
             columns = self._columns()
             lines = "".join(f"\n{bar.line(columns - 1, self.fancy)}" for bar in self.bars)
             begun = "".join(guard.begun for guard in self.guards)
+            # A carriage return restarts the line, so only the text after the last one is visible.
             begun = begun.rpartition("\r")[2][: columns - 1]
+            # Draw the bars below the cursor, move the cursor up to the empty line again and show the incomplete line.
             self._put(f"{_ERASE_BELOW}{lines}\x1b[{len(self.bars)}A\r{begun}")
 
     def erase(self) -> None:
@@ -317,6 +322,7 @@ class _Screen:
         return 80
 
     def _put(self, text: str) -> None:
+        """Writes to the terminal's file descriptor, because the streams' ``write`` methods are replaced."""
         data = text.encode(self.encoding, "replace")
         with contextlib.suppress(OSError):  # The terminal may have been closed.
             while data:

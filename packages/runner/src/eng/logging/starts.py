@@ -83,6 +83,7 @@ def start_number(folder: str | Path) -> int:
 
 
 def _make(folder: Path) -> bool:
+    """Creates a folder; returns False if the folder exists, for example because another launch has just created it."""
     try:
         folder.mkdir()
     except FileExistsError:

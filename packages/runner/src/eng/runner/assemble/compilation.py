@@ -110,6 +110,9 @@ def _limit_recompiles(limit: int | None, action: str) -> None:
     Args:
         limit: largest number of recompilations; None keeps torch's default.
         action: ``"raise"`` makes a further recompilation an error; ``"warn"`` runs the function uncompiled.
+
+    Raises:
+        SettingsError: ``action`` is unknown, or ``limit`` is not an integer above 0.
     """
     if action not in ("warn", "raise"):
         raise SettingsError(f"compile: on_recompile_limit must be 'warn' or 'raise', got {action!r}")
