@@ -59,7 +59,7 @@ class Retention:
         self._expire(expired, {name, *best}, files)
 
     def add_best(self, previous: str | None, files: RunFiles, best: Collection[str]) -> None:
-        """Marks the previous best checkpoint as stale, after a better one replaced it."""
+        """Marks the checkpoint at ``previous``, the former best one of a metric, as stale."""
         expired = []
         if previous is not None:
             expired.append(previous)

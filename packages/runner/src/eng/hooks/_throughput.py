@@ -150,7 +150,8 @@ class RunNumbers:
     def news(self) -> list[str]:
         """Returns the warnings of the last log point, about recompilations and about a slow rank.
 
-        A rank is slow if it was 20 % slower than the median rank at two log points in a row. It is reported only once.
+        A rank is slow if it was 20 % slower than the median rank at two log points in a row. Each rank is reported
+        only once.
         """
         warnings = []
         if self._recompiled:

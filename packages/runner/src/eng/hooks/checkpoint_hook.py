@@ -175,7 +175,7 @@ class CheckpointHook(Hook):
         return {"retention": self._retention.state_dict(), "best": self._best.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Stores the hook's state of a saved run; ``before_train`` applies it once the checkpoint folder is known."""
+        """Stores the hook's state of a saved run, which ``before_train`` applies to the checkpoint folder."""
         if isinstance(state, Mapping):
             self._resumed_state = {key: part for key, part in state.items() if isinstance(part, Mapping)}
 

@@ -109,7 +109,7 @@ class FreezeHook(Hook):
             self._set(runner, frozen=False)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns whether the learning rates were multiplied by ``lr_mult``, so that a resume does not repeat it."""
+        """Returns whether the learning rates were multiplied by ``lr_mult``; a resumed run must not do so again."""
         return {"has_scaled_lr": self.has_scaled_lr}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

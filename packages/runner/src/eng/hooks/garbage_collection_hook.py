@@ -40,7 +40,7 @@ class GarbageCollectionHook(Hook):
         self._holds_collection = False
 
     def before_train(self, runner: RunnerView) -> None:
-        """Collects all garbage and disables automatic collection; does nothing if the user has disabled it already."""
+        """Collects all garbage and disables Python's automatic collection, unless the user has already disabled it."""
         if not gc.isenabled() or self._holds_collection:
             return
         gc.collect()

@@ -61,7 +61,7 @@ class PreemptionHook(Hook):
         self._ranks = get_world_size()
 
     def before_train(self, runner: RunnerView) -> None:
-        """Records that the run trains, so that it has a state to save from now on."""
+        """Records that the run trains: from now on a checkpoint is saved when the run is stopped."""
         self._has_trained = True
 
     def _after_iter(
