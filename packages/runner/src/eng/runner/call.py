@@ -33,7 +33,8 @@ def original_words() -> list[str]:
 def command(arguments: Sequence[str]) -> str:
     """Composes the command ``eng ARGUMENTS`` so that it works in the user's shell.
 
-    The shell may be in another folder than this process, and an ``eng`` on the PATH of a nox session is not on its PATH.
+    The shell may be in another folder than this process, and may not find the ``eng`` that a nox session has on its
+    PATH.
     """
     return _in_folder(_alias_variable() + shlex.join([*eng_words(), *arguments]))
 
@@ -46,7 +47,11 @@ def _alias_variable() -> str:
 
 
 def eng_words() -> list[str]:
-    """Returns the words that start eng in the user's shell: ``eng``, or this process's Python with ``-m eng.cli``."""
+    """Returns the beginning of a command that starts eng in the user's shell.
+
+    This is ``eng`` if the shell finds the program of this environment, otherwise this process's Python with ``-m
+    eng.cli``.
+    """
     if "NOX_CURRENT_SESSION" not in os.environ and _is_ours(shutil.which("eng")):
         return ["eng"]
     return [*_python(), "-m", "eng.cli"]
