@@ -125,7 +125,7 @@ def parse_value(text: str) -> Any:
 def _items(inner: str) -> list[str]:
     items = _split(inner)
     if not items[-1].strip():
-        items.pop()  # An empty last item comes from a trailing comma or from empty brackets.
+        items.pop()  # An empty text after the last comma, or in empty brackets, is not an item.
     return items
 
 

@@ -15,7 +15,7 @@ logger = logging.getLogger("eng.config.config")
 
 
 def make_importable(*folders: Path) -> None:
-    """Appends folders to the end of ``sys.path``, so that installed packages hide modules of the same name in them."""
+    """Appends folders to the end of ``sys.path``; installed packages win over modules of the same name in them."""
     sys.path.extend(str(folder) for folder in dict.fromkeys(folders) if str(folder) not in sys.path)
 
 

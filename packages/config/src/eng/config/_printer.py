@@ -144,7 +144,7 @@ def _render_other(value: Any) -> str:
 
 
 def json_text(values: dict[Any, Any]) -> str:
-    """Formats plain values as one line of JSON."""
+    """Formats plain values as one line of JSON; escapes a literal ``{{``, which loading the text would substitute."""
     text = json.dumps(values, ensure_ascii=False)
     if not text.isascii() and _SURROGATE.search(text):
         text = json.dumps(values)
@@ -152,7 +152,11 @@ def json_text(values: dict[Any, Any]) -> str:
 
 
 def yaml_text(values: dict[Any, Any]) -> str:
-    """Formats plain values as YAML in block style with sorted keys."""
+    """Formats plain values as YAML in block style with sorted keys.
+
+    A value that occurs twice is written twice, not as a YAML alias. A literal ``{{`` is escaped, because loading the
+    text would substitute it.
+    """
     import yaml
 
     class Dumper(yaml.SafeDumper):

@@ -272,8 +272,8 @@ def _descend(data: Any, path: Path) -> tuple[Any, bool]:
 def caller_step(layer: str, value: Any) -> Step:
     """Returns the record of an assignment, with the file and line of the user's code that made it.
 
-    This is the innermost stack frame outside of eng. Frames of eng are skipped, because for example the Runner changes
-    a config on behalf of the user's script.
+    The user's code is the innermost stack frame outside of eng. Frames of eng are skipped, because for example the
+    Runner changes a config on behalf of the user's script.
     """
     frame: FrameType | None = inspect.currentframe()
     while frame is not None and _belongs_to_eng(frame):

@@ -16,7 +16,7 @@ from .errors import UnsafeConfigError
 from .lazy import is_lazy
 
 MAX_WORK = 2 * MAX_WEIGHT
-MAX_BITS = 14_000  # Python raises for the text of an integer of over 4300 digits, which are about 14,000 bits.
+MAX_BITS = 14_000  # Size limit of integers. Python cannot print more than 4300 digits, which are about 14,000 bits.
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow, ast.LShift: operator.lshift,

@@ -135,7 +135,7 @@ class BaseFileNotFoundError(ConfigError, FileNotFoundError):
 
 
 class ConfigKeyError(ConfigError, KeyError):
-    """A key of a config is wrong."""
+    """Base class of errors about a config key: set twice, reserved, or an index that is out of range."""
 
     __str__ = Exception.__str__  # `KeyError.__str__` would put the message in quotes.
 
@@ -196,7 +196,7 @@ class MissingKeyError(ConfigError, KeyError):
         self.key, self._known = key, known
 
     def __str__(self) -> str:
-        if self._known is None:  # made from a text
+        if self._known is None:  # The error was created from a message alone.
             return str(self.key)
         return f"no key {self.key!r} in this config{hint(self.key, self._known)}"
 
@@ -216,7 +216,7 @@ class MissingAttributeError(ConfigError, AttributeError):
         self.key, self._known = key, known
 
     def __str__(self) -> str:
-        if self._known is None:  # made from a text
+        if self._known is None:  # The error was created from a message alone.
             return str(self.key)
         return f"'ConfigDict' object has no attribute {self.key!r}{hint(self.key, self._known)}"
 

@@ -159,7 +159,8 @@ class LazyObject(Lazy):
             return
         if not module or not isinstance(module, (list, tuple)) or not all(isinstance(name, str) for name in module):
             raise TypeError(f"module must be a string or a list of strings, got {module!r}")
-        # `import a.b, a.c` binds the root package `a`; `import a.b as c` binds the module itself.
+        # A list stands for `import a.b, a.c`, which binds the root package `a`. A string stands for `import a.b as c`,
+        # which binds the module `a.b`.
         self._modules, self._root = [*module], module[0].partition(".")[0]
 
     def build(self) -> Any:

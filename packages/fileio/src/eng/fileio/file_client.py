@@ -45,7 +45,7 @@ class FileClient:
                 backend = BACKENDS.name_for_prefix(prefix)
         storage = BACKENDS.choose("", {"backend": backend, **kwargs})
         client: FileClient = BACKENDS.clients.setdefault((cls, id(storage)), super().__new__(cls))
-        client.client = storage  # Keeps the storage alive, so that no other object gets its id.
+        client.client = storage  # The key above is the id of the storage, which must stay alive.
         return client
 
     @property

@@ -184,7 +184,7 @@ def get_local_path(filepath: PathLike, backend_args: BackendArgs = None) -> Abst
 
 
 def copyfile(src: PathLike, dst: PathLike, backend_args: BackendArgs = None) -> PathLike:
-    """Copies a file within the storage of `src`, into `dst` if that is a directory; returns the path of the copy."""
+    """Copies a file within the storage of `src` to `dst`, or into the directory `dst`; returns the path of the copy."""
     return _COPYFILE.of(src, backend_args).copyfile(src, dst)
 
 

@@ -335,7 +335,7 @@ class Registry:
         If the tree has no such scope yet, the module ``<scope>.registry`` is imported, which may add it.
         """
         registry = self._children.get(scope)
-        if registry is None:  # Not `or`: a registry without entries is false.
+        if registry is None:  # `or` would also replace a registry without entries.
             registry = find_scope(self.root, scope)
         if registry is None and import_registry_of(scope):
             registry = find_scope(self.root, scope)

@@ -17,7 +17,7 @@ class RegistryNode(Protocol):
 
     @property
     def scope(self) -> str:
-        """Name of the library that owns the registry."""
+        """Name of the library that owns the registry, such as ``"mmdet"``."""
 
     @property
     def module_dict(self) -> dict[str, Any]:

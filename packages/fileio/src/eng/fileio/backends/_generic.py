@@ -110,7 +110,7 @@ class RemoteStore(RemoteReader):
             self.remove(self.join_path(dir_path, name))
 
     def copyfile(self, src: PathLike, dst: PathLike) -> PathLike:
-        """Copies a file within the storage, into `dst` if that is a directory; returns the path of the copy.
+        """Copies a file within the storage to `dst`, or into the directory `dst`; returns the path of the copy.
 
         Raises:
             shutil.SameFileError: source and target are the same file.

@@ -36,7 +36,8 @@ class LocalBackend(BaseStorageBackend):
 
     def get(self, filepath: PathLike) -> bytes:
         """Returns the content of a file as bytes."""
-        # A single read of the complete file needs no buffer; creating one takes as long as reading a small file.
+        # The complete file is read at once, which needs no buffer. Creating a buffer would take as long as reading a
+        # small file.
         with open(filepath, "rb", 0) as file:
             return file.read()
 
@@ -77,7 +78,7 @@ class LocalBackend(BaseStorageBackend):
         yield filepath
 
     def copyfile(self, src: PathLike, dst: PathLike) -> PathLike:
-        """Copies a file with its permissions, into `dst` if that is a directory; returns the path of the copy.
+        """Copies a file with its permissions to `dst`, or into the directory `dst`; returns the path of the copy.
 
         Raises:
             shutil.SameFileError: source and target are the same file.
