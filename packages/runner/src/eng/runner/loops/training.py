@@ -389,10 +389,7 @@ class TrainLoop(BaseLoop):
         return int((batch_size_of(self.dataloader) or 1) * get_data_world_size())
 
     def forget_pass(self) -> None:
-        """Drops the iterator of the current pass over the data.
-
-        Called before :meth:`go_on_from` when the run returns to an earlier checkpoint.
-        """
+        """Drops the iterator of the current pass; called before the run returns to an earlier checkpoint."""
 
     def _val_loop(self) -> BaseLoop | None:
         """Returns the run's validation loop with all members of BaseLoop; None for a run without validation."""
