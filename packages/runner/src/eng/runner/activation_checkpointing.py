@@ -89,8 +89,8 @@ def turn_on_activation_checkpointing(model: nn.Module, modules: Mapping[str, Any
 
     Args:
         model: the model.
-        modules: dotted names of modules, with wildcards, such as ``"backbone.layer*"``, or :class:`ActivationSettings` as a
-            mapping.
+        modules: dotted names of modules, with wildcards, such as ``"backbone.layer*"``, or :class:`ActivationSettings`
+            as a mapping.
 
     Raises:
         ValueError: a name matches no module; the message names similar modules.
@@ -141,11 +141,12 @@ def _overloads(name: str) -> list[Any]:
 class _Checkpointed:
     """Replaces the ``forward`` of a module, to recompute or offload its activations.
 
-    It refers to the module and not to the bound method, so that in a deep copy or a pickle it calls the copy's method.
+    The object stores the module and not its bound method ``forward``, so that a deep copy calls the ``forward`` of the
+    copied module.
 
     Args:
         module: the module.
-        forward: a ``forward`` that was assigned to this module; None is the method of its class.
+        forward: the ``forward`` that was assigned to this module as an attribute; None uses the method of its class.
         settings: the setting ``activation_checkpointing``.
         operators: operator overloads whose results are saved.
     """

@@ -94,11 +94,12 @@ class HookList:
             self._methods.clear()
 
     def charge(self, clock: PartClock, parts: Mapping[str, tuple[int, int]]) -> None:
-        """Charges the time of points to parts from now on, by this clock in place of an earlier one.
+        """Makes a clock measure how long the parts of an iteration take; it replaces an earlier clock.
 
         Args:
-            clock: is switched at each of the points.
-            parts: by point the part that begins ahead of all hooks, and the one that begins behind them.
+            clock: clock that is switched from one part to another at each of the hook points.
+            parts: maps each hook point to two parts: the one that begins before its hooks, and the one that begins
+                after.
         """
         self.part_clock, self._parts = clock, parts
 

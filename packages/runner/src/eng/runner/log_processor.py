@@ -28,8 +28,8 @@ _BYTES_PER_MB = 2**20
 class LogProcessor:
     """Chooses a statistic for each logged value and formats the values as a line.
 
-    Training values and times whose name matches `mean_pattern` are averaged over the last `window_size` values. Of all other
-    values, such as the loss of a validation, the last one is shown.
+    Training values and times whose name matches `mean_pattern` are averaged over the last `window_size` values. Of all
+    other values, such as the loss of a validation, the last one is shown.
 
     Args:
         window_size: number of values in a mean.
@@ -48,7 +48,8 @@ class LogProcessor:
         TypeError: a ``window_size`` is neither a number nor ``"epoch"`` nor ``"global"``.
 
     Examples:
-        >>> processor = LogProcessor(custom_cfg=[dict(data_src="loss", method_name="max", log_name="loss_max", window_size=100)])
+        >>> processor = LogProcessor(custom_cfg=[dict(data_src="loss", method_name="max", log_name="loss_max",
+            window_size=100)])
     """
 
     def __init__(
@@ -184,7 +185,7 @@ class LogProcessor:
         self._sizes_before = {name: len(buffer.data[0]) for name, buffer in scalars if name.startswith(prefix)}
 
     def _of_an_earlier_pass(self, runner: RunnerView, mode: str) -> set[str]:
-        """Returns the names of values, without ``val/``, that nothing was logged for since :meth:`begin_pass`."""
+        """Returns the names, without ``val/``, of values that were last logged before :meth:`begin_pass`."""
         if mode == "train":
             return set()
         scalars, prefix = runner.message_hub.log_scalars, f"{mode}/"
@@ -282,7 +283,7 @@ class LogProcessor:
         return values
 
     def _collect_non_scalars(self, runner: RunnerView, mode: str) -> dict[str, Any]:
-        """Returns what is logged in `mode` and is no number, by name."""
+        """Returns the logged values of `mode` that are no numbers, such as tables of a metric, by name."""
         prefix = f"{mode}/"
         shown_prefix = prefix if self.log_with_hierarchy else ""
         facts = runner.message_hub.runtime_info.items()
@@ -355,7 +356,7 @@ class LogProcessor:
             return "?"
 
     def follow_loop(self, runner: RunnerView) -> None:
-        """Takes over the unit of the training loop if ``by_epoch`` is None; warns if ``by_epoch`` contradicts the loop."""
+        """Sets ``by_epoch`` to the unit of the training loop if it is None; warns if ``by_epoch`` contradicts the loop."""
         if self._is_following:
             return
         self._is_following = True
