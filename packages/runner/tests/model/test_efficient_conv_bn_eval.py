@@ -76,3 +76,17 @@ def test_parts_are_turned_on_by_name():
     assert torch.allclose(model["backbone"](x), expected)
     with pytest.raises(AttributeError, match=r"ModuleDict has no part 'neck'; it has \['backbone'\]"):
         turn_on_efficient_conv_bn_eval(model, ["neck"])
+
+
+def test_a_weight_that_the_convolution_computes_is_used_as_it_stands():
+    torch.manual_seed(0)
+    conv, x = nn.utils.parametrizations.spectral_norm(nn.Conv2d(4, 6, 3)), torch.randn(2, 4, 5, 5)
+    model = nn.Sequential(conv, nn.BatchNorm2d(6))
+    model(x)
+    model.eval()
+    expected = model(x)
+    calls = []
+    conv.register_forward_hook(lambda *_: calls.append(1))
+    turn_on_efficient_conv_bn_eval_for_single_model(model)
+    assert torch.allclose(model(x), expected, atol=1e-5)
+    assert not calls

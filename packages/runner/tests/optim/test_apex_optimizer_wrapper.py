@@ -53,6 +53,15 @@ class TestApex:
         assert apex.calls[-1] == ("loaded", {"scale": 2.0})
         assert wrapper.update_count == 2
 
+    def test_an_optimizer_that_apex_prepared_before_is_not_prepared_again(self, apex):
+        model = nn.Linear(2, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        optimizer._amp_stash = True
+        wrapper = ApexOptimWrapper(optimizer=optimizer)
+        with wrapper.optim_context(model):
+            wrapper.update_params(model(torch.ones(1, 2)).sum())
+        assert apex.calls == []
+
     def test_without_apex_it_says_what_to_do(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "apex", None)
         with pytest.raises(ImportError, match="AmpOptimWrapper needs nothing"):

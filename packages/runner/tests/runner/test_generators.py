@@ -15,6 +15,7 @@ from torch.utils.data import ConcatDataset, DataLoader, RandomSampler, Subset, T
 from eng.runner import Runner
 from eng.runner.loops._generators import (
     capture_dataset_generators,
+    capture_generators,
     restore_generators,
     warn_of_shared_generators,
     warn_of_worker_generators,
@@ -146,3 +147,23 @@ def test_a_generator_that_draws_from_the_system_has_no_state(tmp_path) -> None:
     system = DataLoader(Noisy(random.SystemRandom()))
     assert capture_dataset_generators(system) == {}
     restore_generators(system, with_state)
+
+
+class CountingSampler:
+    """Counts its passes from an attribute of its class, as many samplers do."""
+
+    epoch = 0
+
+    def __iter__(self):
+        self.epoch += 1
+        return iter(range(4))
+
+    def __len__(self):
+        return 4
+
+
+def test_a_count_that_begins_on_the_class_is_restored() -> None:
+    before, after = (DataLoader(DATA, sampler=CountingSampler()) for _ in range(2))
+    list(before), list(before)
+    restore_generators(after, capture_generators(before))
+    assert after.sampler.epoch == 2

@@ -156,6 +156,13 @@ def test_a_script_is_started_again_with_resume(monkeypatch) -> None:
     assert hint.splitlines()[0].removesuffix(" and run:") + "." == resume_hint("w")
 
 
+def test_a_debugger_that_empties_the_main_module_is_no_command_of_eng(monkeypatch) -> None:
+    """`python -m pdb` removes ``__spec__`` before Python 3.13."""
+    monkeypatch.delattr(sys.modules["__main__"], "__spec__")
+    monkeypatch.setattr("sys.argv", ["train.py"])
+    assert "resume=True" in resume_hint("w")
+
+
 # --- which weights ----------------------------------------------------------------------------------------------------
 
 

@@ -45,3 +45,13 @@ def test_windows_of_several_optimizers_are_shared_out_one_by_one() -> None:
     share = window_share(saved, 1)
     assert (float(share["a"]["gradients"]["w"]), share["a"]["weight"]) == (18, 6)
     assert float(share["b"]["gradients"]["w"]) == 2
+
+
+def test_weights_that_are_integers_are_summed_too() -> None:
+    share = window_share([window(4.0, 4), window(8.0, 8)], 1)
+    assert (float(share["gradients"]["w"]), share["weight"], share["inner_count"]) == (12, 12, 3)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_the_state_of_another_wrapper_class_stays_as_it_is(ranks: int) -> None:
+    assert window_share({"micro": 3, "inner_count": 3}, ranks) == {"micro": 3, "inner_count": 3}

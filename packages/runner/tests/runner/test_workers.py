@@ -6,8 +6,12 @@ import os
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
+from torch.utils.data import DataLoader
+
+from eng.runner.loops import BaseLoop
 
 # The process is killed before its workers are ready: torch's own watch of the parent starts after the worker's function.
 SCRIPT = """
@@ -99,3 +103,23 @@ def test_the_end_of_training_ends_persistent_workers(tmp_path, unit) -> None:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.split() == ["0", "2"]  # a validation of its own starts those of its two sets again
+
+
+class Prefetcher(BaseLoop):
+    """Stands for a loop whose dataloader is a user's wrapper around a torch DataLoader."""
+
+    def __init__(self, loader: DataLoader) -> None:
+        self.dataloader = SimpleNamespace(loader=loader)
+
+    def run(self) -> None:
+        pass
+
+
+def test_workers_inside_a_wrapper_end_too() -> None:
+    loader = DataLoader([1, 2], num_workers=1, persistent_workers=True)
+    iterator = iter(loader)
+    (worker,) = iterator._workers
+    del iterator
+    Prefetcher(loader).end_workers()
+    worker.join(60)
+    assert worker.exitcode is not None

@@ -9,6 +9,7 @@ import contextlib
 import getpass
 import io
 import os
+import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -76,7 +77,7 @@ def _cache_folder() -> Path:
 
 def _user() -> str:
     try:
-        return getpass.getuser()
+        return re.sub(r'[\\/:*?"<>|]', "_", getpass.getuser())  # as torch replaces what no file name can contain
     except (KeyError, OSError):
         # In a container the user id may have no user name.
         return f"uid_{os.getuid()}"

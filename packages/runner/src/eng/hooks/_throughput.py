@@ -18,7 +18,7 @@ from ._devices import host_memory_mb, peak_flops
 from ._parts import follow_parts
 from ._ranks import SlowRank, busy_seconds, slowest
 from ._recompiles import Recompiles
-from .view import CastsForward, MeasuresGradNorm
+from .view import CastsForward, MeasuresGradNorm, provides
 
 __all__ = ["RunNumbers", "throughput"]
 
@@ -85,7 +85,7 @@ class RunNumbers:
         self.times = follow_parts(runner)
         self.recompiles.begin()
         wrappers = wrappers_by_name(runner.optim_wrapper).values()
-        self._wrappers = [wrapper for wrapper in wrappers if isinstance(wrapper, MeasuresGradNorm)]
+        self._wrappers = [wrapper for wrapper in wrappers if provides(wrapper, MeasuresGradNorm)]
         self._peak = self._given_peak or _peak_of(runner)
         self._parameters = 0
         self._begin_interval()
@@ -205,7 +205,7 @@ def _peak_of(runner: Any) -> float | None:
     if parameter is None or parameter.device.type == "cpu":
         return None
     dtype = parameter.dtype
-    if isinstance(runner.optim_wrapper, CastsForward):
+    if provides(runner.optim_wrapper, CastsForward):
         # If the optimizer wrapper sets no dtype for autocast, autocast uses float16 on accelerators.
         dtype = runner.optim_wrapper.cast_dtype or torch.float16
     allows = torch.backends.cuda.matmul.allow_tf32

@@ -10,7 +10,7 @@ from eng.optim.scheduler._groups import follows_metric, groups_of
 from eng.registry import HOOKS
 
 from .hook import DataBatch, Hook
-from .view import CountsUnits, RunnerView
+from .view import CountsUnits, RunnerView, provides
 
 
 @HOOKS.register_module()
@@ -32,7 +32,7 @@ class ParamSchedulerHook(Hook):
         self._per_iter = [
             s for s in _built_schedulers(runner.param_schedulers) if not s.by_epoch and not follows_metric(s)
         ]
-        by_update = [s for s in self._per_iter if isinstance(s, CountsUnits) and s.by == "update"]
+        by_update = [s for s in self._per_iter if provides(s, CountsUnits) and s.by == "update"]
         self._seen_updates = {id(s): _updates(s, runner) for s in by_update}
 
     def after_train_iter(

@@ -19,7 +19,7 @@ from eng.logging.words import counted
 from eng.optim.optimizer.wrappers_by_name import wrappers_by_name
 
 from ._loops import counts_epochs
-from .view import CastsForward
+from .view import CastsForward, provides
 
 __all__ = ["start_report"]
 
@@ -88,7 +88,7 @@ def precision_facts(model: nn.Module, optim_wrapper: Any) -> str:
     types = {str(parameter.dtype).removeprefix("torch.") for parameter in model.parameters()}
     text = " and ".join(sorted(types)) or "no parameters"
     for wrapper in _wrappers(optim_wrapper).values():
-        if isinstance(wrapper, CastsForward):
+        if provides(wrapper, CastsForward):
             forward_type = "the autocast type"
             if wrapper.cast_dtype:
                 forward_type = str(wrapper.cast_dtype).removeprefix("torch.")

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 import torch
 from torch import nn
 
 from eng.checkpoint import CheckpointWriter
+
+P = TypeVar("P")
+
+
+def provides(value: object, protocol: Callable[..., P]) -> TypeGuard[P]:
+    """Whether an object has every method and attribute that a protocol class declares itself.
+
+    Unlike ``isinstance`` with a runtime-checkable protocol, this function also sees members that ``__getattr__``
+    supplies, as in a wrapper around an object of another library. ``isinstance`` ignores those from Python 3.12 on.
+
+    Args:
+        value: the object.
+        protocol: the protocol class, whose base classes are not looked at.
+    """
+    members = (*vars(protocol), *inspect.get_annotations(protocol))
+    return all(hasattr(value, name) for name in members if not name.startswith("_"))
 
 
 @runtime_checkable
@@ -45,21 +62,18 @@ class NamesSamples(Protocol):
         """Returns the dataset indices of the samples in an iteration's batch; None if they are unknown."""
 
 
-@runtime_checkable
 class CountsUnits(Protocol):
     """A parameter scheduler whose attribute ``by`` is its unit: ``"iter"``, ``"epoch"`` or ``"update"``."""
 
     by: str
 
 
-@runtime_checkable
 class CastsForward(Protocol):
     """An optimizer wrapper that runs the forward pass under autocast, with autocast's default dtype for None."""
 
     cast_dtype: torch.dtype | None
 
 
-@runtime_checkable
 class MeasuresGradNorm(Protocol):
     """An optimizer wrapper that measures the gradient norm of its next update if ``wants_grad_norm`` is set to True."""
 

@@ -58,8 +58,9 @@ def efficient_conv_bn_eval_forward(bn: _BatchNorm, conv: Any, x: torch.Tensor) -
     if bn.bias is not None:
         bias = bn.bias + bias
     if not transposed:
-        # The convolution module is called instead of a function, since the module pads the input by its padding_mode.
-        result: torch.Tensor = torch.func.functional_call(conv, {"weight": weight, "bias": bias}, (x,))
+        # This method of torch's convolutions pads the input by padding_mode, and convolves with the tensors that it is
+        # given. A call of the module would run its hooks, among them those that compute its weight.
+        result: torch.Tensor = conv._conv_forward(x, weight, bias)  # noqa: SLF001  # torch has no public counterpart
         return result
     function = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)[
         conv.weight.dim() - 3

@@ -95,9 +95,10 @@ def all_finite(tensors: list[torch.Tensor]) -> torch.Tensor:
     # The infinity norm (the largest magnitude) is NaN or infinite exactly if an element is. A 2-norm may overflow
     # although all elements are finite. Empty shards are left out, since their norm is not defined.
     local_parts = [part for part in map(local_part, tensors) if part.numel()]
-    largest = torch.zeros((), device=tensors[0].device)
     if local_parts:
         largest = get_total_norm(local_parts, norm_type=math.inf)
+    else:
+        largest = torch.zeros((), device=tensors[0].device)
     finite = torch.isfinite(largest)
     if any(map(is_dtensor, tensors)):
         flag = finite.to(torch.int32)

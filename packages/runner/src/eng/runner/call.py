@@ -164,7 +164,8 @@ def _is_under_torchrun() -> bool:
 
 
 def _main_module() -> str | None:
-    spec: ModuleSpec | None = sys.modules["__main__"].__spec__
+    # A debugger that was started with `python -m pdb` removes the attribute from the module.
+    spec: ModuleSpec | None = getattr(sys.modules.get("__main__"), "__spec__", None)
     if spec is None:
         return None
     return spec.name

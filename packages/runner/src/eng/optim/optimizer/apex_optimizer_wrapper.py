@@ -78,7 +78,8 @@ class ApexOptimWrapper(OptimWrapper):
             "max_loss_scale": max_loss_scale,
         }
         self._pending_state: Any = None
-        self._is_initialized = False
+        # apex marks an optimizer that it has prepared with this attribute, and refuses to prepare it twice.
+        self._is_initialized = hasattr(self.optimizer, "_amp_stash")
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
         """Adds the gradients of the scaled loss to the parameters' gradients; see :meth:`OptimWrapper.backward`."""

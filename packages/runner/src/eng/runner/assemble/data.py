@@ -6,7 +6,7 @@ import copy
 import logging
 from collections.abc import Callable, Mapping, MutableMapping
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from torch.utils.data import DataLoader, Dataset
 
@@ -15,6 +15,7 @@ from eng.dataset._loader_parts import batch_sampler_of, is_stream
 from eng.dataset._loader_parts import batch_size_of as loader_batch_size
 from eng.dataset.sharded_stream import shard_stream
 from eng.dist import get_data_rank, get_data_world_size
+from eng.hooks.view import provides
 from eng.logging._details import DETAIL
 from eng.registry import DATA_SAMPLERS, DATASETS, FUNCTIONS, DefaultScope, Registry
 
@@ -25,7 +26,6 @@ from .workers import WorkerStart
 logger = logging.getLogger(__name__)
 
 
-@runtime_checkable
 class LoadsLater(Protocol):
     """A dataset that can be built without reading its annotations."""
 
@@ -103,7 +103,7 @@ def build_dataloader(
 def _build_dataset(dataset: object) -> Any:
     if isinstance(dataset, Mapping):
         dataset = DATASETS.build(dataset)
-        if isinstance(dataset, LoadsLater):
+        if provides(dataset, LoadsLater):
             dataset.full_init()
     return dataset
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from eng.evaluator import BaseMetric, Evaluator
+from eng.hooks.view import provides
 from eng.registry import EVALUATOR
 
 
-@runtime_checkable
 class EvaluatorOfAnyClass(Protocol):
     """The methods of an evaluator that a loop calls; the class need not derive from eng's Evaluator."""
 
@@ -20,7 +20,6 @@ class EvaluatorOfAnyClass(Protocol):
         """Computes the metrics over all added batches; `size` is the number of samples in the dataset."""
 
 
-@runtime_checkable
 class MetricOfAnyClass(Protocol):
     """The method of a metric that an evaluator calls; the class need not derive from eng's BaseMetric."""
 
@@ -44,11 +43,11 @@ def build_evaluator(evaluator: Any) -> Any:
         return Evaluator(metrics=evaluator)
     if isinstance(evaluator, (list, tuple)):
         return Evaluator(metrics=list(evaluator))
-    if is_evaluator(evaluator) and not isinstance(evaluator, (BaseMetric, MetricOfAnyClass)):
+    if is_evaluator(evaluator) and not isinstance(evaluator, BaseMetric) and not provides(evaluator, MetricOfAnyClass):
         return evaluator
     return Evaluator(metrics=evaluator)
 
 
 def is_evaluator(value: object) -> bool:
     """Whether an object of any class has the methods of an evaluator that a loop calls."""
-    return isinstance(value, EvaluatorOfAnyClass)
+    return provides(value, EvaluatorOfAnyClass)

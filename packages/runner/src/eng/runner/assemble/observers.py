@@ -6,10 +6,10 @@ import logging
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from eng.config import Config
-from eng.hooks.view import RunnerView
+from eng.hooks.view import RunnerView, provides
 from eng.logging import MessageHub, MMLogger
 from eng.registry import LOG_PROCESSORS, VISUALIZERS, DefaultScope, ManagerMixin
 from eng.visualization import Visualizer
@@ -19,7 +19,6 @@ from .type_name import type_name
 logger = logging.getLogger(__name__)
 
 
-@runtime_checkable
 class WritesScalars(Protocol):
     """The method of a visualizer that hooks call; the class need not derive from eng's Visualizer."""
 
@@ -32,7 +31,6 @@ class WritesScalars(Protocol):
         """
 
 
-@runtime_checkable
 class WritesLines(Protocol):
     """The method of a log processor that hooks call; the class need not derive from eng's LogProcessor."""
 
@@ -80,7 +78,7 @@ def build_visualizer(visualizer: object, name: str, save_dir: str) -> Any:
         built = VISUALIZERS.build(cfg)
         built.run_name = name
         return built
-    if isinstance(visualizer, WritesScalars):
+    if provides(visualizer, WritesScalars):
         return visualizer
     raise TypeError(f"visualizer must be a Visualizer or a config, got {type(visualizer).__name__}")
 
@@ -187,7 +185,7 @@ def build_log_processor(log_processor: object) -> Any:
     """
     if isinstance(log_processor, Mapping) or log_processor is None:
         return LOG_PROCESSORS.build(log_processor or {}, default_args={"type": "LogProcessor"})
-    if isinstance(log_processor, WritesLines):
+    if provides(log_processor, WritesLines):
         return log_processor
     raise TypeError(f"log_processor must be a LogProcessor or a config, got {type(log_processor).__name__}")
 

@@ -6,13 +6,14 @@ import copy
 import logging
 import math
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
 from eng.checkpoint.unwrap import model_name, unwrap
+from eng.hooks.view import provides
 from eng.logging.words import counted
 from eng.optim import BaseOptimWrapper, OptimWrapper, OptimWrapperDict
 from eng.optim import build_optim_wrapper as construct
@@ -28,7 +29,6 @@ from .own_copy import own_copy
 logger = logging.getLogger(__name__)
 
 
-@runtime_checkable
 class UpdatesParameters(Protocol):
     """The method of an optimizer wrapper, of any class, that a model's ``train_step`` calls."""
 
@@ -36,7 +36,6 @@ class UpdatesParameters(Protocol):
         """Runs the backward pass of the loss and the optimizer's step."""
 
 
-@runtime_checkable
 class Steps(Protocol):
     """A parameter scheduler of any library."""
 
@@ -44,7 +43,6 @@ class Steps(Protocol):
         """Sets the scheduled value, such as the learning rate, for the next epoch or iteration."""
 
 
-@runtime_checkable
 class TellsUnit(Protocol):
     """A parameter scheduler that says whether it steps by epoch or by iteration."""
 
@@ -80,7 +78,7 @@ def _build_unchecked(optim_wrapper: object, model: nn.Module) -> Any:
     if isinstance(optim_wrapper, Optimizer):
         return OptimWrapper(optimizer=optim_wrapper)
     if not isinstance(optim_wrapper, Mapping):
-        if isinstance(optim_wrapper, UpdatesParameters):
+        if provides(optim_wrapper, UpdatesParameters):
             return optim_wrapper
         raise TypeError(
             f"optim_wrapper must be an OptimWrapper, an optimizer or a config, got {type(optim_wrapper).__name__}"
@@ -220,9 +218,9 @@ def _check_scheduler(scheduler: object) -> Any:
     _refuse_torchs(type(scheduler))
     if isinstance(scheduler, type):
         raise TypeError(f"a parameter scheduler is an object or a config, got {scheduler.__name__}")
-    if not isinstance(scheduler, Steps):
+    if not provides(scheduler, Steps):
         raise TypeError(f"a parameter scheduler is an object or a config, got {type(scheduler).__name__}")
-    if not isinstance(scheduler, TellsUnit):
+    if not provides(scheduler, TellsUnit):
         raise _not_of_eng(type(scheduler))
     return scheduler
 

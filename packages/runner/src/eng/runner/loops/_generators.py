@@ -127,7 +127,7 @@ def restore_generators(loader: object, states: GeneratorStates | None) -> None:
                 with suppress(NotImplementedError):  # A generator that reads the system's randomness has no state.
                     _set_state(generator, value)
         for name, value in state.get("counts", {}).items():
-            if name in vars(sampler):
+            if hasattr(sampler, name):  # Until its first pass, a sampler may have the count on its class only.
                 setattr(sampler, name, value)
         if "state_dict" in state and _keeps_state(sampler):
             sampler.load_state_dict(state["state_dict"])

@@ -13,7 +13,6 @@ from eng.runner.settings import Randomness
 from eng.runner.state.rng import RngState, capture_rng, restore_rng
 
 from ._generators import give_generators, key_samples
-from ._limits import unlimited
 from ._ranks import shared_loader
 from ._shares import warn_of_repeated_stream
 from ._streams import has_state
@@ -91,9 +90,10 @@ class BaseLoop(metaclass=ABCMeta):
     def end_workers(self) -> None:
         """Ends persistent worker processes at the end of a run.
 
-        A dataloader with a ``state_dict`` keeps its workers, because they hold its position.
+        A dataloader with a ``state_dict`` keeps its workers, because they hold its position. A wrapper that holds the
+        dataloader in its attribute ``loader``, as prefetchers do, is looked into.
         """
-        loader = unlimited(self.dataloader)
+        loader = getattr(self.dataloader, "loader", self.dataloader)
         if not has_state(loader):
             end_workers(loader)
 

@@ -209,11 +209,13 @@ def window_share(state: Any, ranks: int) -> Any:
 def _scaled_sums(state: Any, factor: float) -> Any:
     """Multiplies the summed gradients and the weight of an accumulation window by a factor.
 
-    A window without weight holds mean gradients and is returned unchanged.
+    A window without weight holds mean gradients and is returned unchanged, as is the state of another wrapper class.
     """
+    if factor == 1 or not isinstance(state, Mapping):
+        return state
     if "gradients" not in state:  # A mapping from the names of several optimizer wrappers to their windows.
         return {name: _scaled_sums(part, factor) for name, part in state.items()}
-    if state["weight"] is None or factor == 1:
+    if state.get("weight") is None:
         return state
     gradients = {name: gradient * factor for name, gradient in state["gradients"].items()}
     return {**state, "gradients": gradients, "weight": state["weight"] * factor}
@@ -226,7 +228,10 @@ def _mean_window(states: list[Any]) -> Any:
         mean = sum(state.double() for state in states).div(len(states))
         return mean.to(first.dtype) if first.is_floating_point() else mean
     if isinstance(first, Mapping):
-        return {key: _mean_window([state[key] for state in states]) for key in first}
+        mean_values = {key: _mean_window([state[key] for state in states]) for key in first}
+        if isinstance(first.get("weight"), int):  # The sum of integer weights; other integers are counts of rank 0.
+            mean_values["weight"] = sum(state["weight"] for state in states) / len(states)
+        return mean_values
     if isinstance(first, float):
         return sum(states) / len(states)
     return first
