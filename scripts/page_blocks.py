@@ -32,6 +32,7 @@ ELSEWHERE = {
     "mpirun": "tests/distributed starts it",
     "ray": "needs a Ray cluster",
     "apt-get": "installing is what .ci/run does",
+    "pre-commit": "a tool that the reader installs; nox -s lint runs its hooks",
 }
 
 
