@@ -190,5 +190,5 @@ def take_checkpoint_process() -> Sequence[Any]:
         return ()
     process = owner._save_process
     executor._CHECKPOINT_PROCESS = None
-    del owner  # The finalizer of this object sends the process the request to end.
+    del owner  # When torch finalizes this object, it asks the checkpoint process to end.
     return (process,)

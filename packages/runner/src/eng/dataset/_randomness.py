@@ -108,9 +108,9 @@ def fetch(dataset: Any, indices: Sequence[int]) -> list[Any]:
     if not any(isinstance(index, KeyedIndex) for index in indices):
         return [dataset[index] for index in indices]
     samples = []
-    # In the training process the model uses the same generators, so their states are restored after the samples. In a
-    # worker process they are not: there is no model, and the collate function continues with the seed of the batch's
-    # last sample, which does not depend on the worker either.
+    # In the training process the model draws from the same generators, so their states are restored after the samples.
+    # In a worker process there is no model, and the states are not restored: random numbers in the collate function then
+    # depend on the seed of the batch's last sample, and not on which worker loads the batch.
     generators: AbstractContextManager[None] = nullcontext()
     if get_worker_info() is None:
         generators = kept_generators()

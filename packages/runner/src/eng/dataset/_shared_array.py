@@ -150,14 +150,16 @@ def _write(descriptor: int, chunk: bytes) -> int:
 
 
 def _share_with_ranks(descriptor: int, ends: Any) -> int:
-    """Replaces this rank's file in shared memory by that of another rank on this machine with the same bytes.
+    """Replaces this rank's file in shared memory by the equal file of another rank, so the machine keeps one copy.
 
     The rank that comes first creates, in a temporary folder, a symbolic link to its file descriptor. Every other rank
-    opens the first rank's file by this link. If the bytes are equal, the rank closes its own file.
+    opens the first rank's file by this link. If both files hold the same bytes, the rank closes its own file and uses
+    the first rank's file; otherwise it keeps its own.
 
     Args:
         descriptor: file descriptor of this rank's file.
-        ends: the ends of the records, from which the name of the link is computed.
+        ends: byte offsets at which the records of the file end. The name of the link is a hash of them, so that only
+            ranks with the same dataset find each other.
 
     Returns:
         the file descriptor to use; `descriptor` if this rank is the first, or sharing is impossible.

@@ -81,7 +81,7 @@ def compare_ranks(table: Sequence[Sequence[float]]) -> tuple[float, SlowRank | N
     if median <= 0:
         return 0.0, None
     lag = totals[rank] / median - 1
-    # The part in which the slowest rank loses most time against the median rank.
+    # The part of an iteration, such as the forward pass, in which the slowest rank loses most time to the median rank.
     column = max(range(len(_BUSY)), key=lambda index: table[rank][index] - table[middle][index])
     if lag < _BEHIND:
         return lag, None

@@ -60,6 +60,7 @@ def _report(runner: Run, saver: SavesNow | None, error: Exception, saves: bool) 
 def _position(runner: Run, loop: BaseLoop, error: Exception, frames: list[FrameType]) -> str:
     """Returns where training failed, such as ``at epoch 2, iteration 41``, with the indices of the samples."""
     if _is_before_training(frames):
+        # A resumed run starts at an iteration above 0.
         if not loop.iter:
             return "before the first iteration"
         return f"before iteration {loop.iter + 1}"

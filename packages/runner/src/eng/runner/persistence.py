@@ -45,7 +45,8 @@ class SaveCount:
         """
         run_id, number = meta.get("run_id"), meta.get("save_number")
         if isinstance(run_id, str) and type(number) is int:
-            # A rollback to an earlier checkpoint of the same run must not count the later checkpoints again.
+            # After a rollback to an earlier checkpoint of the same run, new checkpoints continue the numbering of the
+            # discarded ones, so that no save number is used twice.
             if run_id == self.run_id:
                 self.number = max(self.number, number)
             else:

@@ -95,7 +95,7 @@ class Watch:
         self._launcher_pid = launcher_pid(os.environ)
 
     def start(self) -> None:
-        """Starts the thread of the watch, and installs its exception hook and its signal handler."""
+        """Starts the thread that looks for failed ranks, and installs its exception hook and its signal handler."""
         FaultHook.install(self)
         self._has_handler = WakeHandler.install(self)
         if not faulthandler.is_enabled() and sys.__stderr__ is not None:

@@ -73,7 +73,7 @@ class SupervisedModel(BaseModel):
         self.loss_function = build_loss(loss)
         self.output = output
         self._takes_target = self.loss_function is None or takes_target(self.loss_function)
-        # Only a loss function outside of the network keeps the target from being passed to the network.
+        # If a separate loss function takes the target, the network does not get it as an argument.
         has_loss = self.loss_function is not None and self._takes_target
         self.reader = BatchReader(self.network, inputs, targets, has_loss=has_loss)
         self.register_state_dict_post_hook(_drop_prefix)  # type: ignore[no-untyped-call]  # untyped in torch

@@ -30,7 +30,8 @@ GeneratorStates = dict[str, Any]
 _KINDS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
 _TRANSFORMS = ("transform", "transforms", "target_transform", "pipeline")
 _PARTS_OF_DATASETS = ("dataset", "datasets", *_TRANSFORMS)
-_MOST_PARTS = 10_000  # A longer list is taken for a list of samples.
+# Generators are searched in lists of datasets and transforms. A longer list holds samples, and is not searched.
+_MOST_PARTS = 10_000
 _ORDER = (
     1 << 32
 )  # Seeds of samplers are mixed with this number, seeds of workers with a rank, so that they never coincide.

@@ -23,11 +23,12 @@ def sample_numbers(loop: Any, iteration: int | None = None) -> list[int] | None:
 
     Args:
         loop: the training loop.
-        iteration: iteration that trains on the batch, counted from 0; None means the current iteration.
+        iteration: iteration that trains on the batch, counted from 0 at the start of the run; None means the current
+            iteration.
 
     Returns:
-        The indices; None if they cannot be determined: for a stream, a dataloader that is no DataLoader, or a batch of
-        an earlier pass over the data.
+        The indices; None if they cannot be determined: for a stream, a dataloader that is not a
+        ``torch.utils.data.DataLoader``, or a batch of an earlier pass over the data.
     """
     loader = loop.dataloader
     rng = loop._pass_rng  # noqa: SLF001  # a part of the run

@@ -170,7 +170,8 @@ class EpochBasedTrainLoop(TrainLoop):
         epoch, iteration = self._pass_begin
         if epoch == self._epoch:
             return self._iter - iteration
-        # A subclass that overrides run_epoch does not set _pass_begin, so epochs of equal length are assumed.
+        # A subclass that overrides run_epoch does not record in _pass_begin at which iteration the current epoch began,
+        # so that iteration is computed as if all epochs had the same number of batches.
         return max(self._iter - self._epoch * (length_of(self.dataloader) or 0), 0)
 
     def _batches_of_pass(self) -> Any:

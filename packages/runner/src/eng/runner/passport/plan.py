@@ -168,12 +168,14 @@ def _code_lines(passport: Mapping[str, Any], project: Path | None) -> Iterator[s
 
 
 def _library_lines(passport: Mapping[str, Any]) -> Iterator[str]:
-    """Yields a line for each library or installed package whose version differs from the recorded version."""
+    """Yields a line for each library or installed package whose version differs from that in the run's passport."""
     rows = differing({"versions": passport.get("versions")}, {"versions": versions()})
     yield from (_line(*row) for row in rows)
     named = {_plain(key) for _, key, _, _ in rows}
     if passport.get("packages"):
         changed = package_rows(passport["packages"], packages())
+        # A row is (section, name, recorded version, present version). A library is an installed package too, and is not
+        # reported twice.
         yield from (_line(*row) for row in changed if _plain(row[1]) not in named)
 
 

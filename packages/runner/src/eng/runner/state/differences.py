@@ -70,9 +70,12 @@ def kept_values(optim_wrapper: OptimWrapper, saved: object, take: Sequence[str] 
     """Returns the optimizer hyperparameters for which the checkpoint's value replaces a different value in the config.
 
     The result maps dotted keys to the checkpoint's values as text. If parameter groups have different values for a key,
-    the value of most groups is returned. The arguments are those of :func:`optimizer_differences`.
+    the value of most groups is returned. Keys in ``take``, for which the user chose the config's value, are left out.
+    The arguments are those of :func:`optimizer_differences`.
     """
     values = {}
+    # The last item of a row is its number of parameter groups. In ascending order, the value of most groups comes last,
+    # and replaces the other values of its key.
     for name, wrapper, state in _pairs_of_eng(optim_wrapper, saved):
         for key, before, _, _ in sorted(wrapper.differing_settings(state), key=lambda row: row[3]):
             path = f"optim_wrapper{name}.optimizer.{key}"

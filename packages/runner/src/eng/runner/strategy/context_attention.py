@@ -59,7 +59,7 @@ class SequenceAttention(TorchFunctionMode):
         return func(*args, **keywords)
 
     def _backward(self, loss: torch.Tensor, gradient: torch.Tensor | None = None, **options: Any) -> None:
-        """Runs the backward pass of a loss inside this context, in which checkpointed layers recompute attention."""
+        """Runs a backward pass while this object intercepts attention, which checkpointed layers compute again there."""
         if gradient is None:
             gradient = torch.ones_like(loss)
         # torch.autograd.backward leaves this context if its argument is a tensor, but not if it is a graph edge.

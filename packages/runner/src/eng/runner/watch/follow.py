@@ -41,7 +41,7 @@ class Watched:
 
 @dataclass(frozen=True)
 class _Reading:
-    """Content of a file of scalars at a certain size and modification time."""
+    """Cached content of a file of scalars, which is valid while the file keeps its size and modification time."""
 
     state: tuple[str, int, int]
     curves: Curves

@@ -104,7 +104,7 @@ def note_start(folder: Path) -> None:
 
     The name of the folder is not precise enough to order launches: it has local time in seconds.
     """
-    # If the file cannot be written, the error is ignored: the time in the name of the folder is used instead.
+    # An error is ignored: without this file, launches are ordered by the time in the names of their folders.
     with suppress(OSError), (folder / BEGAN).open("x", encoding="utf-8") as file:
         file.write(str(time.time_ns()))
 
