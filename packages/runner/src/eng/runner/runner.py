@@ -99,12 +99,12 @@ class Runner:
         load_from: str | None = None,
         resume: bool | str | dict[str, Any] = False,
         launcher: str = "none",
-        env_cfg: dict[str, Any] = {"dist_cfg": {"backend": "nccl"}},  # noqa: B006  - read only, and the reference's
+        env_cfg: dict[str, Any] = {"dist_cfg": {"backend": "nccl"}},  # noqa: B006  - read only; MMEngine's default
         log_processor: object = None,
         log_level: str = "INFO",
         visualizer: object = None,
         default_scope: str | None = "eng",
-        randomness: dict[str, Any] = {"seed": None},  # noqa: B006  - read only, and the reference's
+        randomness: dict[str, Any] = {"seed": None},  # noqa: B006  - read only; MMEngine's default
         experiment_name: str | None = None,
         cfg: object = None,
         strategy: object = None,
@@ -401,7 +401,7 @@ class Runner:
         filename: str,
         map_location: MapLocation = "cpu",
         strict: bool = False,
-        revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  - read only, and the reference's
+        revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  - read only; MMEngine's default
         *,
         verify: bool = True,
     ) -> dict[str, Any]:
