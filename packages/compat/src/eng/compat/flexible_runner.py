@@ -60,7 +60,7 @@ class FlexibleRunner(Runner):
         strategy: Any = None,
         launcher: str = "none",
         randomness: dict[str, Any] | None = None,
-        env_cfg: dict[str, Any] = {"dist_cfg": {"backend": "nccl"}},  # noqa: B006  # read only, and the reference's
+        env_cfg: dict[str, Any] = {"dist_cfg": {"backend": "nccl"}},  # noqa: B006  # read only; MMEngine's default
         experiment_name: str | None = None,
         log_level: str | None = None,
     ) -> Any:

@@ -100,7 +100,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         ann_file: str | os.PathLike[str] | None = "",
         metainfo: Mapping[str, Any] | Config | None = None,
         data_root: str | os.PathLike[str] | None = "",
-        data_prefix: dict[str, Any] = {"img_path": ""},  # noqa: B006  # the reference's default; copied, never changed
+        data_prefix: dict[str, Any] = {"img_path": ""},  # noqa: B006  # MMEngine's default; copied, never changed
         filter_cfg: dict[str, Any] | None = None,
         indices: int | Sequence[int] | None = None,
         serialize_data: bool = True,

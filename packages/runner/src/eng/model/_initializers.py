@@ -316,7 +316,7 @@ def _list_of(cfg: Any, name: str) -> list[Any]:
 
 def _apply(module: nn.Module, cfg: dict[str, Any], wholemodule: bool = False) -> None:
     initializer: Callable[[nn.Module], None] = WEIGHT_INITIALIZERS.build(cfg)
-    initializer.wholemodule = wholemodule  # type: ignore[attr-defined]  # the reference's protocol for initialisers
+    initializer.wholemodule = wholemodule  # type: ignore[attr-defined]  # MMEngine's attribute of initializers
     initializer(module)
 
 

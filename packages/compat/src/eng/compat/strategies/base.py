@@ -194,7 +194,7 @@ class BaseStrategy(Strategy):
         *,
         map_location: Any = "cpu",
         strict: bool = False,
-        revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  # read only, and the reference's
+        revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  # read only; MMEngine's default
         callback: Callable[[dict[str, Any]], Any] | None = None,
     ) -> dict[str, Any]:
         """Loads the weights of a checkpoint into the model and returns the checkpoint.

@@ -121,7 +121,7 @@ class IterBasedTrainLoop(TrainLoop):
         model: nn.Module = runner.model
         return model
 
-    def run_iter(self, data_batch: Sequence[dict[str, Any]]) -> None:  # type: ignore[override]  # the reference's
+    def run_iter(self, data_batch: Sequence[dict[str, Any]]) -> None:  # type: ignore[override]  # MMEngine's signature
         """Runs one iteration with the next batch."""
         super().run_iter(self._iter, data_batch)
 
