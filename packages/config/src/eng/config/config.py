@@ -161,7 +161,7 @@ class Config:
         Args:
             filename: path or URL. A Python file is **executed**, unless `trust` is False.
             use_predefined_variables: whether to substitute ``{{fileDirname}}``, ``{{fileBasename}}``,
-            ``{{fileBasenameNoExtension}}`` and ``{{fileExtname}}``.
+                ``{{fileBasenameNoExtension}}`` and ``{{fileExtname}}``.
             import_custom_modules: whether to import the modules that ``custom_imports`` names; with ``trust=False``
                 they are never imported. The file's folder and the working directory are appended to ``sys.path``, so
                 that installed packages take precedence over modules there.

@@ -41,6 +41,10 @@ def part_of_this_start(store: Any, rank: int, world_size: int, timeout: timedelt
 
 
 def _give_name(store: Any, world_size: int, deadline: float) -> str:
+    """Makes the name of this start of all ranks, on rank 0, and returns it when every other rank has confirmed it.
+
+    Each other rank writes a request into the store, rank 0 answers it with the name, and that rank confirms the name.
+    """
     name = uuid.uuid4().hex
     answered: dict[int, bytes] = {}
     missing = list(range(1, world_size))

@@ -49,7 +49,8 @@ class SnapshotBuffers:
             value: the part of the state to copy.
             path: keys and indices that lead from the state to `value`. The buffer that a tensor was copied into by
                 the previous copy is looked up by this path.
-            copied: the tensors of this copy so far, so that tied weights are copied once.
+            copied: the buffers of this copy so far, by the memory address, dtype and shape of the copied tensor, so that
+                tied weights are copied once.
         """
         if isinstance(value, torch.Tensor):
             return self._copy_tensor(value, path, copied)

@@ -144,7 +144,7 @@ class HistoryBuffer:
     def _weigh(self, count: Any) -> None:
         """Stores the weight of the value that is appended next.
 
-        The list of weights ends at the last weight other than 1; pending values without an entry have the weight 1.
+        It is called for weights other than 1 only. Values that were appended before without a weight get the weight 1.
         """
         if not isinstance(count, numbers.Real):
             raise UsageTypeError(f"count is the weight of the value, a number, not {type(count).__name__}")

@@ -51,7 +51,7 @@ def claim_start(work_dir: str | Path, stamp: str, is_taken: Callable[[str], bool
 
 
 def job_name() -> str | None:
-    """Returns the job id that torchrun gives to all launches of a job (``--rdzv-id``); None if the user set no id."""
+    """Returns the job id that the user passed to torchrun on every machine (``--rdzv-id``); None if there is no id."""
     name = os.environ.get("TORCHELASTIC_RUN_ID")
     if name in (None, "", "none"):
         return None

@@ -35,8 +35,8 @@ class ParameterNames:
     def learn(self, model: nn.Module) -> None:
         """Stores the parameters of ``model`` with their names, without components such as ``_orig_mod`` of wrappers.
 
-        A parameter that several modules share has several names. The alphabetically first name is stored, so that the
-        name does not depend on the order of the modules.
+        A parameter that several modules share is found under each of its names. The name that is shown for it is the
+        alphabetically first one, which does not depend on the order of the modules.
         """
         for name, parameter in unwrap(model).named_parameters(remove_duplicate=False):
             clean = ".".join(part for part in name.split(".") if part not in _WRAPPING)

@@ -48,8 +48,8 @@ class LogProcessor:
         TypeError: a ``window_size`` is neither a number nor ``"epoch"`` nor ``"global"``.
 
     Examples:
-        >>> processor = LogProcessor(custom_cfg=[dict(data_src="loss", method_name="max", log_name="loss_max",
-            window_size=100)])
+        >>> largest = dict(data_src="loss", method_name="max", log_name="loss_max", window_size=100)
+        >>> processor = LogProcessor(custom_cfg=[largest])
     """
 
     def __init__(

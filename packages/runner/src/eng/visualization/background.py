@@ -97,8 +97,8 @@ class BackgroundWriter:
         self._is_ending.set()
         last: tuple[Call | None, ...] = (("close", (), {}), None)
         for call in last:
-            # If the queue is full, the tracker hangs, and these calls are left out. The thread then does not end, which
-            # `close` reports.
+            # A full queue means that the tracker hangs. The two calls that end it and its thread are then left out: the
+            # thread does not end, and `close` reports that.
             with contextlib.suppress(queue.Full):
                 self._calls.put_nowait(call)
         return thread

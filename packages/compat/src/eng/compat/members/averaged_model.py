@@ -6,7 +6,7 @@ from typing import Any
 
 
 class OfBaseAveragedModel:
-    """Added to :class:`eng.model.BaseAveragedModel`."""
+    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.model.BaseAveragedModel`."""
 
     @property
     def avg_parameters(self: Any) -> dict[str, Any]:

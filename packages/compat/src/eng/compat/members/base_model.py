@@ -10,7 +10,7 @@ from eng.model.base_model.data_preprocessor import BaseDataPreprocessor
 
 
 class OfBaseModel:
-    """Added to :class:`eng.model.BaseModel`."""
+    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.model.BaseModel`."""
 
     def _set_device(self: Any, device: Any) -> None:
         """Sets the device to which all data preprocessors of the model move batches."""

@@ -8,7 +8,7 @@ from eng.model._init_record import write_record
 
 
 class OfBaseModule:
-    """Added to :class:`eng.model.BaseModule`."""
+    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.model.BaseModule`."""
 
     # MMEngine calls init_weights() of every child module that defines it. Results of published configs depend on this.
     initialises_any_child = True

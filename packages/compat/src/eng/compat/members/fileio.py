@@ -6,7 +6,7 @@ from typing import Any
 
 
 class OfLmdbBackend:
-    """Added to :class:`eng.fileio.LmdbBackend`."""
+    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.fileio.LmdbBackend`."""
 
     lock = property(lambda self: self.options["lock"])
     readahead = property(lambda self: self.options["readahead"])
@@ -18,7 +18,7 @@ class OfLmdbBackend:
 
 
 class OfMemcachedBackend:
-    """Added to :class:`eng.fileio.MemcachedBackend`."""
+    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.fileio.MemcachedBackend`."""
 
     server_list_cfg = property(lambda self: self.servers)
     client_cfg = property(lambda self: self.options)

@@ -24,7 +24,7 @@ def _option(name: str) -> property:
 
 
 class OfProfilerHook:
-    """Added to :class:`eng.hooks.ProfilerHook`."""
+    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.hooks.ProfilerHook`."""
 
     record_shapes = _option("record_shapes")
     profile_memory = _option("profile_memory")
@@ -34,7 +34,7 @@ class OfProfilerHook:
 
 
 class OfRuntimeInfoHook:
-    """Added to :class:`eng.hooks.RuntimeInfoHook`."""
+    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.hooks.RuntimeInfoHook`."""
 
     last_loop_stage = property(
         lambda self: getattr(self, "_last_stage", None), lambda self, stage: setattr(self, "_last_stage", stage)
@@ -46,7 +46,7 @@ class OfRuntimeInfoHook:
 
 
 class OfLoggerHook:
-    """Added to :class:`eng.hooks.LoggerHook`."""
+    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.hooks.LoggerHook`."""
 
     file_client_args = property(lambda self: self.backend_args)
 
@@ -68,13 +68,13 @@ class OfLoggerHook:
 
 
 class OfEarlyStoppingHook:
-    """Added to :class:`eng.hooks.EarlyStoppingHook`."""
+    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.hooks.EarlyStoppingHook`."""
 
     rule_map: ClassVar[dict[str, Any]] = {"greater": operator.gt, "less": operator.lt}
 
 
 class OfCheckpointHook:
-    """Added to :class:`eng.hooks.CheckpointHook`."""
+    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.hooks.CheckpointHook`."""
 
     rule_map: ClassVar[dict[str, Callable[[Any, Any], bool]]] = {"greater": operator.gt, "less": operator.lt}
     init_value_map: ClassVar[dict[str, float]] = {"greater": -math.inf, "less": math.inf}

@@ -11,7 +11,7 @@ from eng.hub.model_index import index_file
 
 
 class OfBaseInferencer:
-    """Added to :class:`eng.infer.BaseInferencer`."""
+    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.infer.BaseInferencer`."""
 
     @staticmethod
     def _get_repo_or_mim_dir(scope: str) -> str:

@@ -26,7 +26,7 @@ _NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 class OfDefaultOptimWrapperConstructor:
-    """Added to :class:`eng.optim.DefaultOptimWrapperConstructor`."""
+    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.optim.DefaultOptimWrapperConstructor`."""
 
     def add_params(
         self: Any,

@@ -11,7 +11,7 @@ _name_for_prefix = BackendTable.name_for_prefix
 
 
 class OfBackendTable:
-    """Added to the table of storage backends."""
+    """A method that only code written for MMEngine uses; the alias adds it to the table of storage backends."""
 
     def name_for_prefix(self: Any, prefix: str) -> str:
         """Returns the name of the backend for a URI scheme: Petrel for ``s3`` if ``petrel_client`` is installed.

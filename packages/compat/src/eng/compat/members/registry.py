@@ -9,7 +9,7 @@ from eng.registry._tree import find_scope, line_of
 
 
 class OfRegistry:
-    """Added to :class:`eng.registry.Registry`."""
+    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.registry.Registry`."""
 
     def _get_root_registry(self: Any) -> Any:
         """Returns the root of the tree of registries."""

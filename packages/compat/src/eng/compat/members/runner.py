@@ -45,7 +45,7 @@ def _alias_property(path: str) -> property:
 
 
 class OfRunner:
-    """Added to :class:`eng.runner.Runner`."""
+    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.runner.Runner`."""
 
     # In MMEngine these names are properties, which tools look up on the class. The values here are placeholders: every
     # Runner object sets its own values.

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class OfVisualizer:
-    """Added to :class:`eng.visualization.Visualizer`."""
+    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.visualization.Visualizer`."""
 
     # The matplotlib manager of the window; None before one is opened.
     manager: Any = None

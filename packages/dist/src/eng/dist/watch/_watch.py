@@ -109,7 +109,8 @@ class Watch:
     def stop(self) -> None:
         """Stops the watch at the regular end of the program.
 
-        Rank 0 may serve the store, so it waits shortly until the watches of the other ranks have ended too.
+        Rank 0 may serve the store by which ranks learn of failures, so rank 0 waits briefly until the other ranks have
+        stopped too.
         """
         if self._has_left:
             return

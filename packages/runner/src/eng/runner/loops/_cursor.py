@@ -84,8 +84,8 @@ def _skip_once(loader: DataLoader[Any], start: int, on_start: Callable[[], None]
     if loader.batch_sampler is None:
         name = "sampler"
     inner = vars(loader)[name]
-    # vars() is used, because DataLoader.__setattr__ refuses a new sampler. An iterator with persistent workers keeps
-    # the _Skip for all later passes, so that _Skip skips only in its first pass.
+    # vars() is used, because DataLoader.__setattr__ refuses a new sampler. A DataLoader with persistent workers uses one
+    # iterator, and with it this sampler, in all later passes too. Therefore _Skip skips indices in its first pass only.
     vars(loader)[name] = _Skip(inner, start, on_start, lambda: vars(loader).update({name: inner}))
 
 

@@ -19,9 +19,9 @@ _SEQUENCE = -2  # The sequence dimension of queries, keys and values, whose shap
 class SequenceAttention(TorchFunctionMode):
     """A context in which ``scaled_dot_product_attention`` attends to the complete sequence that several ranks share.
 
-    Each rank holds an equal, consecutive part of the sequence, in the order of the ranks in `group`. Causal masks and
-    masks with one column for each key of all ranks refer to positions in the complete sequence. With activation
-    checkpointing, attention that the backward pass recomputes also attends to the complete sequence.
+    Each rank holds an equal, consecutive part of the sequence, in the order of the ranks in `group`. A causal mask, and
+    a mask whose last dimension is as long as the complete sequence, refer to positions in the complete sequence. With
+    activation checkpointing, attention that the backward pass recomputes also attends to the complete sequence.
 
     Args:
         group: process group of the ranks that share a sequence.

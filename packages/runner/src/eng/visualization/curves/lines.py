@@ -56,9 +56,9 @@ class Line:
 class Lines(Sequence[Line]):
     """The scalars in a JSON lines file, one :class:`Line` per step.
 
-    Each iteration over the object reads the file again. Damaged lines and an incomplete last line, which a killed run
-    leaves, are left out. A resumed run of MMEngine appends to the file of the earlier run, so that the training
-    iterations in the file go back: the later lines then replace the earlier lines of the same iterations.
+    Each pass over the object reads the file again. Damaged lines and an incomplete last line, which a killed run
+    leaves, are left out. A resumed run of MMEngine appends to the file of the earlier run, and starts at the iteration
+    of the checkpoint. Iterations after the checkpoint then occur twice, and their later lines replace the earlier ones.
 
     Args:
         path: path of the file.
