@@ -94,11 +94,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     needs: dict[str, list[str]] = {}
     for ranks in sorted({ranks_of(shape) for shape in SHAPES}):
         shapes = [shape for shape in SHAPES if ranks_of(shape) == ranks]
-        jobs = {
-            f"{name_of(shape)}, {mode}": {**on_mesh(shape), **MODES[mode][0]}
-            for shape in shapes
-            for mode in modes_of(shape)
-        }
+        jobs = {f"{name_of(shape)}, {mode}": in_mode(shape, mode) for shape in shapes for mode in modes_of(shape)}
         resumes = {
             f"alone to {name_of(shape)}": resumed("alone, counted", {**on_mesh(shape), **COUNTED}) for shape in shapes
         }

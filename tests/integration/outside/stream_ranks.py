@@ -101,6 +101,8 @@ def main() -> None:
         results[name] = {"seen": seen(folder, cases[name]()), "messages": messages.texts}
         logging.getLogger("eng.runner.loops._shares").removeHandler(messages)
     (folder / f"{get_rank()}.json").write_text(json.dumps(results))
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()  # joins gloo's threads, which could abort the exit of the interpreter
 
 
 if __name__ == "__main__":
