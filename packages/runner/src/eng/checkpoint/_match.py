@@ -66,7 +66,7 @@ class LoadReport:
 
     @property
     def fits(self) -> bool:
-        """Whether all keys and shapes in the file match those of the model, and no error occurred."""
+        """Whether checkpoint and model have the same keys and shapes, and no module reported an error while loading."""
         return not (self.missing or self.unexpected or self.wrong_shape or self.errors)
 
     def __str__(self) -> str:

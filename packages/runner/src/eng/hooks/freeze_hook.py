@@ -153,7 +153,7 @@ class FreezeHook(Hook):
     def _follow(self, runner: RunnerView) -> None:
         """Freezes or unfreezes the parameters for the current epoch or iteration.
 
-        When the range has ended, the learning rates of the parameters are multiplied by ``lr_mult``, once per run.
+        When they are unfrozen, their learning rates are multiplied by ``lr_mult``, once per run.
         """
         now = runner.iter
         if self.by_epoch:

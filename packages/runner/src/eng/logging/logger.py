@@ -41,13 +41,14 @@ class MMLogger(logging.Logger, ManagerMixin):
     Args:
         name: name under which :meth:`get_instance` returns this logger.
         logger_name: name that is shown in each line; the default is shown as ``eng``.
-        log_file: path of the log file; None (default) writes none. Without ``distributed`` only rank 0 writes it.
+        log_file: path of the log file; None (default) writes none. Only rank 0 writes it, unless ``distributed`` is True
+            or the level is ``DEBUG``.
         log_level: lowest level that is logged. With ``DEBUG`` in a distributed run each rank writes its own file.
         file_mode: mode with which the file is opened; ``w`` (default) overwrites an existing file.
         distributed: whether each rank writes its own file, called
             ``{log_file}_{host}_device{device}_rank{rank}{suffix}``.
-        file_handler_cfg: config of another handler for the file: ``type``, a class of :mod:`logging.handlers` that writes
-            to a file, and its arguments.
+        file_handler_cfg: config of the handler that writes the file, in place of a :class:`logging.FileHandler`:
+            ``type``, a class of :mod:`logging.handlers` that writes to a file, and its arguments.
 
     Raises:
         ValueError: the level or the handler type is unknown.

@@ -114,9 +114,9 @@ def _unknown_type(unknown_name: str, registry: Registry, context: Context, where
     candidates = near_names(unknown_name, registry)
     registers_itself = context.is_known and _is_registered_later(bare, registry, packages)
     if context.is_known:
-        # A source file that registers the name may be imported later, so the name is not reported. If another registry
-        # has the name already, that file may have been imported and belong to that registry. Then only files that are
-        # not imported yet count.
+        # The name is not reported if a source file that registers it may still be imported. If another registry has the
+        # name already, an imported file may have registered it there, so only files that are not imported yet are a
+        # reason not to report it.
         may_come = registers_itself and (
             bare not in all_names() or is_registered_in_source(bare, packages, in_new_files=True)
         )

@@ -143,7 +143,7 @@ class IterBasedTrainLoop(TrainLoop):
             self._start_batch = 0
 
     def _passes_of_assigned_iterator(self) -> tuple[int, int]:
-        """Returns the completed passes over the data and the batches of the current pass, for an assigned iterator.
+        """Returns the completed passes and the batches of the current pass, for an iterator that user code assigned.
 
         Both are computed from the iteration and the dataloader's length; without a length there is one pass.
         """
