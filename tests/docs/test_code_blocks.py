@@ -30,6 +30,12 @@ def test_translated_page_has_the_blocks_of_its_original(page: Path) -> None:
     assert page_blocks.blocks(page, *languages) == page_blocks.blocks(original, *languages)
 
 
+def test_each_exception_leaves_out_a_command_of_a_page() -> None:
+    scripts = [script for page in page_blocks.pages() for script in page_blocks.blocks(page, *page_blocks.SHELL)]
+    lines = [line for script in scripts for line in page_blocks.commands(script)]
+    assert [start for start in page_blocks.ELSEWHERE if not any(line.startswith(start) for line in lines)] == []
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A folder that looks like a checkout to the blocks, so that what they write lands aside."""

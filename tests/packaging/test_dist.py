@@ -128,7 +128,7 @@ def test_shell_blocks_of_a_first_page_run(
     monkeypatch.delenv("PYTHONPATH", raising=False)
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     variables = page_blocks.environment(str(complete.bin), tmp_path)
-    page_blocks.run_shell_blocks(ROOT / name, tmp_path, variables)
+    assert page_blocks.run_shell_blocks(ROOT / name, tmp_path, variables) > 0
 
 
 @pytest.mark.timeout(900)

@@ -123,3 +123,21 @@ def test_the_checkpoint_process_of_torch_is_taken(monkeypatch):
     monkeypatch.setattr(executor, "_CHECKPOINT_PROCESS", SimpleNamespace(_save_process=process))
     assert torch_internals.take_checkpoint_process() == (process,)
     assert executor._CHECKPOINT_PROCESS is None
+
+
+def test_a_convolution_takes_other_weights_and_pads_as_its_module_does():
+    conv, other = (nn.Conv2d(2, 3, 3, padding=1, padding_mode="reflect") for _ in range(2))
+    calls = []
+    conv.register_forward_hook(lambda *_: calls.append(1))
+    x = torch.randn(1, 2, 5, 5)
+    assert torch.equal(torch_internals.convolve(conv, x, other.weight, other.bias), other(x))
+    assert not calls
+
+
+def test_metrics_of_compilations_are_those_of_the_compiler():
+    torch._dynamo.reset()
+    count = len(torch_internals.compilation_metrics())
+    torch.compile(lambda x: x + 1, backend="eager")(torch.ones(1))
+    metrics = torch_internals.compilation_metrics()
+    assert len(metrics) == count + 1
+    assert metrics[-1].fail_reason is None

@@ -1,22 +1,27 @@
 """All uses of torch's private names in eng's runner package, for which torch has no public counterpart.
 
-The names were checked in torch 2.6 to 2.13. No other module of the package reads or sets a private name of torch.
+The names were checked in torch 2.6 to 2.13. Other modules of the package use a private name of torch only as a class for
+``isinstance`` (``_BatchNorm``, ``_ConvNd`` and the like) or to override a method of torch's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_map_only
 
 __all__ = [
     "average_tensors",
     "child_modules",
+    "compilation_metrics",
     "compile_call",
     "compiled_module",
+    "convolve",
     "copy_tensors",
     "has_met_end",
     "load_entries",
@@ -25,6 +30,7 @@ __all__ = [
     "set_module_versions",
     "set_recompile_limit",
     "take_checkpoint_process",
+    "tree_map_only",
     "write_count",
 ]
 
@@ -145,7 +151,26 @@ def set_recompile_limit(limit: int | None, raises: bool) -> None:
     torch._dynamo.config.fail_on_recompile_limit_hit = raises
 
 
+def compilation_metrics() -> Sequence[Any]:
+    """Returns the metrics that torch's compiler stores, one object per compilation, oldest first.
+
+    The compiler drops the metrics of old compilations. The result is empty if the compiler is not imported.
+    """
+    utils = sys.modules.get("torch._dynamo.utils")
+    read: Callable[[], Sequence[Any]] = getattr(utils, "get_compilation_metrics", list)
+    return read()
+
+
 # ---------------------------------------------------------------- tensors
+
+
+def convolve(conv: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """Returns the convolution of ``x`` with a weight and a bias other than those of the module ``conv``.
+
+    Stride, dilation, groups and the padding by ``padding_mode`` are those of ``conv``, whose hooks are not called.
+    """
+    result: torch.Tensor = conv._conv_forward(x, weight, bias)
+    return result
 
 
 def average_tensors(targets: list[torch.Tensor], sources: list[torch.Tensor], weight: float) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from eng.checkpoint.torch_internals import compilation_metrics
 from eng.logging.words import counted
 
 __all__ = ["Recompiles"]
@@ -27,7 +27,7 @@ class Recompiles:
     def begin(self) -> None:
         """Sets the count of recompilations to 0; compilations before this call are not reported."""
         self.count = 0
-        notes = _notes()
+        notes = compilation_metrics()
         if notes:
             self._last = notes[-1]
         else:
@@ -64,7 +64,7 @@ class Recompiles:
 
     def _new_notes(self) -> Sequence[Any]:
         """Returns the compiler's metrics of all compilations since the last call, oldest first."""
-        notes = _notes()
+        notes = compilation_metrics()
         new: list[Any] = []
         for note in reversed(notes):
             if note is self._last:
@@ -73,16 +73,6 @@ class Recompiles:
         if notes:
             self._last = notes[-1]
         return new[::-1]
-
-
-def _notes() -> Sequence[Any]:
-    """Returns the metrics that torch's compiler stores, one object per compilation, oldest first.
-
-    The compiler drops the metrics of old compilations. The result is empty if the compiler is not imported.
-    """
-    utils = sys.modules.get("torch._dynamo.utils")
-    read: Callable[[], Sequence[Any]] = getattr(utils, "get_compilation_metrics", list)
-    return read()
 
 
 def _limit(note: Any) -> str:
@@ -95,7 +85,9 @@ def _limit(note: Any) -> str:
         return ""
     # Metrics of a failed compilation lack the function's name, which earlier metrics of the same function contain.
     frame = str(note.compile_id).partition("/")[0]
-    named = next((earlier for earlier in reversed(_notes()) if _is_of(earlier, frame) and earlier.co_name), note)
+    named = next(
+        (earlier for earlier in reversed(compilation_metrics()) if _is_of(earlier, frame) and earlier.co_name), note
+    )
     return (
         f"torch.compile compiles {_name(named)} no more: it was compiled as often as recompile_limit allows, and runs uncompiled for "
         f"new shapes and values (last reason: {_why(note)})"

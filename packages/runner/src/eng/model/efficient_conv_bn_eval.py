@@ -17,6 +17,8 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from eng.checkpoint.torch_internals import convolve
+
 
 def efficient_conv_bn_eval_forward(bn: _BatchNorm, conv: Any, x: torch.Tensor) -> torch.Tensor:
     """Returns ``bn(conv(x))`` for a batch normalisation in evaluation mode, computed by a single convolution.
@@ -58,10 +60,8 @@ def efficient_conv_bn_eval_forward(bn: _BatchNorm, conv: Any, x: torch.Tensor) -
     if bn.bias is not None:
         bias = bn.bias + bias
     if not transposed:
-        # This method of torch's convolutions pads the input by padding_mode, and convolves with the tensors that it is
-        # given. A call of the module would run its hooks, among them those that compute its weight.
-        result: torch.Tensor = conv._conv_forward(x, weight, bias)  # noqa: SLF001  # torch has no public counterpart
-        return result
+        # A call of the module would run its hooks, among them those that compute its weight.
+        return convolve(conv, x, weight, bias)
     function = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)[
         conv.weight.dim() - 3
     ]

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_map_only
+
+from eng.checkpoint.torch_internals import tree_map_only
 
 __all__ = ["use_channels_last"]
 

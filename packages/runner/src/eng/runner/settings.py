@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
 from torch import nn
@@ -222,8 +222,3 @@ def defaults() -> dict[str, Any]:
     """Returns the default of every setting that has one, by name."""
     values = {field.name: default_of(field) for field in fields(RunnerSettings)}
     return {name: copy.copy(value) for name, value in values.items() if value is not MISSING}
-
-
-def randomness_defaults() -> dict[str, Any]:
-    """Returns the default of every setting of :class:`Randomness`, by name."""
-    return asdict(Randomness())

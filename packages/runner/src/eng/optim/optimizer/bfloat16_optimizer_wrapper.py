@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from eng.checkpoint.dtensor import is_dtensor
+from eng.checkpoint.torch_internals import write_count
 from eng.optim.errors import OptimError
 from eng.registry import OPTIM_WRAPPERS
 
@@ -114,7 +115,7 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
         for name, weight in self.named_parameters():
             if str(name) in masters:
                 master = masters[str(name)].to(weight.device, torch.float32, copy=True)
-                self._masters[weight] = (master, weight._version)  # noqa: SLF001  # the one count of writes that torch has
+                self._masters[weight] = (master, write_count(weight))
 
     def _load_optimizer(self, state: dict[str, Any]) -> None:
         # torch casts the loaded moments to the dtype of the optimizer's weights. While the bfloat16 weights are
@@ -134,7 +135,7 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
         differs from the bfloat16 weight are taken from the bfloat16 weight.
         """
         master, version = self._masters.get(weight, (None, -1))
-        if master is None or version != weight._version or master.device != weight.device:  # noqa: SLF001
+        if master is None or version != write_count(weight) or master.device != weight.device:
             return None
         # torch.where selects the elements on the device, so the host does not wait for a comparison.
         detached = weight.detach()
@@ -163,13 +164,13 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
             wide[weight] = nn.Parameter(master)
             if weight.grad is not None:
                 wide[weight].grad = weight.grad.float()
-        versions = [weight._version for weight in weights]  # noqa: SLF001
+        versions = [write_count(weight) for weight in weights]
         self._exchange(wide)
         try:
             yield
         finally:
             self._exchange({value: weight for weight, value in wide.items()})
-        if versions != [weight._version for weight in weights]:  # noqa: SLF001
+        if versions != [write_count(weight) for weight in weights]:
             raise OptimError(
                 f"BFloat16OptimWrapper gives float32 weights through param_groups, and {type(self.optimizer).__name__} wrote the "
                 "bfloat16 ones: take an optimizer that holds weights in its param_groups alone"
@@ -197,7 +198,7 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
         with torch.no_grad():
             if self.update == "master":
                 weight.copy_(wide)
-                self._masters[weight] = (wide, weight._version)  # noqa: SLF001
+                self._masters[weight] = (wide, write_count(weight))
                 return
             if wide.device not in generators:
                 # The random generator of a CPU uses only 32 bits of a seed.

@@ -7,24 +7,12 @@ import inspect
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 # Attributes that scheduler constructors compute from their arguments. They count as settings, so load_progress does not
 # restore them.
 _DERIVED = frozenset({"by", "total_iters", "turning_points", "cumulative_periods", "min_values"})
 _PER_GROUP = ("base_values", "_last_value")
-
-
-class Scheduler(Protocol):
-    """The attributes and methods of a scheduler that eng.optim.scheduler._progress uses."""
-
-    optimizer: Any
-    param_name: str
-    by: str
-    last_step: int
-
-    def step(self) -> None:
-        """Ends one unit of the schedule: an epoch, an iteration or an optimizer update."""
 
 
 def settings_of(scheduler: Any) -> frozenset[str]:

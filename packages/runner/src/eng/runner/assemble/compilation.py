@@ -8,9 +8,8 @@ from weakref import WeakSet
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_map_only
 
-from eng.checkpoint.torch_internals import compile_call, set_recompile_limit
+from eng.checkpoint.torch_internals import compile_call, set_recompile_limit, tree_map_only
 from eng.checkpoint.unwrap import model_name, unwrap
 
 from ..errors import SettingsError

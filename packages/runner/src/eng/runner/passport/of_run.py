@@ -18,12 +18,12 @@ class RecordedState(Protocol):
     Attributes:
         has_begun_training: whether the run trains, and does not only validate or test.
         parent: checkpoint and name of the run from which this run was resumed; None for a new run.
-        kept: settings that the resumed checkpoint overrides, by dotted key.
+        restored_hyperparameters: settings that the resumed checkpoint overrides, by dotted key.
     """
 
     has_begun_training: bool
     parent: dict[str, Any] | None
-    kept: dict[str, str]
+    restored_hyperparameters: dict[str, str]
 
 
 class RecordedRun(Run, Protocol):
@@ -44,7 +44,11 @@ def write_passport(runner: RecordedRun) -> None:
     """
     if runner.rank == 0:
         seeds = {**runner.settings.randomness, "seed": runner.seed}
-        facts = {**runner.run_facts(), "kept": runner.state.kept, "experiment_name": runner.experiment_name}
+        facts = {
+            **runner.run_facts(),
+            "kept": runner.state.restored_hyperparameters,
+            "experiment_name": runner.experiment_name,
+        }
         runner.passport.write("train", facts, runner.cfg, seeds, runner.state.parent)
 
 

@@ -92,8 +92,8 @@ class RunState:
         has_taken_weights: whether the model's weights came from a checkpoint.
         has_begun_training: whether ``train()`` was called.
         parent: path, name and iteration of the checkpoint that was resumed; None in a new run.
-        kept: hyperparameters for which the resumed run uses the checkpoint's value instead of the config's; maps dotted
-            keys to the used values as text.
+        restored_hyperparameters: hyperparameters for which the resumed run uses the checkpoint's value instead of the
+            config's; maps dotted keys to the used values as text.
         saves: id of the run and number of the checkpoints that the run has saved.
     """
 
@@ -107,7 +107,7 @@ class RunState:
         self.resume_setting, self.take = resume_and_take(run.settings.resume)
         self.load_from = run.settings.load_from
         self.parent: dict[str, Any] | None = None
-        self.kept: dict[str, str] = {}
+        self.restored_hyperparameters: dict[str, str] = {}
         self.has_loaded = False
         self.has_taken_weights = False
         self.saves = persistence.SaveCount()
@@ -406,7 +406,7 @@ class RunState:
             differences.check_shapes(unwrap(run.model), checkpoint["state_dict"])
             taken_values = taking.TakenValues(wrapper, self.take)
             lines += differences.optimizer_differences(wrapper, state, self.take)
-            self.kept = differences.kept_values(wrapper, state, self.take)
+            self.restored_hyperparameters = differences.kept_values(wrapper, state, self.take)
             self._load_optimizer(wrapper, state)
             plans_again = taken_values.put_back()
         if schedulers and part.setting is None and checkpoint.get("param_schedulers"):

@@ -14,8 +14,6 @@ from eng.optim.scheduler._progress import set_value
 from eng.runner.errors import SettingsError
 from eng.runner.passport.facts import differing
 
-_NOT_RESTORED = "this run goes on with what it has"
-
 
 def resume_and_take(resume: Any) -> tuple[bool | str, tuple[str, ...]]:
     """Splits the setting ``resume`` into a flag or path, and the keys whose values come from the config.

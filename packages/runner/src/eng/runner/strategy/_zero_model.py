@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_map_only
 
+from eng.checkpoint.torch_internals import tree_map_only
 from eng.model._steps import run_forward, train_wrapped
 from eng.optim import OptimWrapper
 from eng.registry import MODEL_WRAPPERS
