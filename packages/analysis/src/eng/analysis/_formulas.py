@@ -17,7 +17,7 @@ from eng.analysis._sparse import is_sparse, sparse_product_macs
 Args = Sequence[Any]
 Kwargs = Mapping[str, Any]
 
-# --- matrix products -----------------------------------------------------------------------------------------
+# --- cost formulas of matrix products ------------------------------------------------------------------------
 
 
 def matrix_product(first: int) -> Formula:
@@ -58,7 +58,7 @@ def trilinear(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
     return Cost(macs=2 * numel(sizes))
 
 
-# --- convolutions --------------------------------------------------------------------------------------------
+# --- cost formulas of convolutions ---------------------------------------------------------------------------
 
 
 def convolution_macs(input_shape: Args, weight_shape: Args, output_shape: Args, *, transposed: bool) -> int:

@@ -122,20 +122,20 @@ class ModelAnalysis(ABC):
         return self
 
     def total(self, module_name: str = "") -> int:
-        """Returns the count of a module including its submodules; ``""`` stands for the complete model."""
+        """Returns the FLOPs or activations of a module and its submodules; ``""`` stands for the complete model."""
         return sum(self.by_operator(module_name).values())
 
     def by_operator(self, module_name: str = "") -> Counter[str]:
-        """Returns the counts of a module by operator, such as ``{"convolution": 17280}``."""
+        """Returns the FLOPs or activations of a module by operator, such as ``{"convolution": 17280}``."""
         self._must_exist(module_name)
         return self._counts(module_name)
 
     def by_module(self) -> Counter[str]:
-        """Returns the count of every module, including its submodules, by name of the module."""
+        """Returns the FLOPs or activations of every module, including its submodules, by module name."""
         return Counter({name: self.total(name) for name in self._names()})
 
     def by_module_and_operator(self) -> dict[str, Counter[str]]:
-        """Returns the counts of every module by operator."""
+        """Returns the FLOPs or activations of every module, by module name and then by operator."""
         return {name: self._counts(name) for name in self._names()}
 
     def unsupported_ops(self, module_name: str = "") -> Counter[str]:

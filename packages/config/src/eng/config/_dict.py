@@ -403,7 +403,9 @@ def _history(node: ConfigDict, key: Any) -> Any:
     """Returns a function that lists the assignments made to `key` up to now; None if none was recorded.
 
     The function takes a path below `key`. It keeps a copy of the present records, so later assignments do not change
-    its result; the list itself is only computed when `Config.explain` calls the function.
+    its result; the list itself is only computed when `Config.explain` calls the function. A step is one assignment:
+    who made it, in which file and line, and the value. The origin of `node` lists the assignments that led to its first
+    content, usually those of config files; an edit is a later assignment to a key, by code or the command line.
     """
     origin, edits = _slot(node, _ORIGIN), _slot(node, _EDITS)
     past = []

@@ -120,6 +120,8 @@ def _leaf(value: Any, path: Path) -> Any:
     elif base is str:
         plain = base.__str__(value)
     else:
+        # A subclass may override __int__, __float__ and others. __getnewargs__ of the builtin type, which pickle uses,
+        # returns a tuple with the value as that type.
         plain = base.__getnewargs__(value)[0]
     try:
         repr(plain)

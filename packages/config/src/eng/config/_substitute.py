@@ -287,7 +287,10 @@ def predefined_values(path: str) -> dict[str, str]:
 
 
 def fill_values(value: Any, table: Substitutions, base: Mapping[str, Any]) -> Any:
-    """Returns a parsed JSON or YAML value with all placeholders of ``{{…}}`` in its strings replaced by their values.
+    """Returns a parsed JSON or YAML value with all placeholders ``{{…}}`` in its strings replaced by their values.
+
+    A string that consists of one placeholder is replaced by the value itself, which keeps its type, such as a list.
+    In a longer string, the placeholder is replaced by the text of its value.
 
     Args:
         value: the parsed value.

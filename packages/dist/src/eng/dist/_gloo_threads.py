@@ -21,8 +21,8 @@ def wait_for_gloo_threads() -> None:
     """
     deadline = time.monotonic() + _LIMIT_S
     quiet_polls = 0
-    # A sleeping thread is idle or waits for the GIL, which it gets at the latest between two polls (time.sleep releases
-    # the GIL). Therefore all threads must be asleep in two polls in a row.
+    # A sleeping gloo thread is either idle or waits for the GIL. A thread that waits for the GIL gets the GIL before
+    # the next poll, because time.sleep releases it. So all gloo threads are idle if all sleep in two polls in a row.
     while quiet_polls < 2 and (states := _states()) and time.monotonic() < deadline:
         if states == {"S"}:
             quiet_polls += 1

@@ -184,7 +184,8 @@ def _write(folder: Path | None, part: Any, rank: int) -> tuple[int, Exception | 
     if folder is None or not folder.is_dir():
         return _UNSEEN, None
     if rank == 0:
-        return _WRITTEN, None  # Rank 0 collects the results of all ranks, so its own results need no file.
+        # Rank 0 collects the results of all ranks: it keeps its own results in memory and writes no file.
+        return _WRITTEN, None
     try:
         with _file(folder, rank).open("wb") as file:
             pickle.dump(part, file, protocol=pickle.HIGHEST_PROTOCOL)

@@ -1,10 +1,10 @@
-"""Separates the entries of the job's store by start (the first start and each restart of the workers).
+"""Separates the entries of the job's store by launch (the first launch and each restart of the workers).
 
 torchrun's agent serves one store for all restarts (torch 2.13). The store still contains addresses of processes of
-earlier starts, and a rank that reads one of them tries in vain to connect. Each start therefore uses a prefix with a
-random name that rank 0 chooses. Every other rank writes a request with a random id and waits for the answer to it,
-which only rank 0 of the same start can give. The number of the restart cannot be used as the prefix, because on several
-machines each agent counts its own restarts.
+earlier launches, and a rank that reads such an address tries in vain to connect. Each launch therefore uses a prefix
+with a random name that rank 0 chooses. Every other rank writes a request with a random id and waits for the answer to
+this request, which only rank 0 of the same launch can give. The number of the restart cannot be used as the prefix,
+because on several machines each agent counts its own restarts.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ def part_of_this_start(store: Any, rank: int, world_size: int, timeout: timedelt
 
 
 def _give_name(store: Any, world_size: int, deadline: float) -> str:
-    """Makes the name of this start of all ranks, on rank 0, and returns it when every other rank has confirmed it.
+    """Makes a random name that identifies this launch of all ranks; returns the name when all ranks have confirmed it.
 
-    Each other rank writes a request into the store, rank 0 answers it with the name, and that rank confirms the name.
+    Only rank 0 calls this function. Each other rank writes a request into the store, rank 0 answers the request with
+    the name, and the other rank confirms that it has read the name.
     """
     name = uuid.uuid4().hex
     answered: dict[int, bytes] = {}

@@ -88,7 +88,11 @@ class DefaultScope(ManagerMixin):
 
     @classmethod
     def reset(cls) -> None:
-        """Deletes all scopes; then neither this thread nor a thread that never set a scope has a current scope."""
+        """Deletes all scopes, and the current scope of this thread.
+
+        Threads that never set a scope have no current scope afterwards. A thread that has set a scope keeps this scope
+        as its current scope.
+        """
         with cls._instance_lock:
             cls._instance_dict.clear()
             _CURRENT.set(None)

@@ -199,7 +199,7 @@ def _follow_kwargs(constructor: Any) -> _KwargsUse | None:
     read = [key for node in ast.walk(tree) if (key := _key_read(node, name)) is not None]
     owner = constructor.__qualname__.rpartition(".")[0].rpartition(".")[2]
     to_super = [call for call in calls if _is_super_init(call, owner)]
-    # With any other use, such as `f(kwargs)`, the constructor could read any name.
+    # If the constructor uses its `**kwargs` in any other way, such as `f(kwargs)`, any argument name may be read there.
     if uses != len(to_super) + len(read) or len(to_super) > 1:
         return None
     fixed = {keyword.arg for call in to_super for keyword in call.keywords if keyword.arg}

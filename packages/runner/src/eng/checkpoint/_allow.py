@@ -119,7 +119,7 @@ class PlainMapping:
     """
 
 
-# ---------------------------------------------------------------- containers
+# ---------------------------------------------------------------- constructors of containers in a checkpoint's pickle
 
 
 def _mapping_of(mapping_class: type[dict[Any, Any]]) -> Callable[..., Any]:
@@ -222,7 +222,7 @@ def _build_namespace(machine: PickleMachine, target: argparse.Namespace, state: 
     vars(target).update(state)
 
 
-# ---------------------------------------------------------------- scalars
+# ---------------------------------------------------------------- constructors of numbers and texts in a pickle
 
 
 def _scalar_of(scalar_class: type) -> Callable[..., Any]:
@@ -285,7 +285,7 @@ def _whole_numbers(range_class: Callable[..., Any]) -> Callable[..., Any]:
     return build
 
 
-# ---------------------------------------------------------------- times and paths
+# ---------------------------------------------------------------- constructors of times and paths in a pickle
 
 
 def _state_of_time(data: Any, length: int) -> bytes:

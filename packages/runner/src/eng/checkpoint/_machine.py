@@ -151,7 +151,7 @@ class PickleMachine:
         self._count_step()
         items.add(_check_key(item))
 
-    # ---------------------------------------------------------------- reading
+    # ---------------------------------------------------------------- reading bytes of the pickle
 
     def _count_step(self) -> None:
         self._steps += 1
@@ -185,7 +185,7 @@ class PickleMachine:
         self._consumed += len(line)
         return line[:-1].decode("utf-8")
 
-    # ---------------------------------------------------------------- the stack
+    # ---------------------------------------------------------------- the stack of the pickle machine
 
     def _push(self, value: Any) -> None:
         self._stack.append(value)
@@ -218,7 +218,7 @@ class PickleMachine:
             raise MalformedPickleError(f"the pickle treats a {type(value).__name__} as a {expected.__name__}")
         return value
 
-    # ---------------------------------------------------------------- operations
+    # ---------------------------------------------------------------- operations of the pickle machine
 
     def _append(self) -> None:
         value = self._pop()

@@ -111,7 +111,7 @@ def unfilled_tensor_table() -> Table:
     return {name: Constructor(entry.value, lambda _, *args: torch.empty(0)) for name, entry in _rebuilders().items()}
 
 
-# ---------------------------------------------------------------- views of storages
+# ---------------------------------------------------------------- constructors of tensors that are views of storages
 
 
 def _numbers(values: Any) -> tuple[int, ...]:
@@ -277,7 +277,7 @@ def _with_attributes(
     return tensor
 
 
-# ---------------------------------------------------------------- other layouts
+# ---------------------------------------------------------------- constructors of sparse, quantized and other tensors
 
 
 def _sparse(_: PickleMachine, layout: Any, data: Any) -> torch.Tensor:
@@ -371,7 +371,7 @@ def _from_cpu(_: PickleMachine, data: Any, dtype: Any, device: Any, requires_gra
     return _requiring(_a_tensor(data).detach().to(_dtype(dtype)), requires_grad)
 
 
-# ---------------------------------------------------------------- plain values
+# ---------------------------------------------------------------- constructors of sizes, devices and layouts in a pickle
 
 
 def _size(_: PickleMachine, values: Any = ()) -> torch.Size:

@@ -40,7 +40,7 @@ Versions = Mapping[str, Any]
 _IncompatibleKeys: Any = type(nn.Module().load_state_dict({}))
 
 
-# ---------------------------------------------------------------- state dicts
+# ---------------------------------------------------------------- torch's internals of state dicts
 
 
 def module_versions(state: object) -> Versions | None:
@@ -106,7 +106,7 @@ def run_load_hooks(module: nn.Module, missing: list[str], unexpected: list[str])
         hook(module, _IncompatibleKeys(missing, unexpected))
 
 
-# ---------------------------------------------------------------- the compiler
+# ---------------------------------------------------------------- torch's internals of torch.compile
 
 
 def compiled_module(module: nn.Module) -> nn.Module | None:
@@ -161,7 +161,7 @@ def compilation_metrics() -> Sequence[Any]:
     return read()
 
 
-# ---------------------------------------------------------------- tensors
+# ---------------------------------------------------------------- torch's internals of tensors
 
 
 def convolve(conv: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
@@ -189,7 +189,7 @@ def write_count(tensor: torch.Tensor) -> int:
     return tensor._version
 
 
-# ---------------------------------------------------------------- data and checkpoints
+# ---------------------------------------------------------------- torch's internals of dataloaders and checkpoints
 
 
 def has_met_end(batches: object) -> bool:

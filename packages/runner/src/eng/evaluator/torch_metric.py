@@ -211,7 +211,7 @@ def metrics_of(metric: Any) -> list[Any]:
     return [TorchMetric(metric)]
 
 
-# --- by name
+# --- registering the metrics of torchmetrics by name
 
 
 def register_torchmetrics() -> None:

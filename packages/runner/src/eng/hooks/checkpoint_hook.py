@@ -448,9 +448,12 @@ class CheckpointHook(Hook):
         return {"retention": {"interrupted": self._retention.interrupted}}
 
     def _publish_facts(self, runner: RunnerView) -> None:
-        """Writes the paths of the best checkpoints into the message hub, and removes keys of older versions from it.
+        """Writes the paths of the best checkpoints into the message hub, and removes keys of MMEngine and eng 1.0.
 
-        The paths that the hub restored are outdated if the run was moved to another folder before its resume.
+        A checkpoint of MMEngine or eng 1.0 brings the keys `_OLD_FACTS` into the hub; this hook's state has the values.
+
+        The paths that the hub restored from a checkpoint are outdated if the run was moved to another folder before the
+        resume.
         """
         hub = runner.message_hub
         for metric, path in self._best.paths.items():

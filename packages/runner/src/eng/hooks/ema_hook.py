@@ -146,8 +146,9 @@ class EMAHook(Hook):
     def after_load_checkpoint(self, runner: RunnerView, checkpoint: dict[str, Any]) -> None:
         """Restores the average of a resumed run.
 
-        If the run only loads weights, or if the checkpoint contains no average, the average starts with the loaded
-        weights.
+        A checkpoint has averaged weights in ``state_dict`` and trained weights in ``ema_state_dict``. The two are
+        exchanged first, so that the run continues with the trained weights. If the run only loads weights, or if the
+        checkpoint has no ``ema_state_dict``, the average starts with the loaded weights.
         """
         if runner.is_resuming and "ema_state_dict" in checkpoint:
             self._swap_ema_state_dict(checkpoint)

@@ -134,7 +134,11 @@ class StragglerHook(Hook):
         self.after_train(runner)
 
     def _begin(self) -> None:
-        """Starts an interval: stores the clock's seconds, from which the next comparison measures."""
+        """Starts an interval of iterations, at whose end the times of the ranks are compared.
+
+        The seconds that this rank has spent in each part of an iteration so far are stored; the times of the interval
+        are the differences to these seconds.
+        """
         assert self._times is not None
         self._done = 0
         self._times.switch(self._times.part)

@@ -6,7 +6,8 @@ import re
 
 __all__ = ["printable"]
 
-# All control characters except line break and tab. The first alternative matches colour codes, which are not escaped.
+# Characters that `printable` escapes: all control characters except line break and tab. The first alternative matches
+# complete colour codes, so that `printable` can leave them unchanged.
 _CONTROL = re.compile(r"\x1b\[[0-9;]*m|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -90,7 +90,7 @@ class HistoryBuffer:
         self._earlier = Totals()
         self._companions: Mapping[str, HistoryBuffer] | None = None
 
-    # ---------------------------------------------------------------- writing
+    # ---------------------------------------------------------------- writing values into the buffer
 
     def update(self, log_val: float | torch.Tensor | np.ndarray, count: int = 1) -> None:
         """Appends a value in constant time; the value of a tensor is not read from its device.
@@ -175,7 +175,7 @@ class HistoryBuffer:
             f"a logged value is a number, or a tensor or array with one element, not {type(value).__name__}"
         )
 
-    # ---------------------------------------------------------------- reading
+    # ---------------------------------------------------------------- reading the values of the buffer
 
     def read_together_with(self, companions: Mapping[str, HistoryBuffer]) -> None:
         """Makes this buffer read the tensors of all ``companions`` whenever it reads its own, in the same transfer.
@@ -265,7 +265,7 @@ class HistoryBuffer:
         """The stored values and their weights, oldest first."""
         return self._log_history, self._count_history
 
-    # ---------------------------------------------------------------- statistics
+    # ---------------------------------------------------------------- statistics of the buffer's values
 
     @classmethod
     def register_statistics(cls, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -378,7 +378,7 @@ class HistoryBuffer:
             start = max(start, end - size)
         return self._store[start:end], self._count_store[start:end], NOTHING
 
-    # ---------------------------------------------------------------- state
+    # ---------------------------------------------------------------- the buffer's state in checkpoints
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the buffer's state as tensors and numbers, in a size that does not grow with the run.

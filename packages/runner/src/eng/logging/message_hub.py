@@ -93,7 +93,7 @@ class MessageHub(ManagerMixin):
             cls.get_instance("mmengine")
         return super().get_current_instance()
 
-    # ---------------------------------------------------------------- scalars
+    # ---------------------------------------------------------------- scalars of the message hub
 
     def update_scalar(
         self, key: str, value: float | np.ndarray | torch.Tensor, count: int = 1, resumed: bool = True
@@ -188,7 +188,7 @@ class MessageHub(ManagerMixin):
         """All histories of scalars, by key."""
         return self._log_scalars
 
-    # ---------------------------------------------------------------- runtime information
+    # ---------------------------------------------------------------- runtime information of the message hub
 
     def update_info(self, key: str, value: Any, resumed: bool = True) -> None:
         """Sets the runtime information ``key`` and replaces its former value.
@@ -236,7 +236,7 @@ class MessageHub(ManagerMixin):
                 f"{key!r} was logged with resumed={not resumed} before; whether checkpoints keep a key cannot change"
             )
 
-    # ---------------------------------------------------------------- state
+    # ---------------------------------------------------------------- the message hub's state in checkpoints
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the hub's state for a checkpoint, as plain containers and tensors.

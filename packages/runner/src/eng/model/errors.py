@@ -118,7 +118,7 @@ class UnusedParametersError(RuntimeError):
     """
 
     def __init__(self, names: list[str] | str) -> None:
-        if isinstance(names, str):
+        if isinstance(names, str):  # The finished message: pickle recreates the error from its args.
             super().__init__(names)
             self.names: list[str] = []
             return

@@ -168,7 +168,7 @@ def test_command(
     return _evaluate(ctx, config, checkpoint, allow_partial, common, lambda runner: runner.test(), prepare)
 
 
-# --- the config of a call --------------------------------------------------------------------------------------------
+# --- the config of a command-line call -------------------------------------------------------------------------------
 
 
 def _load(ctx: click.Context, config: str, common: dict[str, Any]) -> Any:
@@ -334,7 +334,7 @@ def _with_dump(evaluator: object, out: str) -> Any:
     return [metrics, dump]
 
 
-# --- running -------------------------------------------------------------------------------------------------------
+# --- starting the run of a command ---------------------------------------------------------------------------------
 
 
 def _wants_agent(common: Mapping[str, Any]) -> bool:

@@ -26,7 +26,10 @@ def fact(read: Callable[[Any], T], doc: str) -> T:
 
 
 def part(name: str, doc: str) -> Any:
-    """Makes a property for a :class:`~eng.runner.lazy.Lazy` part: reading never builds it, assigning replaces it.
+    """Makes a property for a part that a :class:`~eng.runner.lazy.Lazy` builds at its first use.
+
+    Reading the property never builds the part: before the part is built, the property returns the part's setting,
+    usually a config. Assigning a new setting replaces the part.
 
     Args:
         name: the attribute that holds the :class:`~eng.runner.lazy.Lazy`.

@@ -97,7 +97,7 @@ class LogProcessor:
             if window == "epoch" and self.by_epoch is False:
                 raise ValueError(f"log_processor.custom_cfg[{index}]: window_size='epoch' needs by_epoch=True")
 
-    # ---------------------------------------------------------------- lines
+    # ---------------------------------------------------------------- texts of log lines
 
     def get_log_after_iter(self, runner: RunnerView, batch_idx: int, mode: str) -> tuple[dict[str, Any], str]:
         """Returns the values for the trackers and the log line after an iteration.
@@ -249,7 +249,7 @@ class LogProcessor:
             return f"\n{value}\n"
         return str(value)
 
-    # ---------------------------------------------------------------- values
+    # ---------------------------------------------------------------- values of log lines
 
     # The names of these methods are MMEngine's, because log processors of libraries override them.
 

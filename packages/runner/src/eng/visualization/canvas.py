@@ -208,7 +208,7 @@ def _cut_polyline(points_N2: np.ndarray, along: np.ndarray, start: float, end: f
     return np.concatenate([tips[:1], inner, tips[1:]])
 
 
-# --- text --------------------------------------------------------------------------------------------------------
+# --- drawing text ------------------------------------------------------------------------------------------------
 
 
 @functools.lru_cache(maxsize=256)

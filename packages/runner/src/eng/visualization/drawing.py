@@ -34,7 +34,7 @@ class Drawing:
     _image: np.ndarray | None = None
     _overlay: Overlay | None = None
 
-    # --- the image ---------------------------------------------------------------------------------------------
+    # --- setting, reading and showing the image ----------------------------------------------------------------
 
     def set_image(self, image: np.ndarray) -> None:
         """Sets the image to draw on. The image is copied, so drawing does not change the array.
@@ -132,7 +132,7 @@ class Drawing:
                 stacklevel=3,
             )
 
-    # --- shapes ------------------------------------------------------------------------------------------------
+    # --- drawing shapes on the image ---------------------------------------------------------------------------
 
     def draw_bboxes(
         self: Self,

@@ -171,7 +171,7 @@ class Visualizer(Drawing, ManagerMixin):
         position = {**self._moment(), **current_axis(), **kwargs}
         self._fan_out("add_scalars", scalar_dict, step, file_path, **position)
 
-    # --- resumed runs ------------------------------------------------------------------------------------------
+    # --- scalars of resumed runs -------------------------------------------------------------------------------
 
     def follow(self, moment: Callable[[], Mapping[str, Any]]) -> None:
         """Sets a function that returns the current position in the run, which is written with all scalars from now on.

@@ -27,20 +27,20 @@ def value2list(value: Any, valid_type: Types, expand_dim: int) -> Any:
 
 
 def check_type(name: str, value: Any, valid_type: Types) -> None:
-    """Checks the type of an argument.
+    """Checks that the argument called `name` has the type `valid_type`.
 
     Raises:
-        TypeError: `value` has another type; the message names the argument.
+        TypeError: `value` is not an instance of `valid_type`; the message names the argument.
     """
     if not isinstance(value, valid_type):
         raise TypeError(f"`{name}` should be {valid_type} but got {type(value)}")
 
 
 def check_length(name: str, value: Any, valid_length: int) -> None:
-    """Checks that a list is long enough; values of other types are not checked.
+    """Checks that the argument called `name`, if it is a list, has `valid_length` items or more.
 
     Raises:
-        AssertionError: the list is shorter than `valid_length`; the message names the argument.
+        AssertionError: `value` is a list with fewer than `valid_length` items; the message names the argument.
     """
     if isinstance(value, list) and len(value) < valid_length:
         raise AssertionError(
@@ -49,11 +49,13 @@ def check_length(name: str, value: Any, valid_length: int) -> None:
 
 
 def check_type_and_length(name: str, value: Any, valid_type: Types, valid_length: int) -> None:
-    """Checks type and length of an argument; see :func:`check_type` and :func:`check_length`.
+    """Checks that the argument called `name` has the type `valid_type`, and that a list has enough items.
+
+    A list needs `valid_length` items or more.
 
     Raises:
-        TypeError: `value` has another type.
-        AssertionError: the list is shorter than `valid_length`.
+        TypeError: `value` is not an instance of `valid_type`; the message names the argument.
+        AssertionError: `value` is a list with fewer than `valid_length` items; the message names the argument.
     """
     check_type(name, value, valid_type)
     check_length(name, value, valid_length)

@@ -186,7 +186,7 @@ class BaseStrategy(Strategy):
         """Loads the states of the schedulers."""
         restore.restore_schedulers(self.param_schedulers, state_dict)
 
-    # --- checkpoints
+    # --- loading and saving checkpoints
 
     def load_checkpoint(
         self,
@@ -264,7 +264,7 @@ class BaseStrategy(Strategy):
             callback(checkpoint)
         self.checkpoint_writer(None, beside=False).save(self.portable(checkpoint), filename, lambda: None)
 
-    # --- facts
+    # --- properties: logger, folders, name, launcher
 
     @property
     def dispatch_kwargs(self) -> dict[str, Any]:

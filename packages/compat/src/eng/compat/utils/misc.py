@@ -17,7 +17,7 @@ from eng.compat.errors import UsageError, UsageTypeError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-# --- tuples ------------------------------------------------------------------------------------------------------
+# --- functions that repeat a value in a tuple --------------------------------------------------------------------
 
 
 def to_ntuple(n: int) -> Callable[[Any], Any]:
@@ -37,7 +37,7 @@ def to_ntuple(n: int) -> Callable[[Any], Any]:
 to_1tuple, to_2tuple, to_3tuple, to_4tuple = map(to_ntuple, (1, 2, 3, 4))
 
 
-# --- types -------------------------------------------------------------------------------------------------------
+# --- checks of types ---------------------------------------------------------------------------------------------
 
 
 def is_str(x: object) -> bool:
@@ -78,7 +78,7 @@ def is_method_overridden(method: str, base_class: type, derived_class: type | An
     return getattr(derived, method) is not getattr(base_class, method)
 
 
-# --- sequences ---------------------------------------------------------------------------------------------------
+# --- converting, splitting and joining sequences -----------------------------------------------------------------
 
 
 def iter_cast(inputs: Iterable[Any], dst_type: type, return_type: type | None = None) -> Any:
@@ -155,7 +155,7 @@ def apply_to(data: Any, expr: Callable[[Any], bool], apply_func: Callable[[Any],
     return apply_func(data) if expr(data) else data
 
 
-# --- imports -----------------------------------------------------------------------------------------------------
+# --- imports of modules by name ----------------------------------------------------------------------------------
 
 
 def import_modules_from_strings(
@@ -211,7 +211,7 @@ def get_object_from_string(obj_name: str) -> Any:
     return None
 
 
-# --- prerequisites -----------------------------------------------------------------------------------------------
+# --- decorators that check for required packages and programs ----------------------------------------------------
 
 
 def check_prerequisites(
@@ -267,7 +267,7 @@ def requires_executable(prerequisites: str | list[str]) -> Callable[[F], F]:
     return check_prerequisites(prerequisites, checker=_executable_is_there)
 
 
-# --- deprecations ------------------------------------------------------------------------------------------------
+# --- decorators for deprecated arguments and functions -----------------------------------------------------------
 
 
 def deprecated_api_warning(name_dict: dict[str, str], cls_name: str | None = None) -> Callable[[F], F]:

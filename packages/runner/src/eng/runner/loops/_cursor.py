@@ -137,7 +137,9 @@ def _can_seek(loader: DataLoader[Any]) -> bool:
 def _enter(loader: Any, start: int, on_start: Callable[[], None]) -> Iterator[Any]:
     """Iterates over a dataloader whose position was restored by its ``load_state_dict``.
 
-    If ``start`` is 0 and no batch is left, the position was the end of a pass: the next pass is yielded instead.
+    ``start`` is the number of batches of this pass on which the saved run has already trained; ``on_start`` restores
+    the random generators. If ``start`` is 0 and the dataloader has no batch left, its position was the end of a pass:
+    the batches of the next pass are yielded instead.
     """
     batches: Iterator[Any] = iter(loader)
     on_start()

@@ -14,10 +14,10 @@ from .evaluation import TestLoop, ValLoop
 
 
 class JoinedLoaders:
-    """Iterates over the dataloaders of several sets, one after the other.
+    """Iterates over the dataloaders of several datasets, one after the other.
 
     Args:
-        loaders: dataloaders by the name of their set.
+        loaders: dataloaders by the name that the config gives to their dataset.
     """
 
     def __init__(self, loaders: Mapping[str, Any]) -> None:
@@ -25,11 +25,11 @@ class JoinedLoaders:
 
     @property
     def dataset(self) -> Any:
-        """The dataset of the first set; code that reads ``metainfo`` uses this dataset for all sets."""
+        """The first dataset; code that reads ``metainfo`` uses the metainfo of this dataset for all datasets."""
         return dataset_of(next(iter(self.loaders.values())))
 
     def __len__(self) -> int:
-        """Returns the number of batches of all sets.
+        """Returns the number of batches of all datasets together.
 
         Raises:
             TypeError: a dataloader has no length.
@@ -56,20 +56,20 @@ class _SeveralSets(BaseLoop):
 
     @property
     def dataloader(self) -> Any:
-        """The dataloader of the current set; while no set is evaluated, a :class:`JoinedLoaders` of all sets."""
+        """The dataloader of the dataset that is being evaluated; otherwise a :class:`JoinedLoaders` of all."""
         if self.current_set is not None:
             return self.loops[self.current_set].dataloader
         return JoinedLoaders({name: loop.dataloader for name, loop in self.loops.items()})
 
     @property
     def evaluator(self) -> Any:
-        """The evaluator of the current set; while no set is evaluated, a mapping of all evaluators by set name."""
+        """The evaluator of the dataset that is being evaluated; otherwise a dict of all, by dataset name."""
         if self.current_set is not None:
             return self.loops[self.current_set].evaluator
         return {name: loop.evaluator for name, loop in self.loops.items()}
 
     def run(self) -> dict[str, float]:
-        """Evaluates all sets and returns their metrics as ``<set>/<metric>``."""
+        """Evaluates the model on each dataset and returns all metrics, by names such as ``clean/accuracy``."""
         runner = self._runner
         runner.call_hook(f"before_{self.mode}")
         runner.call_hook(f"before_{self.mode}_epoch")
@@ -79,24 +79,24 @@ class _SeveralSets(BaseLoop):
         return dict(metrics)
 
     def by_set(self) -> Mapping[str, BaseLoop]:
-        """Returns the loop of each set by its name."""
+        """Returns the evaluation loop of each dataset, by the name of the dataset in the config."""
         return self.loops
 
     def end_workers(self) -> None:
-        """Ends the worker processes of the dataloaders of all sets."""
+        """Ends the worker processes of the dataloaders of all datasets."""
         for loop in self.loops.values():
             loop.end_workers()
 
     def try_batches(self, count: int) -> dict[str, float]:
-        """Evaluates the first batches of each set without calling a hook, and returns their metrics.
+        """Evaluates the first batches of each dataset without calling a hook, and returns their metrics.
 
         Args:
-            count: number of batches of each set, on each rank.
+            count: number of batches of each dataset, on each rank.
         """
         return self._of_all_sets("try_batches", count)
 
     def _of_all_sets(self, method: str, *args: Any) -> dict[str, float]:
-        """Calls a method of each set's loop; returns the metrics of all sets by names such as ``clean/accuracy``."""
+        """Calls a method of each dataset's loop; returns all metrics by names such as ``clean/accuracy``."""
         metrics: dict[str, float] = {}
         try:
             for name, loop in self.loops.items():
@@ -109,14 +109,14 @@ class _SeveralSets(BaseLoop):
 
 @LOOPS.register_module()
 class SeveralValLoop(_SeveralSets):
-    """Validates on several sets: ``val_dataloader=dict(clean=dict(...), corrupted=dict(...))``.
+    """Validates on several datasets: ``val_dataloader=dict(clean=dict(...), corrupted=dict(...))``.
 
     Args:
         runner: the runner to which the loop belongs.
-        loops: a :class:`ValLoop` for each set, by the name of the set.
+        loops: a :class:`ValLoop` for each dataset, by the name of the dataset.
 
     Attributes:
-        current_set: name of the set that is being validated; None between validations.
+        current_set: name of the dataset that is being validated; None between validations.
     """
 
     mode = "val"
@@ -124,11 +124,11 @@ class SeveralValLoop(_SeveralSets):
 
 @LOOPS.register_module()
 class SeveralTestLoop(_SeveralSets):
-    """Tests on several sets; see :class:`SeveralValLoop`.
+    """Tests on several datasets; see :class:`SeveralValLoop`.
 
     Args:
         runner: the runner to which the loop belongs.
-        loops: a :class:`TestLoop` for each set, by the name of the set.
+        loops: a :class:`TestLoop` for each dataset, by the name of the dataset.
     """
 
     __test__ = False  # pytest would otherwise collect this class as a test, because of its name

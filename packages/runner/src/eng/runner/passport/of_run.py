@@ -1,4 +1,4 @@
-"""Writes the passport of a training run at the beginning of the run and at its end; only rank 0 writes."""
+"""Writes ``passport.json`` when a training run begins and ``end.json`` when the run ends; only rank 0 writes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RecordedRun(Run, Protocol):
 
 
 def write_passport(runner: RecordedRun) -> None:
-    """Writes the passport of this launch of a run: config, code, data, software and seeds. Only rank 0 writes.
+    """Writes ``passport.json``, which describes this launch: config, code, data, software, seeds. Only rank 0 writes.
 
     Args:
         runner: the runner, whose model and training dataloader must be built.
@@ -53,7 +53,9 @@ def write_passport(runner: RecordedRun) -> None:
 
 
 def end_passport(runner: RecordedRun, error: BaseException | None) -> None:
-    """Records beside the passport how the run ended, if training had begun. Only rank 0 writes.
+    """Records how the run ended in ``end.json``, beside the run's ``passport.json``, if training had begun.
+
+    The passport is the JSON file that describes this launch: config, code, data, software, seeds. Only rank 0 writes.
 
     Args:
         runner: the runner that trained.

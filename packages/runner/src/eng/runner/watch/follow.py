@@ -127,7 +127,10 @@ def _damage_note(damage: Damage) -> str:
 
 
 def _status(start: Start | None, curves: Curves, note: str) -> str:
-    """Returns the text behind the name of a run: status, last iteration, best metric, and a note on damaged lines."""
+    """Returns the text to show after the name of a run: status, last iteration, best metric and a note.
+
+    The note says how many damaged lines of the run's files of scalars were left out; it is empty if there were none.
+    """
     parts = []
     if start is not None:
         parts = [start.status]

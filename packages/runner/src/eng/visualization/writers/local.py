@@ -110,7 +110,10 @@ class LocalVisBackend(BaseVisBackend):
 
     @force_init_env
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
-        """Appends a JSON line with the scalar and its step to the file of scalars."""
+        """Appends a JSON line with the scalar and its step to the file of scalars.
+
+        The keyword arguments ``axis``, ``iteration`` and ``mode`` are written into the line too; others are ignored.
+        """
         self._scalars.append(_text({name: value, "step": step, **_position(kwargs)}))
 
     @force_init_env
@@ -118,6 +121,8 @@ class LocalVisBackend(BaseVisBackend):
         self, scalar_dict: Mapping[str, Any], step: int = 0, file_path: str | None = None, **kwargs: Any
     ) -> None:
         """Appends a JSON line with the scalars and their step to the file of scalars, and to ``file_path`` if given.
+
+        The keyword arguments ``axis``, ``iteration`` and ``mode`` are written into the line too; others are ignored.
 
         Raises:
             TypeError: ``scalar_dict`` is not a mapping.
