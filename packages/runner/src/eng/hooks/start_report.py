@@ -270,7 +270,7 @@ def _kept_values(runner: Any) -> str:
 
     The text also names the command-line options that take the values of the config.
     """
-    by_key = getattr(getattr(runner, "state", None), "kept", None)
+    by_key = getattr(getattr(runner, "state", None), "restored_hyperparameters", None)
     if not by_key or not _trains(runner):
         return ""
     values = ", ".join(f"{key}={value}" for key, value in by_key.items())
