@@ -1,8 +1,8 @@
 """Compares the public interface of each package with its snapshot in ``packages/NAME/api.txt``.
 
-A snapshot has a line per public name with its signature. ``--update`` writes new snapshots. Without it, a line that is gone
-or changed is an error, unless the package has a changelog fragment ``changes/*.breaking.md``; new lines are an error too,
-as the snapshot must be current. The source is read and never imported, so no dependency is needed.
+A snapshot has a line per public name with its signature. A line of a released name that is gone, or that no longer takes the
+calls it took, is an error, unless the package has a changelog fragment ``changes/*.breaking.md``; ``--update`` then writes
+nothing. Other differences are errors until ``--update`` writes new snapshots. The source is read and never imported, so no dependency is needed.
 
 ``packages/NAME/added.txt`` says which version brought each public name, ``next`` for those that no release has. ``--update`` writes
 the lines that lack, ``--release NAME`` the version of a release (``nox -s changelog`` calls it), and the API pages of the
@@ -131,18 +131,53 @@ def problems_of_added(package: Path, now: list[str]) -> list[str]:
     return [*lacking, *stale, *unknown]
 
 
+def read_snapshot(package: Path) -> list[str]:
+    """Reads the lines of a package's ``api.txt``."""
+    return (package / "api.txt").read_text(encoding="utf-8").splitlines()
+
+
+def takes_the_calls_of(line: str, earlier: str) -> bool:
+    """Whether every call that fits the signature in the line `earlier` fits that in `line` too.
+
+    Parameters may get a default, and optional ones may be added behind the positional parameters.
+    """
+    before, after = (text.partition("(")[2].rstrip(")").split(", ") for text in (earlier, line))
+    names_before = [parameter.rstrip("=") for parameter in before]
+    common = [parameter for parameter in after if parameter.rstrip("=") in names_before]
+    if [parameter.rstrip("=") for parameter in common] != names_before:
+        return False
+    if any(old.endswith("=") and not new.endswith("=") for old, new in zip(before, common, strict=True)):
+        return False
+    by_position = [parameter for parameter in after if not parameter.startswith(("kw ", "*"))]
+    common_by_position = [parameter for parameter in by_position if parameter in common]
+    added = [parameter for parameter in after if parameter not in common]
+    is_optional = all(parameter.endswith("=") or parameter.startswith(("*", "kw *")) for parameter in added)
+    return is_optional and by_position[: len(common_by_position)] == common_by_position
+
+
+def unmarked_breaks(package: Path, current: list[str]) -> list[str]:
+    """Returns a message for each released name that breaks a caller, unless the package has a breaking fragment."""
+    if any((package / "changes").glob("*.breaking.md")):
+        return []
+    versions = read_added(package)
+    lines = {line.partition("(")[0]: line for line in current}
+    messages = []
+    for earlier in sorted(set(read_snapshot(package)) - set(current)):
+        name, bracket, _ = earlier.partition("(")
+        line = lines.get(name, "")
+        fits = bracket and "(" in line and takes_the_calls_of(line, earlier)
+        if versions.get(name) != NEXT and not fits:
+            messages.append(f"{package.name}: gone or changed, without a fragment changes/*.breaking.md: {earlier}")
+    return messages
+
+
 def check(loader: griffe.GriffeLoader, package: Path) -> list[str]:
     """What is wrong with a package's snapshot, one line each."""
-    snapshot = (package / "api.txt").read_text(encoding="utf-8").splitlines()
+    snapshot = read_snapshot(package)
     current = interface(loader, package)
     gone = sorted(set(snapshot) - set(current))
     added = sorted(set(current) - set(snapshot))
-    is_marked = any((package / "changes").glob("*.breaking.md"))
-    messages = problems_of_added(package, current)
-    if gone and not is_marked:
-        messages += [
-            f"{package.name}: gone or changed, without a fragment changes/*.breaking.md: {line}" for line in gone
-        ]
+    messages = [*problems_of_added(package, current), *unmarked_breaks(package, current)]
     if added or gone:
         messages.append(f"{package.name}: {len(added)} lines are new, {len(gone)} are gone")
     if messages:
@@ -160,8 +195,13 @@ def main() -> int:
     packages = sorted(path for path in PACKAGES.iterdir() if (path / "pyproject.toml").exists())
     loader = load_all(packages)
     if options.update or options.release:
-        for package in packages:
-            update(package, interface(loader, package))
+        interfaces = {package: interface(loader, package) for package in packages}
+        breaks = [message for package, lines in interfaces.items() for message in unmarked_breaks(package, lines)]
+        if breaks:
+            print("\n".join([*breaks, "no snapshot is written: add the fragment, or keep the name as it was"]))
+            return 1
+        for package, lines in interfaces.items():
+            update(package, lines)
         if options.release:
             release(PACKAGES / options.release)
         return 0

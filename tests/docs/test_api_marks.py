@@ -98,6 +98,32 @@ def test_new_names_get_the_version_of_the_release_and_lost_ones_leave(script: An
     assert api.read_added(package) == {**first, "a.New": "2.0.0", "a.New.go": "2.0.0", "a.New.stop": "next"}
 
 
+@pytest.mark.parametrize(
+    ("now", "breaks"),
+    [
+        ("a.Old.run(self, fast)", False),
+        ("a.Old.run(self, fast=)", False),
+        ("a.Old.run(self, fast, slow=, kw deep=, **options)", False),
+        ("a.Old.run(self, slow=, fast)", True),
+        ("a.Old.run(self, fast, slow)", True),
+        ("a.Old.run(self)", True),
+        ("a.Old.run(self, kw fast)", True),
+        ("a.Old.run", True),
+        ("a.Old.walk(self, fast)", True),
+    ],
+)
+def test_a_call_that_no_longer_fits_needs_a_fragment(now: str, breaks: bool, script: Any, package: Path) -> None:
+    api = script("public_api")
+    (package / "api.txt").write_text("a.Old\na.Old.run(self, fast)\na.Young\n")
+    (package / "added.txt").write_text("1.0.0 a.Old\n1.0.0 a.Old.run\nnext a.Young\n")
+    messages = api.unmarked_breaks(package, ["a.Old", now])
+    line = f"{package.name}: gone or changed, without a fragment changes/*.breaking.md: a.Old.run(self, fast)"
+    assert messages == [line] * breaks
+    (package / "changes").mkdir()
+    (package / "changes/walk.breaking.md").write_text("`run` is `walk`.\n")
+    assert api.unmarked_breaks(package, ["a.Old", now]) == []
+
+
 def test_each_name_has_a_line_with_a_version_that_exists(script: Any, package: Path) -> None:
     api = script("public_api")
     assert api.problems_of_added(package, ["a.Lost", "a.Old", "a.Old.run(self)"]) == []
