@@ -162,7 +162,7 @@ def substitute(
         if quoted and item.base is None:
             item = dataclasses.replace(item, value=item.text)  # "{{$N:1}}" in quotes is the string "1".
         table.items.append(item)
-        # Line breaks inside the braces are moved behind the placeholder, so that later lines keep their line numbers.
+        # Line breaks inside the braces are moved to the end of the placeholder, so that later lines keep their numbers.
         return MARK.format(len(table.items) - 1) + "\n" * match[0].count("\n")
 
     if source.extension == ".json":

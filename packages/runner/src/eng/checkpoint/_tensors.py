@@ -371,7 +371,7 @@ def _from_cpu(_: PickleMachine, data: Any, dtype: Any, device: Any, requires_gra
     return _requiring(_a_tensor(data).detach().to(_dtype(dtype)), requires_grad)
 
 
-# ---------------------------------------------------------------- constructors of sizes, devices and layouts in a pickle
+# ------------------------------------------------------------- constructors of sizes, devices and layouts in a pickle
 
 
 def _size(_: PickleMachine, values: Any = ()) -> torch.Size:

@@ -108,7 +108,7 @@ class StragglerHook(Hook):
         data_batch: DataBatch = None,
         outputs: dict[str, Any] | Sequence[Any] | None = None,
     ) -> None:
-        """Compares the ranks when an interval ends, and logs a warning about a slow one on rank 0."""
+        """Compares the times of the ranks every ``interval`` iterations; rank 0 logs a warning about a slow rank."""
         if self._times is None:
             return
         self._done += 1
@@ -161,7 +161,7 @@ class StragglerHook(Hook):
         )
 
     def _is_working(self) -> bool:
-        """Whether this rank is in a part of the iteration in which it does not wait for other ranks."""
+        """Whether this rank is loading data or in the forward pass, where it does not wait for other ranks."""
         return self._times is not None and self._times.part in (DATA, FORWARD)
 
     def _end_sampling(self) -> None:

@@ -305,7 +305,10 @@ def _use_tta(cfg: Config) -> None:
 
 
 def _dump_predictions(cfg: Config, out: str) -> None:
-    """Makes the test write its predictions to the file ``out``; with several sets, each set to ``<out>_<set>.pkl``."""
+    """Makes the test write its predictions to the file ``out``; with several datasets, to one file per dataset.
+
+    The name of a dataset is added to the name of its file: ``<out>_clean.pkl``.
+    """
     from .assemble.several import evaluators_by_set, names_of_sets
 
     if not out.endswith((".pkl", ".pickle")):

@@ -162,7 +162,7 @@ def after_restart(
     from eng.checkpoint import find_latest_checkpoint
 
     # Restart counts of the agents differ: an agent that joins later has 0, and no agent counts a restart that a change
-    # of machines causes. So rank 0 also counts the folders of earlier starts, which it wrote itself.
+    # of machines causes. So rank 0 also counts the folders of earlier launches, which it wrote itself.
     earlier = 0
     if get_rank() == 0:
         earlier = unfinished_starts(work_dir, log_dir)

@@ -135,7 +135,7 @@ def _evaluator(node: Any) -> Node | Plain:
 
 
 def _is_by_set(node: object) -> bool:
-    """Whether a setting of validation or test is a mapping by the names of several sets."""
+    """Whether a setting of validation or test is a mapping by the names of several datasets."""
     return isinstance(node, Mapping) and bool(node) and "type" not in node and all(map(_is_several, node.values()))
 
 

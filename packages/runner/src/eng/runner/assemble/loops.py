@@ -62,13 +62,13 @@ def build_evaluation_loop(mode: str, loop: object, runner: Run, dataloader: Any,
         mode: ``"val"`` or ``"test"``.
         loop: a loop, or the config of a loop; a config without ``type`` builds a ValLoop or TestLoop.
         runner: the runner to which the loop will belong.
-        dataloader: a dataloader or its config; or a mapping from names to dataloaders, for a loop over several sets.
-        evaluator: an evaluator or its config, metrics or their configs; or a mapping of these by the names of the sets.
+        dataloader: a dataloader or its config; or a mapping from names to dataloaders, for several datasets.
+        evaluator: an evaluator or its config, metrics or their configs; or a mapping of these by dataset names.
 
     Raises:
         TypeError: ``loop`` is neither a loop nor a config.
         SettingsError: an evaluator or a loop config has a name that no dataloader has, or the loop's class cannot run
-            several sets.
+            several datasets.
     """
     if isinstance(loop, BaseLoop):
         return loop
@@ -91,10 +91,10 @@ def build_evaluation_loop(mode: str, loop: object, runner: Run, dataloader: Any,
 
 
 def _refuse_names_of_sets(mode: str, cfg: object, evaluator: object) -> None:
-    """Raises an error for evaluators or loop configs by the names of several sets, if there is only one dataloader.
+    """Raises an error for evaluators or loop configs by the names of several datasets, if there is one dataloader.
 
     Raises:
-        SettingsError: the evaluator or the loop config is a mapping by names of sets.
+        SettingsError: the evaluator or the loop config is a mapping by dataset names.
     """
     takes = frozenset(inspect.signature(SINGLE[mode]).parameters)
     for key, setting, are_of_sets in (
@@ -118,7 +118,7 @@ def _are_evaluators(setting: Mapping[str, Any]) -> bool:
 
 
 def _are_loop_cfgs(takes: frozenset[str], setting: Mapping[str, Any]) -> bool:
-    """Whether a mapping contains a loop config for each of several sets, and is not itself a loop config.
+    """Whether a mapping contains a loop config for each of several datasets, and is not itself a loop config.
 
     Args:
         takes: names of the arguments of the loop class; none of them may be a key of the mapping.

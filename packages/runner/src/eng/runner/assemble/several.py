@@ -1,4 +1,4 @@
-"""Splits the settings of several validation or test sets by the names of the sets."""
+"""Splits the settings of validation or test on several datasets by the names of the datasets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .evaluation import is_evaluator
 
 
 def names_of_sets(dataloader: object) -> list[str]:
-    """Returns the names of sets in ``val_dataloader=dict(clean=..., corrupted=...)``; empty for a single dataloader.
+    """Returns the dataset names in ``val_dataloader=dict(clean=..., corrupted=...)``; empty for a single dataloader.
 
     Args:
         dataloader: a dataloader, the config of one, or a mapping of these by name. A mapping with a key of a dataloader
@@ -34,7 +34,7 @@ def names_of_sets(dataloader: object) -> list[str]:
 
 
 def loaders_of_sets(dataloader: Any) -> list[Any]:
-    """Returns the dataloaders of several sets as a list, or a list with the single dataloader."""
+    """Returns the dataloaders of several datasets as a list, or a list with the single dataloader."""
     names = names_of_sets(dataloader)
     if names:
         return [dataloader[name] for name in names]
@@ -42,12 +42,12 @@ def loaders_of_sets(dataloader: Any) -> list[Any]:
 
 
 def evaluators_by_set(mode: str, evaluator: object, names: list[str]) -> dict[str, Any]:
-    """Returns the evaluator of each set: its entry in ``dict(clean=..., corrupted=...)``, or one evaluator for all.
+    """Returns the evaluator of each dataset: its entry in ``dict(clean=..., corrupted=...)``, or one evaluator for all.
 
     Args:
         mode: ``"val"`` or ``"test"``.
         evaluator: the Runner's ``val_evaluator`` or ``test_evaluator``.
-        names: names of the sets.
+        names: names of the datasets.
 
     Raises:
         SettingsError: an evaluator has a name that no dataloader has.
@@ -56,12 +56,12 @@ def evaluators_by_set(mode: str, evaluator: object, names: list[str]) -> dict[st
 
 
 def loops_by_set(mode: str, cfg: object, names: list[str]) -> dict[str, Any]:
-    """Returns the loop config of each set: its entry in ``dict(clean=..., corrupted=...)``, or one config for all sets.
+    """Returns the loop config of each dataset: its entry in ``dict(clean=..., corrupted=...)``, or one config for all.
 
     Args:
         mode: ``"val"`` or ``"test"``.
         cfg: the Runner's ``val_cfg`` or ``test_cfg``.
-        names: names of the sets.
+        names: names of the datasets.
 
     Raises:
         SettingsError: a loop config has a name that no dataloader has.
@@ -71,7 +71,7 @@ def loops_by_set(mode: str, cfg: object, names: list[str]) -> dict[str, Any]:
 
 
 def is_named_by(setting: object, names: list[str]) -> bool:
-    """Whether a setting is a mapping by the names of sets, and not the config of one evaluator or metric.
+    """Whether a setting is a mapping by dataset names, and not the config of one evaluator or metric.
 
     Such a mapping has no key ``type`` or ``metrics``.
     """
@@ -82,7 +82,7 @@ def is_named_by(setting: object, names: list[str]) -> bool:
 
 
 def _by_set(key: str, setting: Any, names: list[str], is_named: bool) -> dict[str, Any]:
-    """Returns a setting for each set: the entry of its name, or the same setting for all sets."""
+    """Returns the setting of each dataset: the entry of its name, or the same setting for all datasets."""
     if not is_named:
         return dict.fromkeys(names, setting)
     for name in setting:

@@ -169,7 +169,8 @@ def warn_of_worker_generators(loader: object) -> None:
 def capture_loop_generators(loop: LoopOverSets | None) -> GeneratorStates:
     """Captures the random states of the samplers and datasets of a validation loop.
 
-    The keys are attribute paths in the dataloader; with several validation sets, ``"<set>:<path>"``.
+    The keys are attribute paths in the dataloader, such as ``"sampler"``. With several validation datasets, the name of
+    the dataset comes first: ``"clean:sampler"``.
 
     Args:
         loop: the validation loop; the result is empty for None and for a loop without a dataloader.
@@ -196,7 +197,7 @@ def restore_loop_generators(loop: LoopOverSets | None, states: GeneratorStates |
 
 
 def _prefix(name: str) -> str:
-    """Returns the prefix of the keys of one validation set: ``"<set>:"``, or an empty text for a single dataloader."""
+    """Returns the prefix of the keys of one validation dataset: its name and a colon; empty for a single dataloader."""
     if name:
         return f"{name}:"
     return ""

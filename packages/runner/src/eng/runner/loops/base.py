@@ -98,7 +98,7 @@ class BaseLoop(metaclass=ABCMeta):
             end_workers(loader)
 
     def by_set(self) -> Mapping[str, BaseLoop]:
-        """Returns the loops of several sets by name; a loop over one set returns itself under ``""``."""
+        """Returns the loop of each dataset by dataset name; a loop over one dataset returns itself under ``""``."""
         return {"": self}
 
     def try_batches(self, count: int) -> dict[str, float] | None:

@@ -35,7 +35,8 @@ class IterBasedTrainLoop(TrainLoop):
             over the data, and ``dict(minutes=20)`` is a duration. A validation always follows the last iteration.
         dynamic_intervals: pairs ``(milestone, interval)``: from iteration ``milestone`` on, ``interval`` replaces
             ``val_interval``.
-        val_sanity: number of batches of each validation set that are validated before the first iteration, as a check.
+        val_sanity: number of batches of each validation dataset on which the run validates before the first iteration,
+            so that an error in the validation shows at once.
             0 (default) checks none.
         limit_batches: number of batches that are used of each pass over the data; None (default) uses all.
         overfit_batches: number of first batches on which every pass trains again; they stay in memory. None (default)

@@ -52,7 +52,8 @@ class TrainLoop(BaseLoop):
             ``dict(minutes=20)`` is a duration.
         dynamic_intervals: pairs ``(milestone, interval)``: from epoch or iteration ``milestone`` on, ``interval``
             replaces ``val_interval``.
-        val_sanity: number of batches of each validation set that are validated before the first iteration, as a check.
+        val_sanity: number of batches of each validation dataset on which the run validates before the first iteration,
+            so that an error in the validation shows at once.
             0 (default) checks none.
         limit_batches: number of batches that are used of each pass over the data; None (default) uses all.
         overfit_batches: number of first batches on which every pass trains again; they stay in memory. None (default)
@@ -204,7 +205,7 @@ class TrainLoop(BaseLoop):
             self._timer.begin(self._iter)
 
     def _try_validation(self) -> None:
-        """Validates ``val_sanity`` batches of each set before the first iteration, to find errors in validation early.
+        """Validates on ``val_sanity`` batches of each dataset before the first iteration, to find errors early.
 
         No hook is called and the random generators are restored, so that training is the same as without this check. A
         resumed run does not repeat the check.

@@ -74,7 +74,7 @@ class Watcher:
         return watched
 
     def _read(self, path: Path) -> _Reading:
-        """Reads the curves of a run, or returns the earlier reading if the file has not changed."""
+        """Reads the curves of a run; returns the earlier reading if the run's file of scalars has not changed."""
         before = self._readings.get(path)
         try:
             file = find_scalars(path)
@@ -120,7 +120,10 @@ def _start_of(path: Path) -> Start | None:
 
 
 def _damage_note(damage: Damage) -> str:
-    """Returns a note on damaged lines; an incomplete last line is not damaged, because it is being written."""
+    """Returns a note on damaged lines of a file of scalars; empty if there are none.
+
+    An incomplete last line does not count as damaged, because the run is still writing the line.
+    """
     if damage.numbers:
         return f"{counted(len(damage.numbers), 'damaged line')} left out"
     return ""
