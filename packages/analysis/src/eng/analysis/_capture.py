@@ -153,7 +153,7 @@ def _ignoring_gradients(action: Callable[[], object]) -> Callable[[Any], None]:
 class OperatorCounter(TorchDispatchMode):
     """Dispatch mode (torch calls it for every operator) that adds the cost of each operator to a `Tally`."""
 
-    supports_higher_order_operators = True  # Needed for flex_attention, which takes functions as arguments.
+    supports_higher_order_operators = True  # For flex_attention, an operator that takes functions.
 
     def __init__(self, rules: Mapping[str, Rule], tracker: ModuleTracker) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's base class has no annotations

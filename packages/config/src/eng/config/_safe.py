@@ -238,7 +238,7 @@ class SafeInterpreter:
         return items
 
     def _eval_JoinedStr(self, node: ast.JoinedStr) -> str:
-        """Evaluates an f-string; its length is limited while it grows."""
+        """Evaluates an f-string; refuses it as soon as the text is too long, so that it cannot fill the memory."""
         parts: list[str] = []
         length = 0
         for part in node.values:

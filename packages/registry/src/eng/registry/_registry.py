@@ -286,7 +286,7 @@ class Registry:
             registry = self.of_scope(scope)
             module = None if registry is None else _find_below(registry, name)
         if module is None and scope is not None:
-            module = find_name(self, key)  # A name such as "a.b" may be registered with its dot.
+            module = find_name(self, key)  # No scope "a" has "b": "a.b" may be one registered name.
         return vet(key, object_at(key), self) if module is None else module
 
     def import_from_location(self) -> None:

@@ -262,7 +262,10 @@ class PickleMachine:
         self._push(tuple(reversed(items)))
 
     def _name(self, module: Any, name: Any) -> None:
-        """Pushes the table's object for a class or function on the stack; raises NameRefusedError for other names."""
+        """Pushes the class or function that a pickle names on the stack; raises NameRefusedError if the table lacks it.
+
+        The functions that construct and fill objects of the class are noted for later operations of the pickle.
+        """
         if not isinstance(module, str) or not isinstance(name, str):
             raise MalformedPickleError("the pickle has a name that is no text")
         full = f"{_MODULES.get(module, module)}.{name}"

@@ -30,7 +30,7 @@ class TimedInterval:
         self.begin(0)
 
     def begin(self, iteration: int, elapsed: float = 0.0) -> None:
-        """Starts the interval now.
+        """Starts the interval at the present time of the clock.
 
         Args:
             iteration: number of completed training iterations.

@@ -225,10 +225,10 @@ class NPUProfilerHook(Hook):
         self._record: Any = None
 
     def before_run(self, runner: RunnerView) -> None:
-        """Creates the folder for the results.
+        """Creates the folder for the results of the profiler.
 
         Raises:
-            ValueError: the run is shorter than ``end``.
+            ValueError: the run has fewer iterations than ``end``, the iteration at which profiling ends.
         """
         if self.end > runner.max_iters:
             raise UsageError(f"end is {self.end}, but the run has only {counted(runner.max_iters, 'iteration')}")

@@ -286,7 +286,10 @@ class _Screen:
             self.draw()
 
     def remove(self, bar: Bar) -> None:
-        """Removes a bar; after the last one the streams get their original ``write`` methods back."""
+        """Removes a progress bar; after the last bar, the streams get their original ``write`` methods back.
+
+        A process that was forked from this one does nothing, because the bars belong to the parent process.
+        """
         if os.getpid() != self.pid:
             return
         with self.lock:

@@ -241,7 +241,10 @@ def trials_in(folder: Path, definition: Definition) -> dict[int, Trial]:
 
 
 def dotted(cfg: Any, prefix: str = "") -> Iterator[str]:
-    """Yields all dotted keys of a config, including those of mappings and lists."""
+    """Yields the dotted keys of all values of a config, also of those in nested mappings and lists.
+
+    Such keys are ``model``, ``model.depth`` and ``hooks.0.type``, where 0 is the index in a list.
+    """
     items = cfg.items() if hasattr(cfg, "items") else enumerate(cfg)  # Config does not derive from Mapping.
     for key, value in items:
         path = f"{prefix}{key}"

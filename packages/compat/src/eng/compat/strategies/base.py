@@ -183,7 +183,7 @@ class BaseStrategy(Strategy):
         self.load_optim_state(self.model, self.optim_wrapper, state_dict)
 
     def load_scheduler_state_dict(self, state_dict: dict[str, Any] | list[Any]) -> None:
-        """Loads the states of the schedulers."""
+        """Loads the states of the parameter schedulers."""
         restore.restore_schedulers(self.param_schedulers, state_dict)
 
     # --- loading and saving checkpoints

@@ -360,9 +360,10 @@ class RunState:
         run.logger.info("Load checkpoint from %s", filename)
 
     def _take_trained_weights(self, checkpoint: dict[str, Any]) -> list[str]:
-        """Puts the trained weights into ``state_dict`` of a checkpoint, if only the saved run had an EMAHook.
+        """Puts the trained weights into ``state_dict`` of a checkpoint, if the saved run had an EMAHook and this one has not.
 
-        A checkpoint of a run with EMAHook has the averaged weights there. Returns a line of text about the exchange.
+        EMAHook saves the averaged weights in ``state_dict``. Returns a line of text about the exchange, in a list; the
+        list is empty if nothing was exchanged.
         """
         if "ema_state_dict" not in checkpoint or self._run.hook_list.first(EMAHook) is not None:
             return []
