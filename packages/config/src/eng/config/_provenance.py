@@ -162,8 +162,8 @@ class Layer:
     def steps(self, path: Path) -> list[Step]:
         """Returns the assignments that this file makes to the value at `path`; empty if the file does not set it.
 
-        The list contains the assignment of the file, and one more for each environment variable that was substituted. If
-        another config imports names of this file (`names`), the first key of `path` is a name in that other config.
+        The list contains the assignment of the file, and one more for each environment variable that was substituted.
+        If another config imports names of this file (`names`), the first key of `path` is a name in that other config.
         """
         if self.names is not None and path:
             if path[0] not in self.names:

@@ -360,7 +360,7 @@ class RunState:
         run.logger.info("Load checkpoint from %s", filename)
 
     def _take_trained_weights(self, checkpoint: dict[str, Any]) -> list[str]:
-        """Puts the trained weights into ``state_dict`` of a checkpoint, if the saved run had an EMAHook and this one has not.
+        """Puts the trained weights into a checkpoint's ``state_dict``, if only the saved run had an EMAHook.
 
         EMAHook saves the averaged weights in ``state_dict``. Returns a line of text about the exchange, in a list; the
         list is empty if nothing was exchanged.
