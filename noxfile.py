@@ -139,11 +139,11 @@ def tests(session: nox.Session, package: str) -> None:
 
 @nox.session(python=torch_python())
 def mesh(session: nox.Session) -> None:
-    """Ten shapes of the strategy Mesh on 2, 4 and 8 gloo ranks beside one process, each resumed on three others; lost nodes."""
+    """Shapes of the strategy Mesh on 2, 4 and 8 gloo ranks beside one process, and resumed; pipeline stages; lost nodes."""
     prepare_everything(session, "pytest>=8", "pytest-timeout", "pytest-xdist")
     session.run(
-        "python", "-m", "pytest", "-q", "-s", "-n0", "tests/distributed/test_mesh.py",
-        "tests/distributed/test_elastic.py", *session.posargs,
+        "python", "-m", "pytest", "-q", "-s", "-n0",
+        *(f"tests/distributed/test_{name}.py" for name in ("mesh", "context", "pipeline", "elastic")), *session.posargs,
         env={"ENG_MESH_ALL": "1", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 

@@ -1,9 +1,10 @@
-"""Starting jobs of one or several ranks, with a limit on their time and nothing left of them."""
+"""Starting jobs of one or several ranks, with a limit on their time and nothing left of them, and comparing their reports."""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
@@ -12,7 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 HERE = Path(__file__).parent
+# How far numbers of a run on a mesh may lie from those of one process: a sum over ranks rounds in another order.
+TOLERANCE = 1e-5
+AMP_TOLERANCE = 2e-2  # bfloat16 has 8 bits
 
 
 @dataclass
@@ -137,3 +143,54 @@ class Runs:
             place = self.folder / f"launch of {launch}"
             self._done[launch] = run_job(HERE / "training_job.py", place, ranks, options, timeout=self._timeout)
         return self._done[launch]
+
+
+Shape = tuple[int, ...]  # ranks along each axis of a mesh
+
+
+def ranks_of(shape: Shape) -> int:
+    """All ranks of a mesh."""
+    return math.prod(shape)
+
+
+def name_of(shape: Shape) -> str:
+    """The name of the run on a mesh."""
+    return "mesh " + "x".join(map(str, shape))
+
+
+def on_mesh(run: dict[str, Any], axes: dict[str, int], block: str, plan: dict[str, str]) -> dict[str, Any]:
+    """A run on a mesh; activations of a block are computed again, and two shards save in shards."""
+    strategy = {
+        "type": "Mesh",
+        **axes,
+        "wrap_policy": {"classes": [block]},
+        "checkpoint": "sharded" if axes["shard"] == 2 else "full",
+    }
+    if axes["tensor"] > 1:
+        strategy["tensor_plan"] = plan
+    return {**run, "strategy": strategy, "activation_checkpointing": ["blocks.0"]}
+
+
+def farthest_loss(report: dict[str, Any], expected: dict[str, Any]) -> float:
+    """The largest difference between losses of the same iteration."""
+    return max(abs(a - b) for a, b in zip(report["losses"], expected["losses"], strict=True))
+
+
+def assert_same(report: dict[str, Any], expected: dict[str, Any], begin: int = 0, *, losses: bool = True) -> None:
+    """Losses, norms, rates, samples, metrics and weights of a run from iteration `begin` on.
+
+    Without `losses` these are only counted.
+    """
+    close = {"rel": TOLERANCE, "abs": TOLERANCE}
+    assert len(report["losses"]) == len(expected["losses"]) - begin
+    if losses:
+        assert report["losses"] == pytest.approx(expected["losses"][begin:], **close)
+    for key in ("norms", "lrs"):
+        assert report[key][2:] == pytest.approx(expected[key][begin + 2 :], **close), key
+    assert report["samples"] == expected["samples"][begin:]
+    last_metrics = expected["metrics"][len(expected["metrics"]) - len(report["metrics"]) :]
+    for metrics, metrics_alone in zip(report["metrics"], last_metrics, strict=True):
+        assert metrics == pytest.approx(metrics_alone, **close)
+        assert metrics["counted"] == metrics["distinct"] == 13
+    for name, values in expected["weights"].items():
+        assert report["weights"][name] == pytest.approx(values, rel=1e-4, abs=TOLERANCE), name

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import json
 import os
-import re
+import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
 from distributed_jobs import launcher, run_command, variables
 
-PAGE = Path(__file__).parents[2] / "docs/scale.md"
-BLOCK = re.compile(r'^```python title="pipeline\.py"\n(.*?)^```', re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+import page_blocks
+
+ALL = os.environ.get("ENG_MESH_ALL") == "1"
 EPOCHS, ITERATIONS = 3, 4  # of an epoch
 
 pytestmark = pytest.mark.timeout(500)
 
 
+@dataclass
+class Trained:
+    """The program in a folder, and the losses that it logged; the checkpoints lie in `alone` and `stages` beside it."""
+
+    script: Path
+    alone: list[float]
+    stages: list[float]
+
+
 def losses_of(script: Path, ranks: int, work_dir: Path, *arguments: str) -> list[float]:
     """The losses that a start of the program logs."""
-    log = script.with_suffix(f".{ranks}.txt")
+    log = work_dir.with_suffix(".txt")
     command = [sys.executable, *launcher(ranks), str(script), str(work_dir), *arguments]
     code = run_command(command, log, 150, variables())
     assert code == 0, log.read_text()[-4000:]
@@ -30,23 +43,31 @@ def losses_of(script: Path, ranks: int, work_dir: Path, *arguments: str) -> list
     return [line["loss"] for line in lines if "loss" in line]
 
 
-def test_two_stages_train_as_one_process_and_go_on(tmp_path: Path) -> None:
-    block = BLOCK.search(PAGE.read_text(encoding="utf-8"))
-    assert block is not None
-    script = tmp_path / "pipeline.py"
-    script.write_text(block[1], encoding="utf-8")
-    alone = losses_of(script, 0, tmp_path / "alone")
-    assert len(alone) == EPOCHS * ITERATIONS
-    assert losses_of(script, 2, tmp_path / "stages") == pytest.approx(alone, abs=1e-6)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("pipeline")
+    page_blocks.write_files(ROOT / "docs/scale.md", folder)
+    script = folder / "pipeline.py"
+    return Trained(script, losses_of(script, 0, folder / "alone"), losses_of(script, 2, folder / "stages"))
+
+
+def test_two_stages_train_as_one_process(trained: Trained) -> None:
+    assert len(trained.alone) == EPOCHS * ITERATIONS
+    assert trained.stages == pytest.approx(trained.alone, abs=1e-6)
     expected, state = (
-        torch.load(tmp_path / name / "epoch_3.pth", weights_only=False)["state_dict"] for name in ("alone", "stages")
+        torch.load(trained.script.with_name(name) / "epoch_3.pth", weights_only=False)["state_dict"]
+        for name in ("alone", "stages")
     )
     assert list(state) == list(expected) == ["stages.0.0.weight", "stages.0.0.bias", "stages.1.weight", "stages.1.bias"]
     for name, weight in expected.items():
         assert state[name].numpy() == pytest.approx(weight.numpy(), abs=1e-6), name
-    if os.environ.get("ENG_MESH_ALL") != "1":
-        return  # a third start costs seconds
-    (tmp_path / "stages/epoch_3.pth").unlink()
-    (tmp_path / "stages/last_checkpoint").write_text(str(tmp_path / "stages/epoch_2.pth"))
-    again = losses_of(script, 2, tmp_path / "stages", "--resume")
-    assert again[-ITERATIONS:] == pytest.approx(alone[-ITERATIONS:], abs=1e-6)
+
+
+@pytest.mark.skipif(not ALL, reason="a part of nox -s mesh")
+def test_two_stages_go_on_as_one_process(trained: Trained, tmp_path: Path) -> None:
+    stages = tmp_path / "stages"
+    shutil.copytree(trained.script.with_name("stages"), stages)
+    (stages / "epoch_3.pth").unlink()
+    (stages / "last_checkpoint").write_text(str(stages / "epoch_2.pth"))
+    again = losses_of(trained.script, 2, stages, "--resume")
+    assert again[-ITERATIONS:] == pytest.approx(trained.alone[-ITERATIONS:], abs=1e-6)

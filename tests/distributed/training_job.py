@@ -49,11 +49,12 @@ class Points(Dataset[dict[str, Any]]):
 
 
 class Sentences(Dataset[dict[str, Any]]):
-    """``length`` sentences of tokens, each with the token that follows; some are not to be predicted."""
+    """``length`` sentences of tokens, each with the token that follows; some are not to be predicted. They may take time."""
 
     tokens, positions = 32, 16
 
     def __init__(self, length: int, seconds: float = 0) -> None:
+        self.seconds = seconds
         generator = torch.Generator().manual_seed(7)
         sentences = torch.randint(self.tokens, (length, self.positions + 1), generator=generator)
         self.inputs, self.labels = sentences[:, :-1], sentences[:, 1:].clone()
@@ -63,6 +64,7 @@ class Sentences(Dataset[dict[str, Any]]):
         return len(self.inputs)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        time.sleep(self.seconds)
         return {"input_ids": self.inputs[index], "labels": self.labels[index], "index": index}
 
 

@@ -14,12 +14,23 @@ import libraries
 import pytest
 
 
-def run(command: list[str], folder: Path, **environment: str) -> None:
-    """Runs a program that ends well."""
+def start(command: list[str], folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """How a program ended."""
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", **environment}
     call = [sys.executable, "-m", "eng.compat", *command]
-    done = subprocess.run(call, capture_output=True, text=True, env=env, cwd=folder, timeout=160, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    return subprocess.run(call, capture_output=True, text=True, env=env, cwd=folder, timeout=160, check=False)
+
+
+def start_on_free_port(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """How a program ended whose `PORT` was free; another port is tried where another process took it meanwhile."""
+    for _ in range(3):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        done = start(command, folder, PORT=str(port))
+        if done.returncode == 0 or "address already in use" not in done.stderr.lower():
+            break
+    return done
 
 
 def console_script(name: str, folder: Path) -> Path:
@@ -39,7 +50,8 @@ def test_the_command_of_xtuner(tmp_path: Path) -> None:
         pytest.skip("nox -s downstream installs xtuner")
     command = [str(console_script("xtuner", tmp_path))]
     # It runs `python copy_cfg.py`.
-    run([*command, "copy-cfg", "internlm2_7b_qlora_alpaca_e3", str(tmp_path)], tmp_path)
+    done = start([*command, "copy-cfg", "internlm2_7b_qlora_alpaca_e3", str(tmp_path)], tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
     assert "from mmengine" in (tmp_path / "internlm2_7b_qlora_alpaca_e3_copy.py").read_text()
 
 
@@ -62,9 +74,7 @@ def test_the_shell_script_that_starts_ranks(tmp_path: Path) -> None:
         pytest.skip("nox -s downstream installs mmpretrain")
     shutil.copy(library.root / library.tools / "dist_train.sh", tmp_path)
     (tmp_path / "train.py").write_text(TRAINING)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    run(["bash", "dist_train.sh", "config.py", "2"], tmp_path, PORT=str(port))
+    done = start_on_free_port(["bash", "dist_train.sh", "config.py", "2"], tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
     told = {file.name: file.read_text() for file in tmp_path.glob("rank_*")}
     assert told == {f"rank_{rank}_of_2": "eng.config.config ['config.py', '--launcher', 'pytorch']" for rank in (0, 1)}

@@ -1,6 +1,10 @@
 """Trains models of transformers and timm for some steps, alone or with their layers or sequences split; arguments: REPORT NAMES.
 
-Names that end with `` in context`` split sequences.
+Names that end with `` in context`` split sequences. A run has four steps, and ``ENG_OUTSIDE_EPOCHS`` times four with that
+variable. On one process, and on two ranks::
+
+    ENG_OUTSIDE_EPOCHS=13 python tests/integration/outside/tensor_parallel_ranks.py one.json "gpt2 in context"
+    ENG_OUTSIDE_EPOCHS=13 torchrun --nproc-per-node=2 tests/integration/outside/tensor_parallel_ranks.py two.json "gpt2 in context"
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from eng.model import BaseModel
 from eng.runner import Runner
 
 TOKENS, POSITIONS, STEPS = 64, 12, 4
-EPOCHS = int(os.environ.get("EPOCHS", "1"))
+EPOCHS = int(os.environ.get("ENG_OUTSIDE_EPOCHS", "1"))
 SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
 
 
@@ -106,17 +110,17 @@ def batches(name: str) -> list[dict[str, torch.Tensor]]:
 
 def train(name: str) -> dict[str, Any]:
     record, strategy = Record(), None
-    experiment_name, (name, _, context) = name, name.partition(" in ")
+    model_name, _, context = name.partition(" in ")
     if "RANK" in os.environ and context:
         strategy = {"type": "Mesh", "shard": 1, "context": {"size": 2, "inputs": {"inputs": 1, "labels": 1}}}
     elif "RANK" in os.environ:
         strategy = {"type": "Mesh", "shard": 1, "tensor": 2, "tensor_plan": "auto"}
-    model = Net(name)
+    model = Net(model_name)
     runner = Runner(
         model,
         tempfile.mkdtemp(),
         train_dataloader={
-            "dataset": batches(name),
+            "dataset": batches(model_name),
             "global_batch_size": 4,
             "sampler": {"type": "DefaultSampler", "shuffle": False},
             "collate_fn": {"type": "default_collate"},
@@ -130,7 +134,7 @@ def train(name: str) -> dict[str, Any]:
         env_cfg={"dist_cfg": {"backend": "gloo", "timeout": 60}},
         init_weights=False,
         log_level="ERROR",
-        experiment_name=experiment_name,
+        experiment_name=name,
     )
     split = [
         parameter_name
