@@ -61,8 +61,9 @@ def unflatten(values: Iterable[Any], layout: Layout) -> Any:
     """
     element = object.__new__(layout.cls)
     attributes = element.__dict__
-    attributes["_metainfo_fields"] = FieldNames.fromkeys(layout.metainfo)
-    attributes["_data_fields"] = FieldNames.fromkeys(layout.fields)
+    # torch 2.9 compiles dict.fromkeys, but not the class method FieldNames.fromkeys.
+    attributes["_metainfo_fields"] = FieldNames(dict.fromkeys(layout.metainfo))
+    attributes["_data_fields"] = FieldNames(dict.fromkeys(layout.fields))
     attributes.update(layout.metainfo)
     attributes.update(zip(layout.fields, values, strict=True))
     return element

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
@@ -17,6 +15,7 @@ from eng.optim import OptimWrapper
 from eng.registry import STRATEGIES
 
 from ..errors import SettingsError
+from ..state.rng import capture_rng, restore_rng
 from .context_parallel import ContextParallelModel, read_context
 from .fsdp import FSDPStrategy
 from .tensor_plans import read_plan
@@ -152,19 +151,18 @@ def _shape(replicate: int, shard: int, tensor: int, context: int, ranks: int) ->
 
 
 def _share_randomness(mesh: DeviceMesh) -> None:
-    """Copies the states of the random generators from the first rank of a group to its other ranks.
+    """Copies the states of all random generators, that of the accelerator included, from a group's first rank to the others.
 
     The ranks of the group train on the same samples, so that their random augmentations and dropout must be the same.
     """
     group = mesh.get_group()
     first = torch.distributed.get_global_rank(group, 0)
-    states: list[Any] = [(random.getstate(), np.random.get_state(), torch.get_rng_state())]  # noqa: NPY002  # of users' transforms
+    # An accelerator has a random generator only after its first use.
+    torch.empty(1, device=get_device())
+    states = [capture_rng()]
     torch.distributed.broadcast_object_list(states, src=first, group=group)
     if get_rank() != first:
-        python, numpy, generator = states[0]
-        random.setstate(python)
-        np.random.set_state(numpy)  # noqa: NPY002  # as above
-        torch.set_rng_state(generator)
+        restore_rng(states[0])
 
 
 def _update_one_by_one(optim_wrapper: OptimWrapper) -> None:
