@@ -85,16 +85,33 @@ def tested_commands(script: str) -> list[str]:
     return [line for line in commands(script) if not line.startswith(tuple(ELSEWHERE))]
 
 
-def run_shell_blocks(page: Path, folder: Path, env: dict[str, str]) -> int:
-    """Runs the commands of a page's shell blocks in a folder, and returns how many they are.
+def run_page(page: Path, folder: Path, scripts: str, libraries: tuple[str, ...] = ()) -> None:
+    """Runs a page in a folder: writes its files, then runs its Python blocks, then the commands of its shell blocks.
+
+    Args:
+        page: the page to run.
+        folder: the folder to run in.
+        scripts: the folder of the environment that holds ``python`` and ``eng``.
+        libraries: run the blocks that need these libraries, and no shell blocks.
 
     Raises:
         AssertionError: a command failed.
     """
-    lines = [line for script in blocks(page, *SHELL) for line in tested_commands(script)]
-    for line in lines:
-        run(page, ["bash", "-c", line], folder, env)
-    return len(lines)
+    env = environment(scripts, folder)
+    write_files(page, folder)
+    if body := script_of(page, libraries):
+        # A file, so that multiprocessing and inspect find their sources.
+        script = folder / "page.py"
+        script.write_text(body, encoding="utf-8")
+        run(page, ["python", str(script)], folder, env)
+    if not libraries:
+        for line in shell_commands(page):
+            run(page, ["bash", "-c", line], folder, env)
+
+
+def shell_commands(page: Path) -> list[str]:
+    """Commands of a page's shell blocks that the tests run."""
+    return [line for script in blocks(page, *SHELL) for line in tested_commands(script)]
 
 
 def run(page: Path, call: list[str], folder: Path, env: dict[str, str]) -> None:

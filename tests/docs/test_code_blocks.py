@@ -1,7 +1,8 @@
 """Every code block of the READMEs and of docs/ runs; `scripts/page_blocks.py` says how a page is read.
 
 Lines that install things or start nox are what CI itself does, and are skipped here; `nox -s outside` and
-`nox -s downstream` run the blocks that need other libraries.
+`nox -s downstream` run the blocks that need other libraries. `tests/packaging/test_dist.py` runs the pages with shell blocks
+on the built wheels.
 """
 
 from __future__ import annotations
@@ -46,10 +47,7 @@ def checkout(tmp_path: Path) -> Path:
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_blocks_run(page: Path, checkout: Path) -> None:
-    page_blocks.write_files(page, checkout)
-    if body := page_blocks.script_of(page):
-        run_script(page, body, checkout)
-    page_blocks.run_shell_blocks(page, checkout, environment(checkout))
+    page_blocks.run_page(page, checkout, sysconfig.get_path("scripts"))
 
 
 @pytest.mark.timeout(400)
@@ -59,21 +57,8 @@ def test_blocks_run(page: Path, checkout: Path) -> None:
     ids=[f"{page.stem}-{'-'.join(names)}" for page, names in NEEDING_LIBRARIES],
 )
 def test_blocks_with_libraries_run(page: Path, libraries: tuple[str, ...], checkout: Path) -> None:
-    body = page_blocks.script_of(page, libraries)
-    compile(body, page.name, "exec")
+    compile(page_blocks.script_of(page, libraries), page.name, "exec")
     missing = [library for library in libraries if find_spec(library) is None]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
-    page_blocks.write_files(page, checkout)
-    run_script(page, body, checkout)
-
-
-def run_script(page: Path, body: str, folder: Path) -> None:
-    # A file, so that multiprocessing and inspect find their sources.
-    script = folder / "page.py"
-    script.write_text(body, encoding="utf-8")
-    page_blocks.run(page, [sys.executable, str(script)], folder, environment(folder))
-
-
-def environment(folder: Path) -> dict[str, str]:
-    return page_blocks.environment(sysconfig.get_path("scripts"), folder)
+    page_blocks.run_page(page, checkout, sysconfig.get_path("scripts"), libraries)

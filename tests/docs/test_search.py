@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -43,15 +44,40 @@ def entries() -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def search() -> Callable[[str], list[str]]:
-    """Pages in the order in which the search of the site ranks them: its library, with its weight of titles."""
-    lunr = pytest.importorskip("lunr")
-    documents = [entry for entry in entries() if not entry["location"].startswith("zh/")]
-    fields = [{"field_name": "title", "boost": 1000}, {"field_name": "text"}]
-    index = lunr.lunr(ref="location", fields=fields, documents=documents)
+    """Pages in the order in which the search box of the site ranks them.
+
+    The box looks for sections with any word of the question, or with a word that begins like it. It prefers titles, sections
+    with all words, and the top of a page. Words are not stemmed: "imbalance" finds "imbalanced", and not the other way round.
+    """
+    pytest.importorskip("lunr")
+    from lunr.builder import Builder
+    from lunr.stop_word_filter import stop_word_filter
+
+    separator = json.loads((SITE / "search/search_index.json").read_text(encoding="utf-8"))["config"]["separator"]
+
+    def words(text: str) -> str:
+        return re.sub(separator, " ", html.unescape(re.sub(r"<[^>]+>", " ", text)))
+
+    builder = Builder()
+    builder.pipeline.add(stop_word_filter)
+    builder.ref("location")
+    builder.field("title", boost=1000)
+    builder.field("text")
+    for entry in entries():
+        if not entry["location"].startswith("zh/"):
+            builder.add({"location": entry["location"], "title": words(entry["title"]), "text": words(entry["text"])})
+    index = builder.build()
 
     def pages(term: str) -> list[str]:
-        words = " ".join(f"+{word}" for word in re.split(r"[\s-]+", term) if len(word) > 2)  # not "of"
-        return list(dict.fromkeys(result["ref"].partition("#")[0] for result in index.search(words)))
+        asked = words(term.lower()).split()
+        scores: dict[str, float] = {}
+        for result in index.search(" ".join(f"{word}*" for word in asked)):
+            page, _, section = result["ref"].partition("#")
+            found = result["match_data"].metadata
+            matched = sum(any(word.startswith(start) for word in found) for start in asked)
+            score = result["score"] * (1 + (matched / len(asked) + (not section)) ** 2)
+            scores[page] = max(scores.get(page, 0.0), score)
+        return sorted(scores, key=lambda page: -scores[page])
 
     return pages
 

@@ -17,13 +17,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 import page_blocks
 
-FIRST_PAGES = (
-    "README.md",
-    "docs/index.md",
-    "docs/start/install.md",
-    "docs/start/fifteen-minutes.md",
-    "docs/start/first-project.md",
-)
+PAGES_WITH_COMMANDS = [page for page in page_blocks.pages() if page_blocks.shell_commands(page)]
 pytestmark = pytest.mark.skipif(not DIST.is_dir(), reason="nox -s build makes dist/ and runs these tests")
 IMPORT_NAMES = [
     "config", "registry", "fileio", "structures", "dist", "device", "analysis", "runner", "hooks", "optim", "model",
@@ -121,14 +115,13 @@ def test_everything_installs_and_comes_apart(complete: Environment) -> None:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", FIRST_PAGES)
-def test_shell_blocks_of_a_first_page_run(
-    name: str, complete: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("page", PAGES_WITH_COMMANDS, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_page_with_shell_blocks_runs_on_the_wheels(
+    page: Path, complete: Environment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTHONPATH", raising=False)
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    variables = page_blocks.environment(str(complete.bin), tmp_path)
-    assert page_blocks.run_shell_blocks(ROOT / name, tmp_path, variables) > 0
+    page_blocks.run_page(page, tmp_path, str(complete.bin))
 
 
 @pytest.mark.timeout(900)
