@@ -22,10 +22,18 @@ PAGE, CHAPTERS = DOCS / "coverage.md", DOCS / "chapters.toml"
 OUTPUTS = page_blocks.ROOT / "tests/compat/test_manual_outputs.py"
 INTRODUCTION = """# The manual, chapter by chapter
 
-Where the topics of MMEngine's manual are covered here. Behind each page stands what `tests/docs/test_code_blocks.py` runs of it:
-its blocks of Python, its shell commands, and blocks that need a library, which `nox -s outside` and `nox -s downstream` install.
-The last column names tests of `tests/compat/test_manual_outputs.py`, which compare with what the manual prints.
-`scripts/coverage_page.py` makes this table of `docs/chapters.toml` and the pages.
+Each row is a chapter of MMEngine's manual and links the pages of this site that teach its topic. In brackets behind a page stands
+what the tests run of it:
+
+| in brackets | which blocks | run by |
+| --- | --- | --- |
+| Python, shell | the page's Python blocks, its shell commands | `tests/docs/test_code_blocks.py` |
+| with a library | Python blocks that need this library | `nox -s outside` or `nox -s downstream`, which install it |
+
+The last column names the tests of `tests/compat/test_manual_outputs.py` that compare what eng prints with what the manual prints.
+
+`python scripts/coverage_page.py --update` writes this page. A person chooses the pages of a chapter, in `docs/chapters.toml`; the rest is
+read from the pages and tests.
 
 """
 HEAD = ("chapter", "topic", "pages (blocks that run)", "tests of printed output")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from eng.model.adapters import SupervisedModel, adapt
+from eng.model.adapters import SupervisedModel, adapt, build_loss
 from eng.registry import MODELS
 
 ONE = torch.tensor(1.0, requires_grad=True)
@@ -122,3 +122,20 @@ def test_a_loss_of_an_installed_package_gets_the_first_output(tmp_path, monkeypa
     batch = (torch.zeros(2), TARGET)
     loss = package_loss(tmp_path, monkeypatch)
     assert SupervisedModel(Several((FIRST, SECOND)), loss=loss)(batch=batch, mode="loss")["loss"] == 1
+
+
+@pytest.mark.parametrize(("name", "key"), [("CrossEntropyLoss", "weight"), ("BCEWithLogitsLoss", "pos_weight")])
+def test_class_weights_of_a_config_may_be_a_list(name, key) -> None:
+    scores, target = torch.tensor([[2.0, -1.0], [0.5, 1.0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    expected = getattr(nn, name)(**{key: torch.tensor([1.0, 5.0])})(scores, target)
+    built = build_loss({"type": name, key: [1.0, 5.0]})
+    assert torch.equal(built(scores, target), expected)
+
+
+def test_a_users_loss_keeps_a_list_as_it_is() -> None:
+    class ListLoss(nn.Module):
+        def __init__(self, weight) -> None:
+            super().__init__()
+            self.weight = weight
+
+    assert build_loss({"type": ListLoss, "weight": [1.0, 5.0]}).weight == [1.0, 5.0]

@@ -18,6 +18,7 @@ from eng.registry import MODELS
 
 Loss = Callable[..., Any]
 _PREDICTION_NAMES = ("logits", "out", "preds", "predictions", "prediction", "start_logits", "last_hidden_state")
+_WEIGHTS = ("weight", "pos_weight")  # arguments of torch's losses that must be tensors
 # pip installs packages into folders with these names, so a module outside of such a folder is a user's own code.
 _PACKAGES = frozenset({"site-packages", "dist-packages"})
 
@@ -38,6 +39,8 @@ def build_loss(loss: Any) -> Loss | None:
     Args:
         loss: a callable, which is returned unchanged; a class, which is called without arguments; the registered name
             or the dotted path of a class or function; a config ``dict(type=..., ...)``; or None for no loss function.
+            In a config of a loss class of ``torch.nn``, ``weight`` and ``pos_weight`` may be lists of numbers, because
+            a config file holds no tensors.
 
     Raises:
         ModelTypeError: ``loss`` has another type (a TypeError).
@@ -48,6 +51,8 @@ def build_loss(loss: Any) -> Loss | None:
         tensor(1.)
         >>> build_loss(dict(type="CrossEntropyLoss", label_smoothing=0.1)).label_smoothing
         0.1
+        >>> build_loss(dict(type="CrossEntropyLoss", weight=[1.0, 5.0])).weight
+        tensor([1., 5.])
     """
     if loss is None or isinstance(loss, nn.Module):
         return loss
@@ -59,6 +64,8 @@ def build_loss(loss: Any) -> Loss | None:
             factory = MODELS.in_current_scope().get(factory)
         if callable(factory) and not isinstance(factory, type):
             return functools.partial(factory, **{key: value for key, value in loss.items() if key != "type"})
+        if isinstance(factory, type) and factory.__module__.startswith("torch.nn."):
+            loss = {key: _weights(value) if key in _WEIGHTS else value for key, value in loss.items()}
         built: Loss = MODELS.build(loss)
         return built
     if callable(loss):
@@ -66,6 +73,11 @@ def build_loss(loss: Any) -> Loss | None:
     raise ModelTypeError(
         f"loss must be a callable, a name or a config such as dict(type='CrossEntropyLoss'), got {type(loss).__name__}"
     )
+
+
+def _weights(value: Any) -> Any:
+    """Returns a list of numbers as the float tensor that torch's losses need; another value unchanged."""
+    return torch.tensor(value, dtype=torch.float32) if isinstance(value, (list, tuple)) else value
 
 
 def losses_in(output: Any) -> dict[str, Any]:
