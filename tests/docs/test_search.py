@@ -41,7 +41,6 @@ TERMS = {
     "install": "start/install/",
     "confusion matrix": "evaluation/",
     "label smoothing": "bring-your-own/",
-    "class weights": "bring-your-own/",
     "class imbalance": "bring-your-own/",
     "mixup": "bring-your-own/",
     "custom loss": "bring-your-own/",
