@@ -43,6 +43,12 @@ class InstanceData(BaseDataElement):
     """
 
     def _check_value(self, name: str, value: Any) -> Any:
+        """Returns the value of a data field unchanged after checking that its length is that of the existing fields.
+
+        Raises:
+            FieldTypeError: the value has no length.
+            LengthError: the value has another length.
+        """
         try:
             length = len(value)
         except TypeError:
@@ -70,7 +76,7 @@ class InstanceData(BaseDataElement):
             try:
                 lengths = {len(value) for value in data.values()}
             except TypeError:
-                lengths = {-1, -2}
+                lengths = {-1, -2}  # Two lengths, so that the value without a length is rejected by `super` below.
             if len(lengths) < 2:
                 self.__dict__.update(data)
                 self._data_fields.update(dict.fromkeys(data))

@@ -239,8 +239,13 @@ def search(
 
 
 def _range_test(rehearsal: Rehearsal, low: float, high: float, count: int) -> tuple[list[float], list[float]]:
-    # Runs `count` steps with learning rates that rise from `low` to `high`, until the smoothed loss rises clearly above
-    # its minimum; returns the learning rates and the smoothed losses.
+    """Runs `count` steps with learning rates that rise from `low` to `high`; returns the rates and the smoothed losses.
+
+    The test ends earlier if the loss is not finite or if the smoothed loss rises clearly above its minimum.
+
+    Raises:
+        TuneError: the loss is not finite within the first three steps.
+    """
     model, wrapper = rehearsal.fresh_parts()
     data = batches(rehearsal.loader())
     lrs: list[float] = []
@@ -299,9 +304,9 @@ def _has_plain_loss(model: Any, wrapper: Any) -> bool:
 def _held_out_loss(model: Any, loader: Any) -> float:
     """Returns the mean loss over all samples of a dataloader; infinity if the loss is not finite."""
     model.eval()
-    total, count, left = 0.0, 0, len(loader.sampler)
+    total, count, num_samples = 0.0, 0, len(loader.sampler)
     for batch in loader:
-        size = min(loader.batch_size, left - count)
+        size = min(loader.batch_size, num_samples - count)  # The last batch may be smaller than the others.
         parsed, _ = model.parse_losses(model._run_forward(model.data_preprocessor(batch, False), mode="loss"))  # noqa: SLF001  # as BaseModel.train_step does
         total, count = total + size * float(parsed), count + size
     return total / count if math.isfinite(total) else math.inf
