@@ -44,6 +44,7 @@ def ending_somewhere(name: str) -> Iterator[None]:
 
 
 def _last_line(frames: TracebackType | None, path: str) -> int | None:
+    """Returns the line of the config file `path` in the innermost stack frame that runs this file; None without one."""
     line = None
     while frames is not None:
         if frames.tb_frame.f_code.co_filename == path:

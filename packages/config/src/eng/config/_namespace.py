@@ -170,6 +170,7 @@ class UndefinedMarkError(Exception):
 
 
 def _is_one_of(value: Any, expected: tuple[Any, ...]) -> bool:
+    """Whether a value that is being assigned is one of those that `Namespace.expect` announced."""
     if value is expected[0]:
         return True
     # `import a.b as c` binds `c` to the stand-in of attribute `b`, but `expect` announced the stand-in of module `a`.
@@ -179,6 +180,7 @@ def _is_one_of(value: Any, expected: tuple[Any, ...]) -> bool:
 
 
 def _is_tool(value: Any) -> bool:
+    """Whether a value is no setting of a config: a module, an open file, or a function or class that the file defines."""
     cls = type(value)
     if cls in LEAVES:
         return False
@@ -234,7 +236,8 @@ class Imports:
         # An import inside a function or class of the config file is executed as in any Python file.
         if locals is not self.namespace:
             return _import_module(name, globals, locals, fromlist or (), level)
-        # A local variable that holds the frame would keep the caller's locals alive until the garbage collector runs.
+        # The frame is not stored in a local variable: the variable would keep the caller's locals alive until the
+        # garbage collector runs.
         line = cast(Any, inspect.currentframe()).f_back.f_lineno
         return self.statement(name, tuple(fromlist or ()), level, line)
 
@@ -344,6 +347,7 @@ def _member(module: Any, name: str) -> Any:
 
 
 def _public(module: Any) -> Mapping[str, Any]:
+    """Returns the names that ``from module import *`` would bind, with their values."""
     names = getattr(module, "__all__", None) or [name for name in vars(module) if not name.startswith("_")]
     return {name: getattr(module, name) for name in names}
 

@@ -103,10 +103,10 @@ def _group(start: str, items: list[str], end: str, indent: int, used: int, *, si
         used: columns of the line before the opening bracket.
         single: whether one single item needs a trailing comma, as in a tuple.
     """
-    room = WIDTH - used - len(start) - len(end) - 1
+    columns_left = WIDTH - used - len(start) - len(end) - 1
     for item in items:
-        room -= len(item) + 2
-        if room < -2 or "\n" in item:
+        columns_left -= len(item) + 2
+        if columns_left < -2 or "\n" in item:
             pad = " " * (indent + 4)
             body = f",\n{pad}".join(items)
             return f"{start}\n{pad}{body},\n{' ' * indent}{end}"

@@ -130,8 +130,8 @@ class Layer:
         name: kind of file that `Config.explain` shows, such as ``"base file"`` or ``"child file"``.
         file: path of the file as messages show it.
         values: returns the values of the file; these values never change after loading.
-        lines: returns the tree of the lines on which the file sets its values. The tree is computed at the first call,
-            and called only by `Config.explain` or for an error message.
+        lines: returns the tree of the lines on which the file sets its values. The function computes the tree at its
+            first call; only `Config.explain` and error messages call the function.
         names: for a base config from which another config imports names, maps each name in that config to the name in
             `values`; None if all names are used unchanged.
     """

@@ -49,6 +49,10 @@ class Lazy:
         raise NotImplementedError
 
     def _refuse(self, use: str) -> LazyCallError:
+        """Returns the error for a use of the stand-in while the config file runs, before the real object is imported.
+
+        `use` names what the config wants to know, such as ``"its type"``.
+        """
         origin = ""
         if self.location:
             origin = f" in {self.location}"
@@ -77,7 +81,8 @@ class Lazy:
     @property  # type: ignore[misc]  # isinstance() reads __class__
     def __class__(self) -> Any:
         if _HOLD.get():
-            # A local variable that holds the frame would keep the caller's locals alive until the garbage collector runs.
+            # The frame is not stored in a local variable: the variable would keep the caller's locals alive until the
+            # garbage collector runs.
             caller_globals = cast(Any, inspect.currentframe()).f_back.f_globals
             if caller_globals.get("__name__") == RUNNING_MODULE:
                 raise self._refuse("its type")
@@ -117,6 +122,8 @@ class Lazy:
 
 
 def _unknown(name: str) -> Any:
+    """Returns a special method, such as ``__add__``, that raises `LazyCallError`, because the real value is not known."""
+
     def method(self: Lazy, *args: Any) -> Any:
         raise self._refuse("its value")
 

@@ -103,6 +103,12 @@ def get_max_musa_memory(device: torch.device | None = None) -> int:
 
 
 def _peak_memory_mb(name: str, device: torch.device | None) -> int:
+    """Returns the peak memory of tensors on a device in megabytes and resets the peak; 0 without such a device.
+
+    Args:
+        name: device type, such as ``"cuda"``.
+        device: the device; None for the current one.
+    """
     row = accelerator(name)
     if not row.is_available():
         return 0

@@ -45,7 +45,9 @@ class FileClient:
                 backend = BACKENDS.name_for_prefix(prefix)
         storage = BACKENDS.choose("", {"backend": backend, **kwargs})
         client: FileClient = BACKENDS.clients.setdefault((cls, id(storage)), super().__new__(cls))
-        client.client = storage  # The key above is the id of the storage, which must stay alive.
+        # The client keeps the storage alive. Otherwise another object could get the id of the storage, which is part of
+        # the key above.
+        client.client = storage
         return client
 
     @property

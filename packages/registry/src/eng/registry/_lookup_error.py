@@ -158,6 +158,7 @@ def hint_for_absent(name: str, registry: SearchedRegistry) -> str | None:
 
 
 def _no_such_scope(scope: str, registry: SearchedRegistry) -> str:
+    """Returns advice for an unknown scope: the known scopes, and a similar one if there is one."""
     text = f"there is no scope {scope!r} (there are: {', '.join(registry.scopes())})"
     slip = or_mean(scope, registry.scopes())
     return f"{text}{slip or '; install or import the library that brings it'}"

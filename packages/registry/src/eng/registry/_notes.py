@@ -65,6 +65,7 @@ def _join_paths(chain: list[BuildNode], node: BuildNode) -> None:
 
 
 def _note_text(chain: Sequence[BuildNode], hints: Sequence[str]) -> str:
+    """Returns the text of the note: the mapping whose build failed, the hints, and the mappings around it."""
     *outer, failed = chain
     lines = [f"while building {failed}", *(f"  {hint}" for hint in hints)]
     return "\n".join([*lines, *(f"  inside {node}" for node in reversed(outer))])

@@ -13,6 +13,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _shared_arguments(function: F) -> F:
+    """Decorator that adds the arguments and options which all three commands share, such as CONFIG and ``--out``."""
     options = (
         click.argument("config", type=click.Path(dir_okay=False)),
         click.option("--cfg-options", multiple=True, metavar="KEY=VALUE ...", help="Change the config first."),

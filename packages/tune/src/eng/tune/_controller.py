@@ -156,6 +156,10 @@ class Controller:
             )
 
     def _next_run(self) -> Run | None:
+        """Returns the next run to start, of an unfinished or a new trial; None if the search is finished.
+
+        Unfinished runs that are still working, started by an earlier controller process, are attached instead.
+        """
         for trial in self.trials.values():
             for run in self._open_runs(trial):
                 if run not in self._jobs:

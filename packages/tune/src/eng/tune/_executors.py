@@ -202,7 +202,7 @@ class _Submitted:
         """
         if not self._job.done() or self._run.is_occupied():
             return None
-        # A job that was killed has written no result file. submitit would wait 15 s for the file, so 1 is returned here.
+        # A killed job has written no result file. submitit would wait 15 s for this file, so 1 is returned here.
         if not self._job.paths.result_pickle.exists():
             return 1
         return int(self._job.result()) if self._job.exception() is None else 1
@@ -274,6 +274,10 @@ class _Task:
         self._ray, self._reference = ray, reference
 
     def status(self) -> int | None:
+        """Returns None while the Ray task is waiting or running, afterwards the exit status of the run.
+
+        An error that Ray reports, such as a lost node, gives 1.
+        """
         ready, _ = self._ray.wait([self._reference], timeout=0)
         if not ready:
             return None

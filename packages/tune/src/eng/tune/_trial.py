@@ -97,7 +97,7 @@ def train(run: Run, sweep_folder: Path, definition: Definition) -> Result:
 def config_of(run: Run, sweep_folder: Path) -> Any:
     """Returns the config of a run, set to resume from the newest checkpoint in the run's folder if there is one.
 
-    Unless the config sets ``preemption``, the signals SIGINT, SIGTERM and SIGUSR1 make the run save a checkpoint and end.
+    Unless the config sets ``preemption``, SIGINT, SIGTERM and SIGUSR1 make the run save a checkpoint and end.
     """
     from eng.config import Config
     from eng.runner import find_latest_checkpoint

@@ -70,6 +70,7 @@ def spelled(hint: Any) -> str:
 
 
 def _holds_a_contradiction(value: Any, expected: Any, arguments: tuple[Any, ...]) -> bool:
+    """Whether an item of a list, set or tuple contradicts the annotated type of the items, as in ``list[int]``."""
     if isinstance(value, str) or not arguments:
         return False
     if expected in _ELEMENTS or (expected is tuple and len(arguments) == 2 and arguments[1] is Ellipsis):
