@@ -152,7 +152,7 @@ def _results_as_dict(flops: FlopAnalyzer, activations: ActivationAnalyzer) -> di
 
 
 def _uncounted(flops: FlopAnalyzer) -> str:
-    """Returns a line that lists the operators without a cost formula, with their calls and their share of all outputs."""
+    """Returns a line that lists the operators without a cost formula, their calls and their share of all outputs."""
     entries = sorted(flops.uncounted().items(), key=lambda item: -item[1].elements)
     if not entries:
         return "Every operator was counted."

@@ -106,7 +106,7 @@ def _call(model: nn.Module, state: dict[str, torch.Tensor], args: Any, kwargs: A
 
 
 def _replacement(tensor: torch.Tensor, device: str | None, *, copied: bool = False) -> torch.Tensor:
-    """Returns a meta tensor like `tensor` if `device` is set; otherwise a tensor with the same memory or a copy of it."""
+    """Returns a meta tensor like `tensor` if `device` is set; otherwise a tensor with the same memory, or a copy."""
     if device:
         return torch.empty_like(tensor, device=device).requires_grad_(tensor.requires_grad)
     return tensor.detach().clone() if copied else tensor.detach().requires_grad_(tensor.requires_grad)

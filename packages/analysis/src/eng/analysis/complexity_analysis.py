@@ -108,7 +108,7 @@ class ModelAnalysis(ABC):
         """
         if len(args) % 2 or not all(isinstance(name, str) for name in args[::2]):
             raise TypeError("set_op_handle takes pairs: a name such as 'aten::gelu', then a handle or None")
-        self._handles.update(zip(args[::2], args[1::2], strict=True), **kwargs)  # type: ignore[arg-type]  # checked above
+        self._handles.update(zip(args[::2], args[1::2], strict=True), **kwargs)  # type: ignore[arg-type]  # the check above ensures these types
         self._tally = None
         return self
 

@@ -52,7 +52,7 @@ def get_model_complexity_info(
         raise ValueError("give input_shape, such as (3, 224, 224), or inputs")
     if input_shape is not None and inputs is not None:
         raise ValueError("give input_shape or inputs, not both: they might disagree")
-    flops = FlopAnalyzer(model, tensors_of(input_shape) if inputs is None else inputs)  # type: ignore[arg-type]  # not None
+    flops = FlopAnalyzer(model, tensors_of(input_shape) if inputs is None else inputs)  # type: ignore[arg-type]  # one of the two arguments is not None, as checked above
     activations = ActivationAnalyzer.of(flops)
     params = parameter_count(flops.model)[""]
     numbers = {"flops": flops.total(), "activations": activations.total(), "params": params}
@@ -182,7 +182,7 @@ def complexity_stats_str(flops: FlopAnalyzer, activations: ActivationAnalyzer | 
         return [", ".join(parts)]
 
     def drawn(module: nn.Module, name: str) -> str:
-        """Returns the text of a module and its submodules in the format of ``print(module)``, with their numbers added."""
+        """Returns the text of a module and its submodules in the format of ``print(module)``, with numbers added."""
         details = [line for line in module.extra_repr().split("\n") if line] + numbers(name)
         below = []
         for key, child in module.named_children():

@@ -53,7 +53,8 @@ class _AliasLoader(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self.own_spec  # Python's import system has set `__spec__` to the spec of the alias.
+        # Python's import system has set `__spec__` to the spec of the alias; the module of eng gets its own spec back.
+        module.__spec__ = self.own_spec
         _missing.explain(module, self.alias)
         _star_import.limit(module)
 

@@ -23,7 +23,7 @@ def blaming(source: Source) -> Iterator[None]:
         line = _last_line(error.__traceback__, source.path)
         names_file = isinstance(error, ConfigFileError) or source.name in str(error)
         if line is not None and not names_file and not hasattr(error, "config_place"):
-            error.config_place = f"{source.name}:{line}"  # type: ignore[attr-defined]  # exceptions accept attributes
+            error.config_place = f"{source.name}:{line}"  # type: ignore[attr-defined]  # every exception accepts additional attributes
         raise
 
 

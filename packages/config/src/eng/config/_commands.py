@@ -53,7 +53,7 @@ def config() -> None:
 def show(file: str, cfg_options: tuple[str, ...], no_trust: bool, format_: str) -> None:
     """Print FILE with its bases and overrides merged in."""
     cfg = _read_config(file, cfg_options, no_trust)
-    click.echo(cfg._dumped(FORMATS[format_]).rstrip("\n"))  # noqa: SLF001  # same package
+    click.echo(cfg._dumped(FORMATS[format_]).rstrip("\n"))  # noqa: SLF001  # a private method of a class in the same package
 
 
 @config.command()

@@ -51,7 +51,7 @@ def _yaml(source: Source, text: str) -> Any:
     import yaml
 
     try:
-        value = yaml.load(text, Loader=yaml_loader())  # noqa: S506  # a safe loader with tuples
+        value = yaml.load(text, Loader=yaml_loader())  # noqa: S506  # this loader is PyYAML's safe loader, extended by tuples
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         if mark:

@@ -18,7 +18,7 @@ _NAMELESS = LEAVES - {LazyObject, LazyAttr}
 _dict_set, _dict_get, _new_dict = dict.__setitem__, dict.__getitem__, dict.__new__
 
 
-class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hide dict's fast paths from pickle
+class ConfigDict(dict):  # type: ignore[type-arg]  # with the base dict[Any, Any] pickle could not use its fast paths for dicts
     """A dict whose keys can also be read and set as attributes.
 
     Plain dicts that are put in, directly or inside lists and tuples, become `ConfigDict` too. A value that the config
@@ -46,7 +46,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
     _eng_edits: Any
     _eng_origin: Any
 
-    def __init__(__self, *args: Any, **kwargs: Any) -> None:  # noqa: N805  # `self` may be a key of kwargs
+    def __init__(__self, *args: Any, **kwargs: Any) -> None:  # noqa: N805  # `__self`, because a key of kwargs may be called `self`
         dict.__init__(__self)
         for arg in args:
             if arg:
@@ -164,7 +164,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         self._merge(other, None if is_held() else caller_step(CODE, None))
 
     def _merge(self, other: Mapping[Any, Any], step: Step | None) -> None:
-        """Merges `other` into this dict as `merge` does, and records `step`, who made the change; None records nothing."""
+        """Merges `other` into this dict as `merge` does, and records who made the change (`step`, if not None)."""
         if other.get(DELETE_KEY):
             dict.clear(self)
         for key, value in _pairs(other):
@@ -239,8 +239,8 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
 
 
 _CLASS_NAMES = frozenset(name for name in dir(ConfigDict) if not name.startswith("_"))
-_ORIGIN: Any = ConfigDict._eng_origin  # noqa: SLF001  # a slot of this module
-_EDITS: Any = ConfigDict._eng_edits  # noqa: SLF001  # a slot of this module
+_ORIGIN: Any = ConfigDict._eng_origin  # noqa: SLF001  # a private slot of the class above
+_EDITS: Any = ConfigDict._eng_edits  # noqa: SLF001  # a private slot of the class above
 
 
 def _pairs(source: Any) -> Iterable[tuple[Any, Any]]:

@@ -192,6 +192,11 @@ class _Loader:
         return self._merged(values, below, source, table, [layer])
 
     def _python(self, config: PythonConfig, stack: tuple[str, ...]) -> Loaded:
+        """Runs a Python config, which loads its base configs meanwhile, and merges its values with those of its bases.
+
+        With ``with read_base():`` the base values are imported into the names of the file, so that nothing is left to
+        merge. `stack` contains the paths of this config and of the configs that inherit from it.
+        """
         bases = _PythonBases(self, config, stack)
         namespace = run_python(config, bases, trust=self.options.trust, lazy=self.options.lazy_import)
         bases.settle(namespace)

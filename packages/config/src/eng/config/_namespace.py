@@ -180,7 +180,7 @@ def _is_one_of(value: Any, expected: tuple[Any, ...]) -> bool:
 
 
 def _is_tool(value: Any) -> bool:
-    """Whether a value is no setting of a config: a module, an open file, or a function or class that the file defines."""
+    """Whether a value is no setting of a config: a module, an open file, or a function or class of the file."""
     cls = type(value)
     if cls in LEAVES:
         return False
@@ -325,7 +325,7 @@ class Imports:
         root = name.partition(".")[0]
         # `import a.b` and a later `import a.c` both bind the name `a`, so its stand-in must import both modules.
         known = self.namespace.get(root)
-        earlier = known._modules if isinstance(known, LazyObject) else []  # noqa: SLF001  # the same package
+        earlier = known._modules if isinstance(known, LazyObject) else []  # noqa: SLF001  # a private attribute of a class in the same package
         modules = [name, *earlier] if earlier or "." in name else name
         module = LazyObject(modules, location=self._location(line))
         self.namespace.expect(module)

@@ -445,7 +445,7 @@ def _as_load(node: ast.expr) -> ast.expr:
     import copy
 
     node = copy.copy(node)
-    node.ctx = ast.Load()  # type: ignore[attr-defined]  # targets have a context
+    node.ctx = ast.Load()  # type: ignore[attr-defined]  # every target of an assignment has the attribute `ctx`
     return node
 
 

@@ -190,7 +190,7 @@ def _json_marks(text: str, mark_for: Callable[[re.Match[str], int, bool], str]) 
     """
 
     def part(match: re.Match[str]) -> str:
-        """Replaces the ``{{…}}`` in one match of `_JSON_PART`: a JSON string, or a single ``{{…}}`` outside a string."""
+        """Replaces the ``{{…}}`` in one match of `_JSON_PART`: a JSON string, or one ``{{…}}`` outside a string."""
         if match["bare"] is None:
             return _CURLY.sub(lambda inner: mark_for(inner, match.start(), True), match[0])
         inner = _CURLY.fullmatch(match["bare"])
@@ -257,7 +257,7 @@ def _default(text: str | None) -> Any:
 
 
 def _literal(text: str) -> Any:
-    """Parses the text of an environment variable or default as a Python literal or YAML word; other texts stay strings."""
+    """Parses the text of an environment variable or default as a Python literal or YAML word; other text stays a string."""
     try:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):

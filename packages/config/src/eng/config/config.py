@@ -508,7 +508,7 @@ def _from_loaded(loaded: Loaded, filename: str | None, format_python_code: bool 
     cfg = Config.__new__(Config)
     with ending_somewhere(loaded.layers[-1].file), no_collection():
         values = convert(loaded.values, FileProvenance(loaded.layers))
-    cfg._set_state(values, loaded.text, filename, loaded.env, format_python_code, loaded.lazy_imports)  # noqa: SLF001  # same module
+    cfg._set_state(values, loaded.text, filename, loaded.env, format_python_code, loaded.lazy_imports)  # noqa: SLF001  # a private method of the class in this module
     return cfg
 
 

@@ -80,6 +80,11 @@ class Lazy:
 
     @property  # type: ignore[misc]  # isinstance() reads __class__
     def __class__(self) -> Any:
+        """The class of the stand-in, which `isinstance` reads; code of a running config file must not ask for it.
+
+        Raises:
+            LazyCallError: a config file that is running asks for the class.
+        """
         if _HOLD.get():
             # The frame is not stored in a local variable: the variable would keep the caller's locals alive until the
             # garbage collector runs.
@@ -95,7 +100,7 @@ class Lazy:
 
     def __eq__(self, other: object) -> bool:
         if type(other) in _LAZY:
-            return bool(self.dotted == other.dotted)  # type: ignore[attr-defined]  # a stand-in has it
+            return bool(self.dotted == other.dotted)  # type: ignore[attr-defined]  # every stand-in has the attribute `dotted`
         if _HOLD.get():
             raise self._refuse("what it equals")
         return False
@@ -122,7 +127,7 @@ class Lazy:
 
 
 def _unknown(name: str) -> Any:
-    """Returns a special method, such as ``__add__``, that raises `LazyCallError`, because the real value is not known."""
+    """Returns a special method, such as ``__add__``, that raises `LazyCallError`: the real value is not known."""
 
     def method(self: Lazy, *args: Any) -> Any:
         raise self._refuse("its value")

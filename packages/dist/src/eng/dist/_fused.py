@@ -117,7 +117,7 @@ def _widest(values: list[Tensor]) -> torch.dtype:
 def _reduce_together(
     values: list[Tensor], dtype: torch.dtype, device: torch.device, reduce: Callable[[Tensor], None]
 ) -> None:
-    """Joins tensors into one flat tensor of type `dtype` on `device`, calls `reduce` for it and copies the result back."""
+    """Joins tensors into one flat tensor of type `dtype` on `device`, calls `reduce`, and copies the result back."""
     flat = torch.cat([value.detach().reshape(-1).to(device, dtype) for value in values])
     reduce(flat)
     _scatter(flat, values)

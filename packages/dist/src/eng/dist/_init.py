@@ -187,7 +187,7 @@ def _start_torch(
 
 def _import_smddp() -> None:
     try:
-        import smdistributed.dataparallel.torch.torch_smddp  # type: ignore[import-not-found] # noqa: F401 # only on SageMaker
+        import smdistributed.dataparallel.torch.torch_smddp  # type: ignore[import-not-found] # noqa: F401 # the package exists only on SageMaker
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "backend 'smddp' needs the package smdistributed, which comes with the SageMaker deep-learning containers"

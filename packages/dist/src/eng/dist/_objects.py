@@ -124,7 +124,7 @@ def sync_random_seed(group: ProcessGroup | None = None) -> int:
         True
     """
     comm = communicator(group)
-    seed = int(np.random.randint(2**31))  # noqa: NPY002 # the global generator is what users seed
+    seed = int(np.random.randint(2**31))  # noqa: NPY002 # users seed NumPy's global generator
     if comm.size <= 1:
         return seed
     wire = torch.tensor([seed], dtype=torch.int64, device=comm.device)
@@ -175,7 +175,7 @@ def where_unpicklable(data: Any, path: str = "data") -> str:
     for key, value in items:
         try:
             pickle.dumps(value)
-        except Exception:  # noqa: BLE001 # pickling calls the objects' own code, which may raise anything
+        except Exception:  # noqa: BLE001 # pickling calls code of the object, which may raise anything
             return where_unpicklable(value, f"{path}[{key!r}]")
     return path
 
@@ -190,7 +190,7 @@ def _pickled(data: Any) -> tuple[Tensor, Exception | None]:
     try:
         raw = io.BytesIO()  # `torch.frombuffer` below shares the memory of this buffer, so the bytes are not copied.
         pickle.dump(data, raw, protocol=pickle.HIGHEST_PROTOCOL)
-    except Exception as error:  # noqa: BLE001 # pickling calls the objects' own code; told to all ranks, then raised
+    except Exception as error:  # noqa: BLE001 # pickling calls code of the object, which may raise anything; all ranks learn of the error before it is raised
         failed = UnpicklableError((), f"{where_unpicklable(data)} cannot be pickled: {type(error).__name__}: {error}")
         failed.__cause__ = error
         return torch.empty(0, dtype=torch.uint8), failed

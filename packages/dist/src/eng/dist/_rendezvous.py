@@ -136,7 +136,7 @@ def _connect(host: str, port: int, timeout: timedelta) -> Any:
 
 
 def _serve_and_publish(launch: Launch, timeout: timedelta) -> Any:
-    """Serves the store on a free port (rank 0), and publishes the port in a file until all other ranks have connected."""
+    """Serves the store on a free port (rank 0); publishes the port in a file until all other ranks have connected."""
     store = _tcp_store(launch.address, 0, True, timeout)
     os.environ["MASTER_PORT"] = str(store.port)
     with publish_port(store.port, port_file(launch.job)):

@@ -203,7 +203,7 @@ def _write_results(folder: Path | None, part: Any, rank: int) -> tuple[int, Exce
             pickle.dump(part, file, protocol=pickle.HIGHEST_PROTOCOL)
     except OSError as error:
         return _UNWRITABLE, error
-    except Exception as error:  # noqa: BLE001 # pickling calls the objects' own code; told to all ranks, then raised
+    except Exception as error:  # noqa: BLE001 # pickling calls code of the object, which may raise anything; all ranks learn of the error before it is raised
         failure = UnpicklableError([rank], f"{where_unpicklable(part, 'results')} cannot be pickled: {error}")
         failure.__cause__ = error
         return _UNPICKLABLE, failure

@@ -49,6 +49,7 @@ def _cpu_count() -> int:
 
 
 def _versions() -> dict[str, str]:
+    """Returns the versions of the installed packages of eng, and of some libraries such as torch."""
     installed = {dist.name: dist.version for dist in importlib.metadata.distributions() if dist.name}
     ours = {name: version for name, version in sorted(installed.items()) if name == "eng" or name.startswith("eng-")}
     return ours | {name: installed[name] for name in _LIBRARIES if name in installed}

@@ -87,7 +87,7 @@ class FileClient:
 
     def get(self, filepath: PathLike) -> bytes:
         """Returns the content of a file as bytes."""
-        return self._call("get", filepath)  # type: ignore[no-any-return]  # the backend has no static type
+        return self._call("get", filepath)  # type: ignore[no-any-return]  # the type of the backend is not known to type checkers
 
     def get_text(self, filepath: PathLike, encoding: str = "utf-8") -> str:
         """Returns the content of a file as text."""
@@ -138,6 +138,11 @@ class FileClient:
         yield from self._call("list_dir_or_file", dir_path, list_dir, list_file, suffix, recursive)
 
     def _call(self, method: str, *args: Any) -> Any:
+        """Calls a method of the storage backend.
+
+        Raises:
+            UnsupportedOperationError: the backend does not have the method.
+        """
         ability = getattr(self.client, method, None)
         if ability is None:
             raise UnsupportedOperationError(f"{self.name} cannot {method}")

@@ -286,9 +286,8 @@ class Registry:
             registry = self.of_scope(scope)
             module = None if registry is None else _find_below(registry, name)
         if module is None and scope is not None:
-            module = find_name(
-                self, key
-            )  # A name such as "a.b" may be registered as a whole, although "a" is no scope.
+            # A name such as "a.b" may be registered as a whole, although there is no scope "a".
+            module = find_name(self, key)
         return vet(key, object_at(key), self) if module is None else module
 
     def import_from_location(self) -> None:

@@ -326,7 +326,7 @@ class BaseDataElement:
         owner = type(self)
         if owner.__setattr__ is not BaseDataElement.__setattr__ or not self.__dict__.keys().isdisjoint(data):
             return False
-        for name in data:  # noqa: SIM110  # a loop: every construction runs it, and `any` takes 1.5 times as long
+        for name in data:  # noqa: SIM110  # a loop, because `any` takes 1.5 times as long and each new element runs this code
             if getattr(owner, name, None) is not None:
                 return False
         return True

@@ -167,7 +167,7 @@ class InstanceData(BaseDataElement):
         for name in names:
             column = []
             for attributes in attributes_of_all:
-                column.append(attributes[name])  # noqa: PERF401  # a comprehension is a call before Python 3.12
+                column.append(attributes[name])  # noqa: PERF401  # before Python 3.12 a comprehension costs a function call
             if type(column[0]) is not Tensor:
                 new_attributes[name] = _rows.join_rows(column, name)
                 continue

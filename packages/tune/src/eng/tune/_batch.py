@@ -237,7 +237,7 @@ class _PeakMemory:
         """Returns the peak memory in bytes since the last call of `start`."""
         if self._device.type == "cpu":
             status = Path("/proc/self/status").read_text(encoding="ascii")
-            return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]  # every Linux has it
+            return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]  # every Linux kernel reports VmHWM
         peak = peak_memory_reserved(self._device)
         if peak is None:
             raise TuneError(f"{self._device} counts no peak of its memory, by which a batch size is searched")

@@ -80,7 +80,7 @@ class Controller:
                 while self._advance():
                     time.sleep(_WAIT_S)
             finally:
-                self.executor.close()  # type: ignore[attr-defined]  # every executor of this package has the method
+                self.executor.close()  # type: ignore[attr-defined]  # every executor of this package has the method `close`
         return self.trials
 
     def _recover(self) -> None:

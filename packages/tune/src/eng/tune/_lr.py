@@ -307,7 +307,7 @@ def _held_out_loss(model: Any, loader: Any) -> float:
     total, count, num_samples = 0.0, 0, len(loader.sampler)
     for batch in loader:
         size = min(loader.batch_size, num_samples - count)  # The last batch may be smaller than the others.
-        parsed, _ = model.parse_losses(model._run_forward(model.data_preprocessor(batch, False), mode="loss"))  # noqa: SLF001  # as BaseModel.train_step does
+        parsed, _ = model.parse_losses(model._run_forward(model.data_preprocessor(batch, False), mode="loss"))  # noqa: SLF001  # BaseModel.train_step calls this private method, too
         total, count = total + size * float(parsed), count + size
     return total / count if math.isfinite(total) else math.inf
 

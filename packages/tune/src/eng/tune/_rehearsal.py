@@ -290,7 +290,7 @@ def _without_trace(runner: Any) -> Iterator[None]:
 @contextmanager
 def _restore_generators() -> Iterator[None]:
     """Restores, after the ``with`` block, all random generators and torch's settings of deterministic algorithms."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # transforms of users use it
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # data transforms of users may use NumPy's global generator
     flags = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic
     generators = get_rng_states()
     try:

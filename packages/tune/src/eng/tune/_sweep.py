@@ -94,7 +94,7 @@ def sweep(
     _check_search(definition, settings)
     with controlling(folder):
         definition = write_definition(folder, definition, cfg)
-        searcher = searcher_of(definition.search, definition.space, owner=definition.owner, **settings)  # type: ignore[arg-type]  # a dict of several types
+        searcher = searcher_of(definition.search, definition.space, owner=definition.owner, **settings)  # type: ignore[arg-type]  # the values of the dict have several types
         controller = Controller(
             folder, definition, searcher, executor or LocalExecutor(), max_failures, on_trial, retry_failed
         )

@@ -16,7 +16,7 @@ class OfBaseModel:
         """Sets the device to which all data preprocessors of the model move batches."""
         for module in self.modules():
             if isinstance(module, BaseDataPreprocessor):
-                module._device = torch.device(device)  # noqa: SLF001  # what its property shows
+                module._device = torch.device(device)  # noqa: SLF001  # the public property `device` can only be read
 
 
 MEMBERS = {"BaseModel": OfBaseModel}

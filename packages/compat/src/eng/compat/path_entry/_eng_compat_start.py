@@ -35,7 +35,7 @@ class FirstImport:
         if name != ALIAS or FOLDER not in sys.path:
             return None
         if has_eng_compat():
-            return ModuleSpec(name, self, is_package=True)  # type: ignore[arg-type]  # has the methods of a loader
+            return ModuleSpec(name, self, is_package=True)  # type: ignore[arg-type]  # this class has the methods of a loader
         leave_path()
         return None
 

@@ -70,7 +70,7 @@ def call_command(cmd: list[str]) -> None:
     Raises:
         subprocess.CalledProcessError: the exit status of the command is not 0.
     """
-    subprocess.run(cmd, check=True)  # noqa: S603  # the caller's own command
+    subprocess.run(cmd, check=True)  # noqa: S603  # the caller decides which command runs
 
 
 def install_package(package: str) -> None:

@@ -144,6 +144,7 @@ class FsspecBackend(RemoteStore):
             raise UnsupportedOperationError(f"{type(fs).__name__} makes no presigned addresses ({url})") from error
 
     def _copy(self, src: PathLike, dst: PathLike) -> None:
+        """Copies a file: by the storage itself within one storage, otherwise by reading and writing the content."""
         (source_fs, source), (target_fs, target) = self._locate(src), self._locate(dst)
         if source_fs is target_fs:
             _write(source_fs, target, lambda: source_fs.cp_file(source, target))
