@@ -45,7 +45,8 @@ def observe(
     """
     model = initialize_lazy_parameters(unwrap(model), args, kwargs)
     if any(is_sparse(tensor) for tensor in (*model.parameters(), *model.buffers(), *tensors_in((args, kwargs)))):
-        # The cost of a sparse operator depends on the number of stored elements, which a meta tensor does not have.
+        # The cost of a sparse operator depends on the number of stored elements. A meta tensor has no such number, so
+        # the model runs on the real tensors.
         return _observe_once(model, args, kwargs, observation, backward, device=None)
     try:
         return _observe_once(model, _meta(args), _meta(kwargs), observation, backward, device="meta")

@@ -107,7 +107,7 @@ def load_source(source: Source, options: Options) -> Loaded:
         loaded = _Loader(options).file(source, ())
     if loaded.marks:
         loaded.values = strip_delete(loaded.values)
-    # While they load, all files are labelled "base file". The file that the user asked for gets its own label now.
+    # During loading, all files are labelled "base file". The file that the user asked for gets its own label now.
     has_bases = any(layer.file != source.name for layer in loaded.layers)
     layer_name = CHILD_FILE if has_bases else ONLY_FILE
     loaded.layers = [

@@ -174,13 +174,14 @@ def _is_one_of(value: Any, expected: tuple[Any, ...]) -> bool:
     if value is expected[0]:
         return True
     # `import a.b as c` binds `c` to the stand-in of attribute `b`, but `expect` announced the stand-in of module `a`.
+    # The loop goes back from `b` to `a`.
     while type(value) is LazyAttr:
         value = value.source
     return any(value is item for item in expected)
 
 
 def _is_tool(value: Any) -> bool:
-    """Whether a value is no setting of a config: a module, an open file, or a function or class of the file."""
+    """Whether a value is no setting of a config: a module, an open file, or a function or class of the config."""
     cls = type(value)
     if cls in LEAVES:
         return False

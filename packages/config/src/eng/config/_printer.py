@@ -32,7 +32,7 @@ def python_text(values: dict[Any, Any]) -> str:
     unnamed = {key: value for key, value in values.items() if key not in named}
     lines = [f"{key} = {_render(value, 0, len(key) + 3)}\n" for key, value in named.items()]
     # A key that is not an identifier cannot stand left of `=`. A key such as `dict` could, but would then hide the
-    # function `dict` that the text of other values calls.
+    # function `dict` that the text of other values calls. Such keys are set by `globals().update`.
     if unnamed:
         lines.append(f"globals().update({_render(unnamed, 0, 18)})\n")
     return "".join(lines)
@@ -138,7 +138,8 @@ def _render_other(value: Any) -> str:
     if isinstance(value, (set, frozenset)):
         items = ", ".join(sorted(map(repr, value)))
         return f"{type(value).__name__}({f'{{{items}}}' if items else ''})"
-    if isinstance(value, Mapping):  # The repr of a mapping such as os.environ would print secrets.
+    # The repr of a mapping such as os.environ would print secrets, so only type and address are shown.
+    if isinstance(value, Mapping):
         return object.__repr__(value)
     return repr(value)
 

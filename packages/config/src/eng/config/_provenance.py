@@ -301,7 +301,7 @@ def short_path(path: str) -> str:
     """Returns `path` for messages: relative to the working directory if `path` lies below it, else unchanged."""
     try:
         folder = os.path.join(os.getcwd(), "")
-    except OSError:  # The working directory was deleted.
+    except OSError:  # The working directory was deleted, so no path lies below it.
         return path
     if path.startswith(folder) and ".." not in path:
         return path[len(folder) :]

@@ -149,7 +149,7 @@ def _syntax_errors(source: Source) -> Iterator[None]:
         raise syntax_error(source, error.msg, error.lineno or 1, error.offset or 1) from error
     except (RecursionError, MemoryError) as error:
         raise ConfigFileError("nested too deeply", source.name) from error
-    except ValueError as error:  # Before Python 3.12, `compile` raises it for a null byte.
+    except ValueError as error:  # Before Python 3.12, `compile` raises ValueError for a null byte.
         raise syntax_error(source, str(error), 1, 1) from error
 
 

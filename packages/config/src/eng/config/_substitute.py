@@ -257,7 +257,7 @@ def _default(text: str | None) -> Any:
 
 
 def _literal(text: str) -> Any:
-    """Parses the text of an environment variable or default as a Python literal or YAML word; other text stays a string."""
+    """Parses the text of a variable or default as a literal of Python or YAML; any other text stays a string."""
     try:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):

@@ -22,7 +22,8 @@ from eng.dist.errors import CollectiveTimeoutError, PortInUseError, WorldSizeMis
 DEFAULT_TIMEOUT = timedelta(minutes=30)
 _POLL_S = 0.02
 _ONE_TRY = timedelta(seconds=5)
-# Seconds by which eng waits longer than torch for a connection: torch's own timeout error contains more details.
+# Seconds by which eng waits longer than torch for a connection. torch's own timeout error contains more details, so it
+# should come first.
 _CONNECT_GRACE_S = 1.0
 
 
@@ -154,8 +155,8 @@ def _read_and_connect(launch: Launch, timeout: timedelta) -> Any:
     """
     source, deadline = port_file(launch.job), time.monotonic() + timeout.total_seconds()
     while True:
-        # A file that an earlier job left behind names a port on which nobody listens. After a failed connection, read
-        # the file again, because rank 0 may have replaced it meanwhile.
+        # A file that an earlier job left behind names a port on which nobody listens. After a failed connection the
+        # file is read again, because rank 0 may have replaced it meanwhile.
         with contextlib.suppress(CollectiveTimeoutError):
             port = read_port(source)
             if port is not None:

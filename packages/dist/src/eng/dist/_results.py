@@ -129,8 +129,8 @@ def _part(results: list[Any], indices: Sequence[int] | None) -> Any:
 
 def _ordered(parts: list[Any], size: int, has_indices: bool) -> list[Any]:
     """Merges the results of all ranks in the order of the dataset."""
-    # Ranks that read the same share of the data, such as those of a tensor-parallel group, have equal results. Use only
-    # the first rank of each share.
+    # Ranks that read the same share of the data, such as those of a tensor-parallel group, have equal results. Only the
+    # results of the first rank of each share are used.
     parts = parts[:: get_ranks_per_share()]
     return indexed(parts, size) if has_indices else interleaved(parts, size)
 

@@ -42,7 +42,7 @@ def report() -> dict[str, str]:
 
 
 def _cpu_count() -> int:
-    # Count only the cores that this process may use; in a container these are often fewer than the machine has.
+    # Only the cores that this process may use are counted; in a container these are often fewer than the machine has.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

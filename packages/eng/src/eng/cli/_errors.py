@@ -45,7 +45,7 @@ def _hint(error: BaseException) -> str:
     """Returns the last line of an error message, which says where the user finds more information."""
     from ._help import explained_class
 
-    causes = (error, error.__cause__)  # A failed import may be the cause of another error.
+    causes = (error, error.__cause__)  # A failed import may be the cause of another error, so both are searched.
     missing = [cause.name or "" for cause in causes if isinstance(cause, ModuleNotFoundError)]
     if any(name.partition(".")[0] == "mmengine" for name in missing):
         return "ENG_COMPAT=1 in front of the command lets eng answer to this name; it needs eng-compat"

@@ -96,7 +96,7 @@ def find_page(folder: Path, topic: str) -> Path:
             return page
     terms = [wanted]
     best = _best_page(pages, terms)
-    if best is None:  # No page contains the phrase; search for its words.
+    if best is None:  # No page contains the phrase, so its words are searched.
         terms = [term for term in wanted.split() if term not in _FILLERS]
         best = _best_page(pages, terms)
     if best is None:

@@ -338,7 +338,8 @@ class BaseDataElement:
         """
         attributes = self.__dict__
         element = self._with_data({name: change(attributes[name]) for name in self._data_fields if name in attributes})
-        # The remaining fields are properties of a subclass that store their value elsewhere; set them by the property.
+        # Fields that are not in `attributes` are properties of a subclass that store their value elsewhere. They are
+        # set by the property.
         for name in self._data_fields.keys() - attributes.keys():
             setattr(element, name, change(getattr(self, name)))
         return element

@@ -81,7 +81,7 @@ class InstanceData(BaseDataElement):
                 self.__dict__.update(data)
                 self._data_fields.update(dict.fromkeys(data))
                 return
-        super().set_data(data)  # Sets the fields one after another, so that a LengthError can name the field.
+        super().set_data(data)  # `super` sets the fields one after another, so that a LengthError can name the field.
 
     def __len__(self) -> int:
         for name in self._data_fields:

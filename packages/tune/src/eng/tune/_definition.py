@@ -210,7 +210,9 @@ def _definition_differences(known: Definition, wanted: Definition, *, has_result
     """
     old, new = known.to_json(), wanted.to_json()
     for data in (old, new):
-        if not has_results:  # These settings select results and do not influence a training, so they may still change.
+        # Before the first result these settings may change, because they select results and do not influence a
+        # training.
+        if not has_results:
             for name in ("metric", "mode", "objective"):
                 data.pop(name)
         data.update({f"search.{name}": value for name, value in data.pop("search").items()})
@@ -252,7 +254,8 @@ def dotted(cfg: Any, prefix: str = "") -> Iterator[str]:
 
     Such keys are ``model``, ``model.depth`` and ``hooks.0.type``, where 0 is the index in a list.
     """
-    items = cfg.items() if hasattr(cfg, "items") else enumerate(cfg)  # Config does not derive from Mapping.
+    # `Config` does not derive from Mapping, so its method is looked for.
+    items = cfg.items() if hasattr(cfg, "items") else enumerate(cfg)
     for key, value in items:
         path = f"{prefix}{key}"
         yield path

@@ -220,7 +220,8 @@ def search(
     while len(trials) < most:
         best = min(range(len(trials)), key=lambda index: rank(trials[index]))
         has_learned = math.isfinite(rank(trials[best]))
-        if not has_learned:  # No training has lowered the loss yet: try learning rates on both sides of `start`.
+        # No training has lowered the loss yet, so learning rates on both sides of `start` are tried.
+        if not has_learned:
             best = next(index for index, (rate, _) in enumerate(trials) if rate == start)
         above, below = len(trials) - 1 - best, best
         up, down = trials[-1][0] * _FACTOR, trials[0][0] / _FACTOR
@@ -320,7 +321,7 @@ def _step(model: Any, wrapper: Any, data: Any, rate: float) -> float:
         model.train()
         variables = model.train_step(next(data), optim_wrapper=wrapper)
         loss = variables.get("loss")
-        if loss is None:  # A model with several optimizers returns one loss for each optimizer; use their sum.
+        if loss is None:  # A model with several optimizers returns one loss for each optimizer; their sum is used.
             loss = sum(value for name, value in variables.items() if "loss" in name)
         losses.append(float(torch.as_tensor(loss)))
     return math.fsum(losses) / len(losses)

@@ -273,7 +273,8 @@ def _without_trace(runner: Any) -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     loggers = [runner.logger, logging.getLogger("eng")]
     handlers = [list(logger.handlers) for logger in loggers]
-    # eng writes some messages directly to the files of the log handlers, which logging.disable does not prevent.
+    # eng writes some messages directly to the files of the log handlers, which logging.disable does not prevent. So the
+    # handlers are removed.
     for logger in loggers:
         logger.handlers.clear()
     try:

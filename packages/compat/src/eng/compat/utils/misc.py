@@ -220,7 +220,8 @@ def get_object_from_string(obj_name: str) -> Any:
 def check_prerequisites(
     prerequisites: str | list[str],
     checker: Callable[[str], bool],
-    msg_tmpl: str = 'Prerequisites "{}" are required in method "{}" but not found, please install them first.',  # MMEngine's text
+    # The text is that of MMEngine.
+    msg_tmpl: str = 'Prerequisites "{}" are required in method "{}" but not found, please install them first.',
 ) -> Callable[[F], F]:
     """Returns a decorator that lets a function run only if all prerequisites are available.
 

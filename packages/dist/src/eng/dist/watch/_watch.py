@@ -313,7 +313,7 @@ class Watch:
         if self.rank == 0:
             self.store.set("closing", "1")
             deadline = time.monotonic() + 2 * _POLL_S
-            if self.store.check(["fault"]):  # A rank has failed: give the other ranks time to read its report.
+            if self.store.check(["fault"]):  # If a rank has failed, the other ranks get time to read its report.
                 deadline = max(deadline, (self._failed_at or time.monotonic()) + _LEAVE_S)
             while self.store.add("closed", 0) < self.size and time.monotonic() < deadline:
                 time.sleep(_POLL_S / 20)

@@ -194,7 +194,8 @@ class _Transfer:
         if answer.status_code != 206:
             if self.start or self.stop is not None:
                 raise HTTPStatusError(f"{self.url}: the server ignores Range; read the whole file instead")
-            # The server sends the complete file: it does not support ranges, or the file has changed.
+            # The server sends the complete file, because it does not support ranges or the file has changed. So the
+            # bytes received before are discarded.
             self._discard_received()
         else:
             first, total_bytes = _range_of(answer.headers.get("Content-Range", ""))

@@ -160,7 +160,9 @@ def _is_known_to_code(unknown_name: str, context: Context, packages: set[str], *
         and not lacks_name
         and any(package in words_of(file) for file in files_of(context.parents))
     ):
-        return True  # As for ``timm.resnet50`` in a class whose source file mentions timm.
+        # The code may look the type up in the package, as for ``timm.resnet50`` in a class whose source file mentions
+        # timm.
+        return True
     imported = in_namespaces(name, context.parents)
     if not context.is_named:
         return any(True for _ in imported) or is_in_source(name, packages)

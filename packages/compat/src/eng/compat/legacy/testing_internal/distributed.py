@@ -49,7 +49,8 @@ class MultiProcessTestCase(unittest.TestCase):
     MAIN_PROCESS_RANK = -1
     TEST_ERROR_EXIT_CODE = 10
 
-    def __init__(self, method_name: str = "runTest", methodName: str = "runTest") -> None:  # unittest's name
+    # unittest passes the name of the test as `methodName`.
+    def __init__(self, method_name: str = "runTest", methodName: str = "runTest") -> None:
         name = methodName if methodName != "runTest" else method_name
         super().__init__(name)
         test = getattr(self, name, None)
