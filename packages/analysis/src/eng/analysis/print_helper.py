@@ -69,6 +69,9 @@ def get_model_complexity_info(
 def tensors_of(input_shape: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
     """Creates a float32 tensor of zeros for each shape, with an additional batch dimension of size 1.
 
+    Args:
+        input_shape: one shape, such as ``(3, 224, 224)``, or a tuple of shapes.
+
     Raises:
         ValueError: a shape does not consist of positive integers.
     """

@@ -64,7 +64,7 @@ def show(file: str, cfg_options: tuple[str, ...], no_trust: bool, format_: str) 
 def diff(ctx: click.Context, file: str, other: str, cfg_options: tuple[str, ...], no_trust: bool) -> None:
     """Print what differs between FILE (with overrides) and OTHER.
 
-    The exit status is 1 where something does.
+    The exit status is 1 if there is a difference.
     """
     from .config import Config
 

@@ -302,7 +302,11 @@ class Imports:
         return self._lazy(module, name, line)
 
     def _import_really(self, name: str, fromlist: tuple[str, ...], line: int) -> Any:
-        """Imports a module of a library while the config file runs; its names are not settings of the config."""
+        """Imports a module of a library while the config file runs; its names are not settings of the config.
+
+        Raises:
+            UnsafeConfigError: with ``trust=False``, for every module except ``__future__``.
+        """
         if not self.trust and name != "__future__":
             message = f"the import of {name} is not allowed with trust=False, which reads data only"
             raise UnsafeConfigError(message, self.namespace.source.name, line)

@@ -80,7 +80,10 @@ def _render(value: Any, indent: int, used: int) -> str:
 
 
 def _mapping(value: dict[Any, Any], indent: int, used: int) -> str:
-    """Formats a dict as ``dict(a=1)`` if all keys can be Python names, else as ``{'a b': 1}``."""
+    """Formats a dict as ``dict(a=1)`` if all keys can be Python names, else as ``{'a b': 1}``.
+
+    `indent` and `used` are the columns as in `_render`.
+    """
     inner = indent + 4
     if all(map(_is_name, value)):
         items = [f"{key}={_render(item, inner, inner + len(key) + 1)}" for key, item in dict.items(value)]

@@ -110,7 +110,10 @@ class Lines:
     variables: tuple[tuple[str, Any], ...] = ()
 
     def find(self, path: Path) -> Lines:
-        """Returns the node of the value at `path`; if the value's line is unknown, with the line of its parent."""
+        """Returns the node for the value at `path`, with the line on which the value is written.
+
+        If this line is unknown, the node has the line of the nearest mapping or list around the value.
+        """
         node, line = self, self.line
         for key in path:
             child = node.children.get(key)

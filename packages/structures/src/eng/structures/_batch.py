@@ -106,9 +106,10 @@ def _values_by_field(samples: Sequence[BaseDataElement], attribute: str) -> dict
 
 
 def _stacked(values: list[Any], name: str) -> Any:
-    """Stacks the values that a field has in all samples; values that cannot be stacked are returned as a list.
+    """Combines the values that a field has in all samples into one value.
 
-    Tensors and arrays get a new first dimension, data elements are stacked field by field.
+    Tensors and arrays get a new first dimension, data elements are stacked field by field, and values of other classes
+    are returned as a list.
 
     Raises:
         FieldValueError: tensors or arrays have different shapes; the message names the field.

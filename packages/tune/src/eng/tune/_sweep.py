@@ -106,7 +106,12 @@ def sweep(
 
 
 def _check_search(definition: Definition, settings: Mapping[str, Any]) -> None:
-    """Checks the settings of a search before the folder of the sweep is created."""
+    """Checks the settings of a search before the folder of the sweep is created, so that a mistake leaves no files.
+
+    Raises:
+        SpaceError: the search cannot use one of the varied config keys.
+        SweepError: a setting of the search is wrong.
+    """
     if isinstance(definition.search, OptunaSearch):
         from ._optuna import check_search
 
@@ -116,7 +121,12 @@ def _check_search(definition: Definition, settings: Mapping[str, Any]) -> None:
 
 
 def _check_definition(definition: Definition, cfg: Any) -> None:
-    """Checks the settings of a sweep before any file is written."""
+    """Checks the settings of a sweep before any file is written.
+
+    Raises:
+        SpaceError: no config key is varied, or the config does not have one of the keys.
+        SweepError: another setting is wrong, or the config has no validation.
+    """
     axes, folds = definition.space, definition.folds
     if not axes:
         raise SpaceError("the sweep has no axis: give at least one KEY=VALUES")
@@ -140,6 +150,7 @@ def _check_definition(definition: Definition, cfg: Any) -> None:
 
 
 def _example(axis: Distribution) -> Any:
+    """Returns a value of an axis (varied config key), with which `check_keys` tests whether the config accepts the key."""
     values = getattr(axis, "values", None)
     return values[0] if values is not None else getattr(axis, "low", None) or getattr(axis, "mean", 0)
 

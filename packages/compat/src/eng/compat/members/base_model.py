@@ -10,7 +10,10 @@ from eng.model.base_model.data_preprocessor import BaseDataPreprocessor
 
 
 class OfBaseModel:
-    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.model.BaseModel`."""
+    """Members of :class:`eng.model.BaseModel` that only code written for MMEngine uses.
+
+    They are added to the class while ``import mmengine`` imports eng.
+    """
 
     def _set_device(self: Any, device: Any) -> None:
         """Sets the device to which all data preprocessors of the model move batches."""

@@ -88,7 +88,7 @@ class MultiProcessTestCase(unittest.TestCase):
         return wrapper
 
     def setUp(self) -> None:
-        """Creates the file that the processes share."""
+        """Creates the empty file by which the processes of the test can create a process group."""
         super().setUp()
         self.processes: list[Any] = []
         self.pid_to_pipe: dict[int | None, Connection] = {}
