@@ -18,7 +18,7 @@ USAGE = f"usage: {_CALL} SCRIPT.py [ARG ...]\n       {_CALL} -m MODULE [ARG ...]
 
 
 def main() -> int:
-    """Runs a Python script, a module or another program under the alias, so that ``import mmengine`` imports eng.
+    """Runs a Python script, a module or another program, in which ``import mmengine`` imports eng.
 
     Returns:
         The exit status: 2 if the command line is empty or names neither a file nor a program, 1 after an uncaught

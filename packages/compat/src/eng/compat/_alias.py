@@ -53,7 +53,8 @@ class _AliasLoader(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        # Python's import system has set `__spec__` to the spec of the alias; the module of eng gets its own spec back.
+        # Python's import system has set `__spec__` to the spec of mmengine's module name; the module of eng gets its own
+        # spec back.
         module.__spec__ = self.own_spec
         _missing.explain(module, self.alias)
         _star_import.limit(module)
@@ -98,7 +99,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Removes the alias, so that the next ``import mmengine`` imports the installed package, if there is one."""
+    """Removes the import alias of `install`: the next ``import mmengine`` imports the installed mmengine, if any."""
     with _changes:
         if not is_installed():
             return
@@ -115,7 +116,7 @@ def uninstall() -> None:
 
 @contextmanager
 def alias() -> Iterator[None]:
-    """Installs the alias for a ``with`` block; an alias that was installed before remains after it.
+    """Makes ``import mmengine`` import eng inside a ``with`` block; if it did so before, it still does so afterwards.
 
     Example:
         >>> with alias():
