@@ -53,8 +53,8 @@ class _AliasLoader(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        # Python's import system has set `__spec__` to the spec of mmengine's module name; the module of eng gets its own
-        # spec back.
+        # Python's import system has set `__spec__` to the spec of the module name of mmengine. The module of eng gets
+        # its own spec back.
         module.__spec__ = self.own_spec
         _missing.explain(module, self.alias)
         _star_import.limit(module)
