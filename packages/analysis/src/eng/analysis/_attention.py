@@ -3,7 +3,7 @@
 A causal or block-sparse mask does not lower the count, and recomputation in a fused backward pass does not raise it.
 The result is that of the formula used in papers.
 
-Source: Chowdhery et al. 2022 (PaLM, arXiv:2204.02311), appendix B, which counts the whole rectangle.
+Source: Chowdhery et al. 2022 (PaLM, arXiv:2204.02311), appendix B, which counts every pair of a query and a key.
 """
 
 from __future__ import annotations

@@ -100,6 +100,7 @@ class ModuleTracker:
 
     @contextmanager
     def watch(self) -> Iterator[None]:
+        """Records which modules of the model are running, by hooks on all modules, until the ``with`` block ends."""
         handles = []
         for module in self.names:
             # Submodules of a ScriptModule do not support hooks, so operators of a ScriptModule are counted for the
@@ -107,8 +108,8 @@ class ModuleTracker:
             if isinstance(module, torch.jit.ScriptModule):
                 continue
             handles.append(module.register_forward_pre_hook(self._enter))
-            # With `always_call` the hook also runs if the forward of the module raises an exception. The stack then
-            # stays correct if the calling module catches the exception.
+            # With `always_call` the hook also runs if the forward of the module raises an exception. If the calling
+            # module catches the exception, the stack of running modules is then still correct.
             handles.append(module.register_forward_hook(self._leave, always_call=True))
         try:
             yield
@@ -127,6 +128,11 @@ class ModuleTracker:
         self._on_gradients(output, "any", lambda: self.in_backward.__setitem__(name, None))
 
     def _on_gradients(self, value: Any, mode: Any, action: Callable[[], object]) -> None:
+        """Calls `action` in the backward pass when the gradients of the tensors inside `value` are available.
+
+        With ``mode="all"`` the gradients of all these tensors must be available, with ``mode="any"`` that of one of
+        them.
+        """
         watched = [tensor for tensor in tensors_in(value) if tensor.requires_grad] if torch.is_grad_enabled() else []
         if watched:
             torch.autograd.graph.register_multi_grad_hook(watched, _ignoring_gradients(action), mode=mode)
@@ -144,6 +150,8 @@ def _owners(name: str) -> list[str]:
 
 
 def _ignoring_gradients(action: Callable[[], object]) -> Callable[[Any], None]:
+    """Returns a hook for gradients that ignores its arguments and calls `action`."""
+
     def hook(_: Any) -> None:
         action()
 
@@ -153,7 +161,9 @@ def _ignoring_gradients(action: Callable[[], object]) -> Callable[[Any], None]:
 class OperatorCounter(TorchDispatchMode):
     """Dispatch mode (torch calls it for every operator) that adds the cost of each operator to a `Tally`."""
 
-    supports_higher_order_operators = True  # For flex_attention, an operator that takes functions.
+    # torch passes flex_attention to a dispatch mode only with this attribute: flex_attention is a higher-order
+    # operator, one that takes functions as arguments.
+    supports_higher_order_operators = True
 
     def __init__(self, rules: Mapping[str, Rule], tracker: ModuleTracker) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's base class has no annotations
@@ -169,6 +179,20 @@ class OperatorCounter(TorchDispatchMode):
         return result
 
     def count(self, operator: str, args: Any, kwargs: Any, result: Any, *, is_view: bool = False) -> None:
+        """Adds the cost of one call of an operator to the tally, for each module to which the operator is assigned.
+
+        An operator without a cost formula is recorded as uncounted; it is ignored if it only creates a view, moves data
+        or allocates memory.
+
+        Args:
+            operator: name of the operator, such as ``"aten::addmm"``; an in-place operator (``"aten::add_"``) is
+                counted like
+                the operator without the underscore.
+            args: positional arguments of the call.
+            kwargs: keyword arguments of the call.
+            result: what the operator returned.
+            is_view: whether the operator returns a view of its input.
+        """
         rule = self.rules.get(operator) or self.rules.get(operator.removesuffix("_"))
         if rule is None and (is_view or operator in FREE):
             return
@@ -203,6 +227,11 @@ class AttentionCounter(TorchFunctionMode):
         self.counter = counter
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Called by torch in place of each torch function; counts a call of attention as a whole.
+
+        While the attention runs, the operator counter ignores the operators of the attention kernel (`muted` is above
+        0).
+        """
         kwargs = kwargs or {}
         if func is not nn.functional.scaled_dot_product_attention or self.counter.muted:
             return func(*args, **kwargs)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from eng.analysis.complexity_analysis import ActivationAnalyzer, FlopAnalyzer
 
 
-# Collects the remaining words of the command line. click would reject a wrong word after --shape as an unexpected
-# argument; `check_words` raises an error with a better message.
+# With `allow_extra_args` click collects surplus words of the command line in `ctx.args`. Otherwise click would reject a
+# wrong word after --shape as an unexpected argument; `check_words` rejects it with a better message.
 @click.command(context_settings={"allow_extra_args": True})
 @click.argument("config", type=click.Path(dir_okay=False))
 @click.option(
@@ -54,7 +54,7 @@ def flops(
     with naming_the_shape(shape):  # The block runs the model, which may fail if the input shape is wrong.
         activations = ActivationAnalyzer.of(analyzer)
     if as_json:
-        click.echo(json.dumps(_numbers(analyzer, activations), indent=2))
+        click.echo(json.dumps(_results_as_dict(analyzer, activations), indent=2))
     else:
         click.echo(complexity_stats_table(analyzer, max_depth=depth, activations=activations))
         click.echo(_uncounted(analyzer))
@@ -75,7 +75,16 @@ def network_of(model: Any) -> Any:
 
 
 def check_words(config: str, shape: tuple[str, ...], extra: list[str]) -> None:
-    """Raises click.UsageError if the command line has surplus words, such as ``--shape 3 224 x``."""
+    """Raises click.UsageError if the command line has surplus words, such as ``--shape 3 224 x``.
+
+    The list of numbers after ``--shape`` ends at the first word that is not a number. click takes this word for CONFIG
+    or for a surplus word; if it is no file and does not look like a config, the message names it as a wrong number.
+
+    Args:
+        config: the word that click takes for CONFIG.
+        shape: the numbers after ``--shape``.
+        extra: all further words.
+    """
     stray = [argument for argument in (config, *extra) if not Path(argument).is_file()]
     if shape and (extra or (stray and not Path(config).suffix and "::" not in config)):
         strays = " ".join(stray or extra)
@@ -97,7 +106,7 @@ def naming_the_shape(shape: tuple[str, ...]) -> Iterator[None]:
 
     try:
         yield
-    except AnalysisError:  # The message of an AnalysisError already says what to do.
+    except AnalysisError:  # Its message already says what to do, so it is passed on unchanged.
         raise
     except Exception as error:  # The forward of a user's model may raise any exception.
         tried = " ".join(map(str, parse_shape(shape)))
@@ -128,7 +137,8 @@ def parse_shape(arguments: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _numbers(flops: FlopAnalyzer, activations: ActivationAnalyzer) -> dict[str, Any]:
+def _results_as_dict(flops: FlopAnalyzer, activations: ActivationAnalyzer) -> dict[str, Any]:
+    """Returns the counts of the complete model, of each module and of each operator as a dict, for ``--json``."""
     from eng.analysis import parameter_count
 
     return {
@@ -142,6 +152,7 @@ def _numbers(flops: FlopAnalyzer, activations: ActivationAnalyzer) -> dict[str, 
 
 
 def _uncounted(flops: FlopAnalyzer) -> str:
+    """Returns a line that lists the operators without a cost formula, their calls and their share of all outputs."""
     entries = sorted(flops.uncounted().items(), key=lambda item: -item[1].elements)
     if not entries:
         return "Every operator was counted."
@@ -151,7 +162,13 @@ def _uncounted(flops: FlopAnalyzer) -> str:
 
 
 def draw(flops: FlopAnalyzer, path: str) -> None:
-    """Writes a bar chart of the flops of the model's direct submodules to an image file."""
+    """Writes a bar chart of the flops of the model's direct submodules to an image file.
+
+    If no submodule has flops, the chart has a single bar for the model.
+
+    Raises:
+        click.ClickException: matplotlib is not installed.
+    """
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:

@@ -45,20 +45,21 @@ def observe(
     """
     model = initialize_lazy_parameters(unwrap(model), args, kwargs)
     if any(is_sparse(tensor) for tensor in (*model.parameters(), *model.buffers(), *tensors_in((args, kwargs)))):
-        # The cost of a sparse operator depends on the number of stored elements, which a meta tensor does not have.
-        return _attempt(model, args, kwargs, observation, backward, device=None)
+        # The cost of a sparse operator depends on the number of stored elements. A meta tensor has no such number, so
+        # the model runs on the real tensors.
+        return _observe_once(model, args, kwargs, observation, backward, device=None)
     try:
-        return _attempt(model, _meta(args), _meta(kwargs), observation, backward, device="meta")
-    except Exception as error:  # If the reason is not the meta device, the run on real tensors below fails as well.
+        return _observe_once(model, _meta(args), _meta(kwargs), observation, backward, device="meta")
+    except Exception as error:  # An error that has nothing to do with meta tensors is raised again by the run below.
         if _lives_on_meta(model):
             raise
         reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-    result = _attempt(model, args, kwargs, observation, backward, device=None)
+    result = _observe_once(model, args, kwargs, observation, backward, device=None)
     logger.warning("The forward needs real values (on meta tensors: %s); it was counted on real tensors.", reason)
     return result
 
 
-def _attempt(
+def _observe_once(
     model: nn.Module,
     args: Any,
     kwargs: Any,
@@ -66,8 +67,23 @@ def _attempt(
     backward: bool,
     device: str | None,
 ) -> Observer:
+    """Runs the model once inside the context manager that `observation` returns, and returns what it yields.
+
+    The parameters and buffers of the model are replaced during the run, so that the model itself is not changed.
+
+    Args:
+        model: the module.
+        args: positional arguments of its forward.
+        kwargs: keyword arguments of its forward.
+        observation: creates the context manager that observes the run.
+        backward: whether to run backward as well, from the sum of all outputs.
+        device: ``"meta"`` replaces parameters and buffers by meta tensors, which have a shape but no values, so that a
+            forward that reads values fails; None runs on the real values.
+    """
     factory = torch.device(device) if device else _nothing()
-    state = _stand_ins(model, device)  # Before the observation starts, so that these operators are not counted.
+    # The tensors for the run are created before the observation starts, so that the operators that create them are not
+    # counted.
+    state = _state_for_run(model, device)
     with torch.random.fork_rng(), torch.set_grad_enabled(backward), _eager(), observation(model) as observer:
         with factory, naming_the_module(model):
             outputs = _call(model, state, args, kwargs)
@@ -76,11 +92,12 @@ def _attempt(
     return observer
 
 
-def _stand_ins(model: nn.Module, device: str | None) -> dict[str, torch.Tensor]:
-    state = {name: _stand_in(tensor, device) for name, tensor in model.named_parameters()}
+def _state_for_run(model: nn.Module, device: str | None) -> dict[str, torch.Tensor]:
+    """Returns the tensors that replace the model's parameters and buffers during the observed run, by name."""
+    state = {name: _replacement(tensor, device) for name, tensor in model.named_parameters()}
     # Buffers are copied even for a run on real tensors: in training mode the forward changes running statistics, and
     # the buffers of the user's model must stay as they are.
-    return state | {name: _stand_in(tensor, device, copied=True) for name, tensor in model.named_buffers()}
+    return state | {name: _replacement(tensor, device, copied=True) for name, tensor in model.named_buffers()}
 
 
 def _call(model: nn.Module, state: dict[str, torch.Tensor], args: Any, kwargs: Any) -> Any:
@@ -89,7 +106,8 @@ def _call(model: nn.Module, state: dict[str, torch.Tensor], args: Any, kwargs: A
     return torch.func.functional_call(model, state, tuple(args), dict(kwargs))
 
 
-def _stand_in(tensor: torch.Tensor, device: str | None, *, copied: bool = False) -> torch.Tensor:
+def _replacement(tensor: torch.Tensor, device: str | None, *, copied: bool = False) -> torch.Tensor:
+    """Returns a meta tensor like `tensor` if `device` is set; otherwise a tensor with the same memory, or a copy."""
     if device:
         return torch.empty_like(tensor, device=device).requires_grad_(tensor.requires_grad)
     return tensor.detach().clone() if copied else tensor.detach().requires_grad_(tensor.requires_grad)
@@ -142,6 +160,7 @@ def _remove_finished(running: list[nn.Module], module: nn.Module) -> None:
 
 @contextmanager
 def _nothing() -> Iterator[None]:
+    """Context manager that does nothing."""
     yield
 
 

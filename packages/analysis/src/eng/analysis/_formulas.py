@@ -28,6 +28,7 @@ def matrix_product(first: int) -> Formula:
     """
 
     def formula(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
+        """Returns the multiply-adds of one call; of sparse matrices only the stored elements count."""
         left, right = args[first], args[first + 1]
         if is_sparse(left) or is_sparse(right):
             return Cost(macs=sparse_product_macs(left, right))
@@ -86,7 +87,8 @@ def convolution_backward(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:
     return Cost(macs=macs * sum(args[10][:2]))
 
 
-# --- recurrent kernels (where they are one operator; elsewhere they are matrix products) ---------------------------
+# --- cost formulas of RNN, LSTM and GRU on devices that run them as one operator -----------------------------------
+# On other devices they consist of matrix products, which are counted by the formulas above.
 
 
 def recurrent(weights: slice, factor: int = 1) -> Formula:
@@ -107,7 +109,7 @@ def recurrent(weights: slice, factor: int = 1) -> Formula:
     return formula
 
 
-# --- normalisation, pooling, resampling, transforms: no multiply-adds -------------------------------------------
+# --- cost formulas of normalization, pooling, resampling and Fourier transforms --------------------------------
 
 
 def batch_norm(args: Args, kwargs: Kwargs, outputs: Args) -> Cost:

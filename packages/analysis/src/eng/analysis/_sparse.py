@@ -19,7 +19,8 @@ def bytes_of(tensor: Tensor) -> int:
 def sparse_product_macs(left: Tensor, right: Tensor) -> int:
     """Returns the multiply-adds of a matrix product in which at least one matrix is sparse.
 
-    Only stored elements are multiplied: one multiply-add for each pair of elements that are multiplied.
+    Only stored elements are multiplied: one multiply-add for each pair of elements that are multiplied. If both
+    matrices are sparse, each element in column k of `left` is multiplied by each element in row k of `right`.
 
     Args:
         left: (rows, inner) matrix.
@@ -31,8 +32,8 @@ def sparse_product_macs(left: Tensor, right: Tensor) -> int:
     if not is_sparse(left):
         return _stored(right) * left.shape[-2]
     inner = left.shape[1]
-    of_left, of_right = _coordinates(left)[1], _coordinates(right)[0]
-    per_column, per_row = torch.bincount(of_left, minlength=inner), torch.bincount(of_right, minlength=inner)
+    left_columns, right_rows = _coordinates(left)[1], _coordinates(right)[0]
+    per_column, per_row = torch.bincount(left_columns, minlength=inner), torch.bincount(right_rows, minlength=inner)
     return int((per_column * per_row).sum())
 
 

@@ -45,7 +45,7 @@ class ModelAnalysis(ABC):
 
     Raises:
         TypeError: `model` is not a module.
-        ValueError: `convention` has another value.
+        ValueError: `convention` is neither ``"macs"`` nor ``"flops"``.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class ModelAnalysis(ABC):
         """
         if len(args) % 2 or not all(isinstance(name, str) for name in args[::2]):
             raise TypeError("set_op_handle takes pairs: a name such as 'aten::gelu', then a handle or None")
-        self._handles.update(zip(args[::2], args[1::2], strict=True), **kwargs)  # type: ignore[arg-type]  # checked above
+        self._handles.update(zip(args[::2], args[1::2], strict=True), **kwargs)  # type: ignore[arg-type]  # the check above ensures these types
         self._tally = None
         return self
 
@@ -232,6 +232,7 @@ class ModelAnalysis(ABC):
         return self
 
     def _warn(self) -> None:
+        """Logs the warnings that the user has enabled: on uncounted operators, and on modules that never ran."""
         if self._warns_of_operators:
             for name, calls in sorted(self.unsupported_ops().items()):
                 logger.warning("Unsupported operator %s encountered %d time(s)", name, calls)
@@ -254,6 +255,10 @@ class ModelAnalysis(ABC):
         """Returns what the analyzer counts (flops or activations) in one module, by operator."""
 
     def _rules(self) -> dict[str, Rule]:
+        """Returns how each operator is counted, by its name: eng's formulas, replaced by the handles of the user.
+
+        An operator whose handle is None is left out, so that it costs nothing.
+        """
         rules = dict(self._known)
         for name, handle in self._handles.items():
             if handle is None:
@@ -264,6 +269,8 @@ class ModelAnalysis(ABC):
 
 
 def _formula_of(handle: Handle) -> Callable[[Sequence[Any], Mapping[str, Any], Sequence[Any]], Cost]:
+    """Converts a handle of the user to a cost formula; each operation that the handle counts costs one flop."""
+
     def formula(args: Sequence[Any], kwargs: Mapping[str, Any], outputs: Sequence[Any]) -> Cost:
         counted = handle([*args, *kwargs.values()], list(outputs))
         return Cost(other=int(sum(counted.values()) if isinstance(counted, Mapping) else counted))

@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode  # see _capture.py
+
+# TorchDispatchMode has no public name, but torch documents this private module in its notes on extending torch.
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from eng.analysis._cost import tensors_in
 from eng.analysis._execute import observe, unwrap
@@ -102,13 +104,15 @@ class LiveMemory(TorchDispatchMode):
 
 @contextmanager
 def _watching(model: nn.Module) -> Iterator[LiveMemory]:
+    """Tracks the memory of all tensors that the model uses inside the ``with`` block; yields the tracker."""
     memory = LiveMemory()
 
-    def note_parameters(module: nn.Module, args: Any, kwargs: Any) -> None:
+    def track_existing_tensors(module: nn.Module, args: Any, kwargs: Any) -> None:
+        """Tracks the parameters, buffers and inputs of the model, which exist before its forward starts."""
         memory.keep([*module.parameters(), *module.buffers()])
         memory.see(tensors_in((args, kwargs)))
 
-    handle = model.register_forward_pre_hook(note_parameters, with_kwargs=True)
+    handle = model.register_forward_pre_hook(track_existing_tensors, with_kwargs=True)
     try:
         with memory, torch.autograd.graph.saved_tensors_hooks(memory.save, lambda tensor: tensor):
             yield memory
@@ -139,7 +143,7 @@ def estimate_memory(
         >>> import torch
         >>> from torch import nn
         >>> estimate = estimate_memory(nn.Linear(256, 256), torch.zeros(1, 256), batch_size=64)
-        >>> estimate.parameter_bytes, estimate.peak_bytes  # weights and bias; then input and output of 64 rows on top
+        >>> estimate.parameter_bytes, estimate.peak_bytes  # weight and bias; the peak adds input and output of 64 rows
         (263168, 394240)
     """
     model = unwrap(model)
@@ -158,6 +162,10 @@ def estimate_memory(
 
 
 def _with_batch(value: Any, batch_size: int) -> Any:
+    """Replaces all tensors in nested mappings, lists and tuples by meta tensors with another batch size.
+
+    The batch size is the first dimension. Tensors without dimensions and other values are kept.
+    """
     if isinstance(value, torch.Tensor):
         return value.new_empty((batch_size, *value.shape[1:]), device="meta") if value.dim() else value
     if isinstance(value, Mapping):

@@ -52,7 +52,7 @@ def get_model_complexity_info(
         raise ValueError("give input_shape, such as (3, 224, 224), or inputs")
     if input_shape is not None and inputs is not None:
         raise ValueError("give input_shape or inputs, not both: they might disagree")
-    flops = FlopAnalyzer(model, tensors_of(input_shape) if inputs is None else inputs)  # type: ignore[arg-type]  # not None
+    flops = FlopAnalyzer(model, tensors_of(input_shape) if inputs is None else inputs)  # type: ignore[arg-type]  # one of the two arguments is not None, as checked above
     activations = ActivationAnalyzer.of(flops)
     params = parameter_count(flops.model)[""]
     numbers = {"flops": flops.total(), "activations": activations.total(), "params": params}
@@ -69,6 +69,9 @@ def get_model_complexity_info(
 def tensors_of(input_shape: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
     """Creates a float32 tensor of zeros for each shape, with an additional batch dimension of size 1.
 
+    Args:
+        input_shape: one shape, such as ``(3, 224, 224)``, or a tuple of shapes.
+
     Raises:
         ValueError: a shape does not consist of positive integers.
     """
@@ -78,8 +81,8 @@ def tensors_of(input_shape: tuple[Any, ...]) -> tuple[torch.Tensor, ...]:
         is_shape = isinstance(shape, (tuple, list)) and shape
         if not is_shape or not all(isinstance(size, int) and size > 0 for size in shape):
             raise ValueError(f"input_shape: expected whole numbers such as (3, 224, 224), got {shape!r}")
-    # Tensors with values, because the forward may read them. Zeros need hardly any memory: the operating system
-    # allocates a page only when it is written to.
+    # These tensors have values, unlike meta tensors, because the forward may read them. Zeros need hardly any memory:
+    # the operating system allocates a page only when it is written to.
     return tuple(torch.zeros(1, *shape) for shape in shapes)
 
 
@@ -130,6 +133,7 @@ def complexity_stats_table(
     root = _collapsed_root(children, statistics)
 
     def cells(name: str) -> Row:
+        """Returns the cells of the table row of a module or parameter: name, parameters or shape, and counts."""
         shown = name.removeprefix(f"{root}.") if root and name != root else name
         if name in statistics.shapes:
             return (shown, str(statistics.shapes[name]), *("" for _ in statistics.columns))
@@ -140,6 +144,7 @@ def complexity_stats_table(
         return (shown or "model", params, *counts)
 
     def rows(name: str, depth: int) -> list[Row]:
+        """Returns the rows of a module and of everything below it, up to `max_depth` levels below the first row."""
         if depth > max_depth or (name in statistics.shapes and not show_param_shapes):
             return []
         below = [row for child in children.get(name, []) for row in rows(child, depth + 1)]
@@ -171,6 +176,7 @@ def complexity_stats_str(flops: FlopAnalyzer, activations: ActivationAnalyzer | 
     labels = {"flops": "flops", "activations": "acts"}
 
     def numbers(name: str) -> list[str]:
+        """Returns a line with the numbers of a module, as a list with one item; empty if there is nothing to show."""
         if not statistics.worth_showing(name) and name not in statistics.uncalled:
             return []
         parts = [f"#params: {format_size(statistics.params.get(name, 0), 2)}"]
@@ -179,6 +185,7 @@ def complexity_stats_str(flops: FlopAnalyzer, activations: ActivationAnalyzer | 
         return [", ".join(parts)]
 
     def drawn(module: nn.Module, name: str) -> str:
+        """Returns the text of a module and its submodules in the format of ``print(module)``, with numbers added."""
         details = [line for line in module.extra_repr().split("\n") if line] + numbers(name)
         below = []
         for key, child in module.named_children():

@@ -18,7 +18,7 @@ USAGE = f"usage: {_CALL} SCRIPT.py [ARG ...]\n       {_CALL} -m MODULE [ARG ...]
 
 
 def main() -> int:
-    """Runs a Python script, a module or another program under the alias, so that ``import mmengine`` imports eng.
+    """Runs a Python script, a module or another program, in which ``import mmengine`` imports eng.
 
     Returns:
         The exit status: 2 if the command line is empty or names neither a file nor a program, 1 after an uncaught
@@ -43,12 +43,14 @@ def main() -> int:
 
 
 def _run_module(arguments: list[str]) -> None:
+    """Runs a module as ``python -m`` does; `arguments` are its name and its command-line arguments."""
     sys.argv = arguments
     sys.path.insert(0, "")
     runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
 
 
 def _run_script(arguments: list[str]) -> None:
+    """Runs a script as ``python SCRIPT.py`` does; `arguments` are its path and its command-line arguments."""
     sys.argv = arguments
     sys.path.insert(0, str(Path(arguments[0]).resolve().parent))
     runpy.run_path(arguments[0], run_name="__main__")
@@ -73,6 +75,7 @@ def _shows_errors_of(run: Callable[[list[str]], None], arguments: list[str]) -> 
 
 
 def _starts_the_script(frame: FrameType) -> bool:
+    """Whether a stack frame belongs to the code that runs the script: this module, or Python's module runpy."""
     return frame.f_code.co_filename == __file__ or frame.f_globals.get("__name__") == "runpy"
 
 
@@ -82,7 +85,7 @@ def _run_program(program: str, arguments: list[str]) -> NoReturn:
     The folder of this Python interpreter is put first on PATH, so that the program uses the `python` and `torchrun` of
     the same environment.
     """
-    os.execve(program, arguments, {**os.environ, "PATH": _search_path()})  # noqa: S606  # no shell is wanted
+    os.execve(program, arguments, {**os.environ, "PATH": _search_path()})  # noqa: S606  # the program is started without a shell
 
 
 def _search_path() -> str:

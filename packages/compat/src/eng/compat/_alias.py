@@ -53,7 +53,9 @@ class _AliasLoader(Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self.own_spec  # Python's import system has set `__spec__` to the spec of the alias.
+        # Python's import system has set `__spec__` to the spec of the module name of mmengine. The module of eng gets
+        # its own spec back.
+        module.__spec__ = self.own_spec
         _missing.explain(module, self.alias)
         _star_import.limit(module)
 
@@ -97,7 +99,7 @@ def install() -> None:
 
 
 def uninstall() -> None:
-    """Removes the alias, so that the next ``import mmengine`` imports the installed package, if there is one."""
+    """Removes the import alias of `install`: the next ``import mmengine`` imports the installed mmengine, if any."""
     with _changes:
         if not is_installed():
             return
@@ -114,7 +116,7 @@ def uninstall() -> None:
 
 @contextmanager
 def alias() -> Iterator[None]:
-    """Installs the alias for a ``with`` block; an alias that was installed before remains after it.
+    """Makes ``import mmengine`` import eng inside a ``with`` block; if it did so before, it still does so afterwards.
 
     Example:
         >>> with alias():

@@ -97,7 +97,8 @@ def start() -> None:
     sys.meta_path.insert(0, _finder)
     for name in _SOURCES:
         if name in sys.modules:
-            # import_module, because it waits if another thread has not finished the import of the module.
+            # `import_module` waits if another thread has not finished the import; `sys.modules[name]` would return an
+            # incomplete module.
             furnish(importlib.import_module(name))
 
 

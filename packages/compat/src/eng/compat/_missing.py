@@ -27,6 +27,15 @@ class _Explain:
         self.module_getattr = module_getattr
 
     def __call__(self, name: str) -> Any:
+        """Returns the object for a name that the module does not define, as in ``from mmengine.runner import name``.
+
+        The module's own ``__getattr__`` is asked first. Otherwise the name may be a submodule of MMEngine whose
+        counterpart in eng has another name, or an object that MMEngine's module imports from elsewhere and therefore
+        exports.
+
+        Raises:
+            AttributeError: eng does not have the name; the message suggests similar names.
+        """
         if self.module_getattr is not None:
             try:
                 return self.module_getattr(name)

@@ -18,7 +18,8 @@ _VARIABLE = "PYTHONPATH"
 def add() -> None:
     """Adds the folder ``path_entry`` of eng-compat to PYTHONPATH and to ``sys.path``.
 
-    Child processes install the alias from there, and `importlib.metadata` finds a distribution mmengine.
+    In child processes the folder makes ``import mmengine`` import eng, and `importlib.metadata` finds a distribution
+    mmengine.
     """
     os.environ[_VARIABLE] = os.pathsep.join([FOLDER, *_other_entries()])
     if FOLDER not in sys.path:

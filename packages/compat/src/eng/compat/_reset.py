@@ -29,11 +29,13 @@ def reset_global_state() -> None:
 
 
 def _below(cls: type[Any]) -> list[type[Any]]:
+    """Returns all direct and indirect subclasses of a class."""
     subclasses: list[type[Any]] = cls.__subclasses__()
     return [descendant for child in subclasses for descendant in (child, *_below(child))]
 
 
 def _close(instance: Any) -> None:
+    """Closes a named instance: the handlers of a logger, or the instance itself if it has a method ``close``."""
     if isinstance(instance, logging.Logger):
         for handler in list(instance.handlers):
             instance.removeHandler(handler)

@@ -18,7 +18,7 @@ class _ModuleOfMMEngine(ModuleType):
     @property
     def __all__(self) -> list[str]:
         names = _names()[self.__name__]
-        # The module lacks some of the names if optional packages are not installed.
+        # The module lacks some of the names if optional packages are not installed; these names are left out.
         return [name for name in names if hasattr(self, name)]
 
 

@@ -25,7 +25,7 @@ class _InstallOnArrival:
 class _PreparationData:
     """Replacement of `multiprocessing.spawn.get_preparation_data`, which returns the data sent to a spawned process.
 
-    An `_InstallOnArrival` is added to the data, so that the spawned process installs the alias.
+    An `_InstallOnArrival` is added to the data, so that ``import mmengine`` imports eng in the spawned process, too.
     """
 
     def __init__(self, original: Callable[[str], dict[str, Any]], install: Callable[[], None]) -> None:
@@ -43,7 +43,7 @@ def install_in_children(install: Callable[[], None]) -> None:
 
 
 def leave_children_alone() -> None:
-    """Undoes `install_in_children`: processes that are spawned later start without the alias."""
+    """Undoes `install_in_children`: in processes that are spawned later, ``import mmengine`` does not import eng."""
     if isinstance(spawn.get_preparation_data, _PreparationData):
         _replace(spawn.get_preparation_data.original)
 

@@ -60,7 +60,7 @@ class FlexibleRunner(Runner):
         strategy: Any = None,
         launcher: str = "none",
         randomness: dict[str, Any] | None = None,
-        env_cfg: dict[str, Any] = {"dist_cfg": {"backend": "nccl"}},  # noqa: B006  # read only; MMEngine's default
+        env_cfg: dict[str, Any] = {"dist_cfg": {"backend": "nccl"}},  # noqa: B006  # MMEngine's default, which is never changed
         experiment_name: str | None = None,
         log_level: str | None = None,
     ) -> Any:
@@ -71,5 +71,5 @@ class FlexibleRunner(Runner):
         built.env_kwargs = {"launcher": launcher, "randomness": randomness, **env_cfg}
         built.log_kwargs = {} if log_level is None else {"log_level": log_level}
         if launcher != "none" and hasattr(built, "_setup_distributed"):
-            built._setup_distributed(launcher, **dict(env_cfg.get("dist_cfg") or {}))  # noqa: SLF001  # strategies of old code extend it
+            built._setup_distributed(launcher, **dict(env_cfg.get("dist_cfg") or {}))  # noqa: SLF001  # strategies in code written for MMEngine override this method
         return built

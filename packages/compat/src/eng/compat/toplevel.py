@@ -10,12 +10,12 @@ from typing import Any
 import eng
 from eng.compat._missing import message
 from eng.compat._routes import is_moved
-from eng.compat.version import __version__, version_info  # noqa: F401  # names of mmengine itself
+from eng.compat.version import __version__, version_info  # noqa: F401  # `import mmengine` must offer these names
 
 # Packages whose names `mmengine` exports, as in `from mmengine import Config`. The second list has packages whose names
 # only MMEngine's manual imports from `mmengine`.
-_ROOMS = ("eng.config", "eng.registry", "eng.fileio", "eng.compat.utils", "eng.logging")
-_ROOMS_OF_THE_MANUAL = (
+_PACKAGES = ("eng.config", "eng.registry", "eng.fileio", "eng.compat.utils", "eng.logging")
+_PACKAGES_OF_THE_MANUAL = (
     "eng.hooks", "eng.runner", "eng.model", "eng.optim", "eng.dataset", "eng.evaluator", "eng.structures",
     "eng.visualization", "eng.infer", "eng.dist",
 )  # fmt: skip
@@ -29,10 +29,17 @@ if __spec__ is not None:
 
 
 def __getattr__(name: str) -> Any:
+    """Returns an attribute of the module ``mmengine`` that this file does not define.
+
+    The name may belong to a subpackage, as in ``from mmengine import Config``, or be that of a submodule.
+
+    Raises:
+        AttributeError: eng has no such name; the message suggests similar names.
+    """
     if name.startswith("__") and name.endswith("__"):
         raise AttributeError(name)
-    for room in (*_ROOMS, *_ROOMS_OF_THE_MANUAL):
-        module = _import(room)
+    for package in (*_PACKAGES, *_PACKAGES_OF_THE_MANUAL):
+        module = _import_if_installed(package)
         if module is not None and name in _public(module):
             return getattr(module, name)
     if is_moved(f"mmengine.{name}") or importlib.util.find_spec(f"eng.{name}") is not None:
@@ -41,22 +48,22 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    rooms = filter(None, map(_import, _ROOMS))
-    return sorted({name for room in rooms for name in _public(room)} | set(_OWN_NAMES))
+    packages = filter(None, map(_import_if_installed, _PACKAGES))
+    return sorted({name for package in packages for name in _public(package)} | set(_OWN_NAMES))
 
 
-def _public(room: ModuleType) -> list[str]:
+def _public(package: ModuleType) -> list[str]:
     """Returns the names that a package of eng exports.
 
     The global variable ``__all__`` is read, because the attribute ``__all__`` of the module object may return the names
     that MMEngine exports (see `_star_import`).
     """
-    names: list[str] = vars(room)["__all__"]
+    names: list[str] = vars(package)["__all__"]
     return names
 
 
-def _import(room: str) -> ModuleType | None:
+def _import_if_installed(package: str) -> ModuleType | None:
     """Imports a package of eng; returns None if its distribution is not installed."""
-    if importlib.util.find_spec(room) is None:
+    if importlib.util.find_spec(package) is None:
         return None
-    return importlib.import_module(room)
+    return importlib.import_module(package)

@@ -23,7 +23,7 @@ def blaming(source: Source) -> Iterator[None]:
         line = _last_line(error.__traceback__, source.path)
         names_file = isinstance(error, ConfigFileError) or source.name in str(error)
         if line is not None and not names_file and not hasattr(error, "config_place"):
-            error.config_place = f"{source.name}:{line}"  # type: ignore[attr-defined]  # exceptions accept attributes
+            error.config_place = f"{source.name}:{line}"  # type: ignore[attr-defined]  # every exception accepts additional attributes
         raise
 
 
@@ -44,6 +44,7 @@ def ending_somewhere(name: str) -> Iterator[None]:
 
 
 def _last_line(frames: TracebackType | None, path: str) -> int | None:
+    """Returns the line of the config file `path` in the innermost stack frame that runs this file; None without one."""
     line = None
     while frames is not None:
         if frames.tb_frame.f_code.co_filename == path:

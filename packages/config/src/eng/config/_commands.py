@@ -24,7 +24,12 @@ def _with_options(function: Callable[..., None]) -> Callable[..., None]:
     )(function)
 
 
-def _read(file: str, cfg_options: tuple[str, ...], no_trust: bool) -> Config:
+def _read_config(file: str, cfg_options: tuple[str, ...], no_trust: bool) -> Config:
+    """Reads a config file and merges the overrides of ``--cfg-options``, such as ``("model.depth=50",)``, into it.
+
+    Raises:
+        click.BadParameter: an override is not of the form KEY=VALUE.
+    """
     from ._action import CommandLineOptions, parse_option
     from .config import Config
 
@@ -47,8 +52,8 @@ def config() -> None:
 @click.option("--format", "format_", type=click.Choice(list(FORMATS)), default="py", help="Language of the output.")
 def show(file: str, cfg_options: tuple[str, ...], no_trust: bool, format_: str) -> None:
     """Print FILE with its bases and overrides merged in."""
-    cfg = _read(file, cfg_options, no_trust)
-    click.echo(cfg._dumped(FORMATS[format_]).rstrip("\n"))  # noqa: SLF001  # same package
+    cfg = _read_config(file, cfg_options, no_trust)
+    click.echo(cfg._dumped(FORMATS[format_]).rstrip("\n"))  # noqa: SLF001  # a private method of a class in the same package
 
 
 @config.command()
@@ -59,11 +64,11 @@ def show(file: str, cfg_options: tuple[str, ...], no_trust: bool, format_: str) 
 def diff(ctx: click.Context, file: str, other: str, cfg_options: tuple[str, ...], no_trust: bool) -> None:
     """Print what differs between FILE (with overrides) and OTHER.
 
-    The exit status is 1 where something does.
+    The exit status is 1 if there is a difference.
     """
     from .config import Config
 
-    text = Config.diff(_read(file, cfg_options, no_trust), Config.fromfile(other, trust=not no_trust))
+    text = Config.diff(_read_config(file, cfg_options, no_trust), Config.fromfile(other, trust=not no_trust))
     if text:
         click.echo(text)
         ctx.exit(1)
@@ -75,4 +80,4 @@ def diff(ctx: click.Context, file: str, other: str, cfg_options: tuple[str, ...]
 @_with_options
 def explain(file: str, key: str, cfg_options: tuple[str, ...], no_trust: bool) -> None:
     """Print where the value of KEY in FILE comes from, oldest setting first."""
-    click.echo(str(_read(file, cfg_options, no_trust).explain(key)))
+    click.echo(str(_read_config(file, cfg_options, no_trust).explain(key)))

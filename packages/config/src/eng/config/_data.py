@@ -51,7 +51,7 @@ def _yaml(source: Source, text: str) -> Any:
     import yaml
 
     try:
-        value = yaml.load(text, Loader=yaml_loader())  # noqa: S506  # a safe loader with tuples
+        value = yaml.load(text, Loader=yaml_loader())  # noqa: S506  # this loader is PyYAML's safe loader, extended by tuples
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         if mark:
@@ -65,7 +65,8 @@ def _yaml(source: Source, text: str) -> Any:
         raise ConfigFileError(str(error), source.name) from error
     except RecursionError as error:
         raise ConfigFileError("nested too deeply", source.name) from error
-    # A YAML alias (`*name`) can refer to other aliases, so a few lines can expand to gigabytes when they are copied.
+    # A YAML alias (`*name`) can refer to other aliases, so a few lines can expand to gigabytes when they are copied. A
+    # config with aliases is therefore limited in size.
     if "*" in text and weight(value) > MAX_WEIGHT:
         raise ConfigFileError(
             f"too large for a config: its aliases (*name) say more than {MAX_WEIGHT:,} items, or one contains itself",

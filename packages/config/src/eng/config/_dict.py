@@ -18,7 +18,7 @@ _NAMELESS = LEAVES - {LazyObject, LazyAttr}
 _dict_set, _dict_get, _new_dict = dict.__setitem__, dict.__getitem__, dict.__new__
 
 
-class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hide dict's fast paths from pickle
+class ConfigDict(dict):  # type: ignore[type-arg]  # with the base dict[Any, Any] pickle could not use its fast paths for dicts
     """A dict whose keys can also be read and set as attributes.
 
     Plain dicts that are put in, directly or inside lists and tuples, become `ConfigDict` too. A value that the config
@@ -46,7 +46,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
     _eng_edits: Any
     _eng_origin: Any
 
-    def __init__(__self, *args: Any, **kwargs: Any) -> None:  # noqa: N805  # `self` may be a key of kwargs
+    def __init__(__self, *args: Any, **kwargs: Any) -> None:  # noqa: N805  # `__self`, because a key of kwargs may be called `self`
         dict.__init__(__self)
         for arg in args:
             if arg:
@@ -56,6 +56,11 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
             _dict_set(__self, key, convert(value))
 
     def __getattr__(self, name: str) -> Any:
+        """Returns the value of the key `name`; Python calls this method only if the dict has no method of this name.
+
+        Names such as ``__array__`` raise a plain AttributeError, because libraries look up many of them and discard the
+        error.
+        """
         try:
             return resolve(_dict_get(self, name))
         except KeyError:
@@ -159,6 +164,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
         self._merge(other, None if is_held() else caller_step(CODE, None))
 
     def _merge(self, other: Mapping[Any, Any], step: Step | None) -> None:
+        """Merges `other` into this dict as `merge` does, and records who made the change (`step`, if not None)."""
         if other.get(DELETE_KEY):
             dict.clear(self)
         for key, value in _pairs(other):
@@ -233,11 +239,12 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # a subscripted base would hi
 
 
 _CLASS_NAMES = frozenset(name for name in dir(ConfigDict) if not name.startswith("_"))
-_ORIGIN: Any = ConfigDict._eng_origin  # noqa: SLF001  # a slot of this module
-_EDITS: Any = ConfigDict._eng_edits  # noqa: SLF001  # a slot of this module
+_ORIGIN: Any = ConfigDict._eng_origin  # noqa: SLF001  # a private slot of the class above
+_EDITS: Any = ConfigDict._eng_edits  # noqa: SLF001  # a private slot of the class above
 
 
 def _pairs(source: Any) -> Iterable[tuple[Any, Any]]:
+    """Returns the (key, value) pairs of a mapping or of an iterable of pairs; lazy stand-ins are not imported."""
     if isinstance(source, dict):
         return dict.items(source)
     if isinstance(source, Mapping):
@@ -253,6 +260,7 @@ def _restore(cls: type[ConfigDict], data: dict[Any, Any]) -> ConfigDict:
 
 
 def _slot(node: ConfigDict, slot: Any) -> Any:
+    """Returns the value of a slot of `node`; None if the slot was never set."""
     try:
         return slot.__get__(node, ConfigDict)
     except AttributeError:
@@ -260,6 +268,7 @@ def _slot(node: ConfigDict, slot: Any) -> Any:
 
 
 def _copy_trace(old: ConfigDict, new: ConfigDict) -> None:
+    """Copies the record of who set each value from one `ConfigDict` to another."""
     origin, edits = _slot(old, _ORIGIN), _slot(old, _EDITS)
     if origin is not None:
         _ORIGIN.__set__(new, origin)
@@ -299,6 +308,7 @@ def convert(value: Any, origin: Provider | None = None, path: Path = (), *, rebi
 
 
 def _convert_dict(value: dict[Any, Any], origin: Provider | None, path: Path, *, rebind: bool = True) -> ConfigDict:
+    """Returns a mapping as a new `ConfigDict`, with the mappings inside it converted too; arguments as in `convert`."""
     node = _new_dict(ConfigDict)
     dict.update(node, value if type(value) is dict else dict.items(value))
     for key, item in dict.items(node):  # Python allows replacing values while it iterates; only new keys are an error.
@@ -416,6 +426,7 @@ def _history(node: ConfigDict, key: Any) -> Any:
     frozen = [EditProvenance(step) for step in past]
 
     def steps_before_edit(path: Path) -> list[Step]:
+        """Returns the assignments to the value at `path` below the key, oldest first, until the call of `_history`."""
         provider, root = origin or (None, ())
         steps = []
         if provider:

@@ -107,7 +107,7 @@ def load_source(source: Source, options: Options) -> Loaded:
         loaded = _Loader(options).file(source, ())
     if loaded.marks:
         loaded.values = strip_delete(loaded.values)
-    # While they load, all files are labelled "base file". The file that the user asked for gets its own label now.
+    # During loading, all files are labelled "base file". The file that the user asked for gets its own label now.
     has_bases = any(layer.file != source.name for layer in loaded.layers)
     layer_name = CHILD_FILE if has_bases else ONLY_FILE
     loaded.layers = [
@@ -134,6 +134,13 @@ def no_collection() -> Iterator[None]:
 
 
 def _warn_deprecated(info: Any, name: str) -> None:
+    """Warns that a config file is deprecated.
+
+    Args:
+        info: the value of the key ``_deprecation_``; its keys ``expected`` and ``reference`` name the successor and a
+            document.
+        name: the config file.
+    """
     if not isinstance(info, dict):
         info = {}
     text = f"The config file {name} is deprecated"
@@ -165,6 +172,14 @@ class _Loader:
         return self._data(source, text, table, stack)
 
     def _data(self, source: Source, text: str, table: Substitutions, stack: tuple[str, ...]) -> Loaded:
+        """Loads a JSON or YAML config and its base configs.
+
+        Args:
+            source: the file.
+            text: its text, with a placeholder instead of each ``{{…}}``.
+            table: what each placeholder stands for.
+            stack: the paths of this config and of the configs that inherit from it.
+        """
         values = parse_data(source, text)
         names = base_list(fill_values(values.pop(BASE_KEY, []), table, {}), source)
         below = self.bases(names, source, table, stack)
@@ -177,6 +192,11 @@ class _Loader:
         return self._merged(values, below, source, table, [layer])
 
     def _python(self, config: PythonConfig, stack: tuple[str, ...]) -> Loaded:
+        """Runs a Python config, which loads its base configs meanwhile, and merges its values with those of its bases.
+
+        With ``with read_base():`` the base values are imported into the names of the file, so that nothing is left to
+        merge. `stack` contains the paths of this config and of the configs that inherit from it.
+        """
         bases = _PythonBases(self, config, stack)
         namespace = run_python(config, bases, trust=self.options.trust, lazy=self.options.lazy_import)
         bases.settle(namespace)
@@ -257,6 +277,18 @@ class _Loader:
     def _merged(
         self, values: dict[str, Any], below: Loaded, source: Source, table: Substitutions, layers: list[Layer]
     ) -> Loaded:
+        """Merges the values of a config file into those of its base configs.
+
+        Args:
+            values: the values that the file sets.
+            below: the base configs.
+            source: the file.
+            table: the ``{{…}}`` of the file; its environment variables are added to those of the base configs.
+            layers: the layers (unmerged values) of the file; the last one contains `values`.
+
+        Raises:
+            MergeTypeError: a mapping would be merged into another value; the message names the lines of both.
+        """
         try:
             merged = merge(values, below.values, marks=DELETE_KEY in source.text)
         except MergeTypeError as error:
@@ -436,17 +468,30 @@ def base_list(value: Any, source: Source) -> list[str]:
 
 
 def _once(make: Any) -> Any:
+    """Returns a function that calls `make` once, at its first call, and then always returns this result."""
     return lru_cache(maxsize=1)(make)
 
 
 def _holds_lazy(value: Any) -> bool:
+    """Whether a config value is a lazy stand-in or contains one."""
     if isinstance(value, (dict, list, tuple)):
         return any(map(_holds_lazy, dict.values(value) if isinstance(value, dict) else value))
     return is_lazy(value)
 
 
 def _check_duplicates(base: Loaded, owners: dict[str, Loaded], source: Source) -> None:
-    """Raises `DuplicateKeyError` if `base` sets a top-level key that an earlier base config of the same file set."""
+    """Checks that a base config sets no top-level key that an earlier base config of the same child config has set.
+
+    A key that both base configs inherit from the same files is allowed, and so is ``_deprecation_``.
+
+    Args:
+        base: the base config.
+        owners: maps each top-level key to the base config that set it; the keys of `base` are added.
+        source: the child config, for the message.
+
+    Raises:
+        DuplicateKeyError: `base` and an earlier base config set the same key.
+    """
     shared = [key for key in base.values if key in owners and key != DEPRECATION_KEY]
     duplicates = [key for key in shared if _setters(base, key) != _setters(owners[key], key)]
     if duplicates:
@@ -464,6 +509,7 @@ def _setters(loaded: Loaded, key: str) -> list[str]:
 
 
 def _where(loaded: Loaded, key: str) -> str:
+    """Returns the file and line that set a top-level key of a loaded config; ``"?"`` if unknown."""
     steps = FileProvenance(loaded.layers).steps((key,))
     if steps:
         return steps[-1].where

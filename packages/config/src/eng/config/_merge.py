@@ -75,6 +75,17 @@ def _onto(child: dict[Any, Any], base: Any, lists: bool, path: Path, marks: bool
 
 
 def _merge_list(child: dict[Any, Any], base: list[Any] | tuple[Any, ...], path: Path) -> Any:
+    """Returns a copy of a list or tuple with some items changed.
+
+    Args:
+        child: the new values by index; a mapping is merged into an item that is a mapping, list or tuple.
+        base: the list or tuple.
+        path: keys from the root of the config to `base`, for error messages.
+
+    Raises:
+        MergeTypeError: a key of `child` is not an index.
+        MergeIndexError: an index is out of range.
+    """
     items = list(base)
     for key, value in dict.items(child):
         index = None

@@ -170,15 +170,18 @@ class UndefinedMarkError(Exception):
 
 
 def _is_one_of(value: Any, expected: tuple[Any, ...]) -> bool:
+    """Whether a value that is being assigned is one of those that `Namespace.expect` announced."""
     if value is expected[0]:
         return True
     # `import a.b as c` binds `c` to the stand-in of attribute `b`, but `expect` announced the stand-in of module `a`.
+    # The loop goes back from `b` to `a`.
     while type(value) is LazyAttr:
         value = value.source
     return any(value is item for item in expected)
 
 
 def _is_tool(value: Any) -> bool:
+    """Whether a value is no setting of a config: a module, an open file, or a function or class of the config."""
     cls = type(value)
     if cls in LEAVES:
         return False
@@ -234,7 +237,8 @@ class Imports:
         # An import inside a function or class of the config file is executed as in any Python file.
         if locals is not self.namespace:
             return _import_module(name, globals, locals, fromlist or (), level)
-        # A local variable that holds the frame would keep the caller's locals alive until the garbage collector runs.
+        # The frame is not stored in a local variable: the variable would keep the caller's locals alive until the
+        # garbage collector runs.
         line = cast(Any, inspect.currentframe()).f_back.f_lineno
         return self.statement(name, tuple(fromlist or ()), level, line)
 
@@ -298,7 +302,11 @@ class Imports:
         return self._lazy(module, name, line)
 
     def _import_really(self, name: str, fromlist: tuple[str, ...], line: int) -> Any:
-        """Imports a module of a library while the config file runs; its names are not settings of the config."""
+        """Imports a module of a library while the config file runs; its names are not settings of the config.
+
+        Raises:
+            UnsafeConfigError: with ``trust=False``, for every module except ``__future__``.
+        """
         if not self.trust and name != "__future__":
             message = f"the import of {name} is not allowed with trust=False, which reads data only"
             raise UnsafeConfigError(message, self.namespace.source.name, line)
@@ -322,7 +330,7 @@ class Imports:
         root = name.partition(".")[0]
         # `import a.b` and a later `import a.c` both bind the name `a`, so its stand-in must import both modules.
         known = self.namespace.get(root)
-        earlier = known._modules if isinstance(known, LazyObject) else []  # noqa: SLF001  # the same package
+        earlier = known._modules if isinstance(known, LazyObject) else []  # noqa: SLF001  # a private attribute of a class in the same package
         modules = [name, *earlier] if earlier or "." in name else name
         module = LazyObject(modules, location=self._location(line))
         self.namespace.expect(module)
@@ -344,6 +352,7 @@ def _member(module: Any, name: str) -> Any:
 
 
 def _public(module: Any) -> Mapping[str, Any]:
+    """Returns the names that ``from module import *`` would bind, with their values."""
     names = getattr(module, "__all__", None) or [name for name in vars(module) if not name.startswith("_")]
     return {name: getattr(module, name) for name in names}
 

@@ -78,6 +78,11 @@ def _converted(value: Any, cls: type, form: str, path: Path) -> Any:
 
 
 def _mapping(value: dict[Any, Any], form: str, path: Path) -> dict[Any, Any]:
+    """Converts a mapping to plain data.
+
+    Raises:
+        DumpTypeError: two keys become equal, such as 1 and "1" in JSON, or the format cannot express a key or value.
+    """
     plain = {_key(key, form, path): to_plain(item, form, (*path, key)) for key, item in dict.items(value)}
     if len(plain) < len(value) or (form == "JSON" and len(set(map(str, plain))) < len(plain)):
         raise DumpTypeError(f"two of its keys are one in {form}", path)
@@ -138,6 +143,11 @@ def _check_text(text: str, path: Path) -> None:
 
 
 def _name(value: Any, path: Path) -> str:
+    """Returns the dotted name of a class, function or lazy import.
+
+    Raises:
+        DumpTypeError: the object cannot be imported by this name, because a function or the config file defines it.
+    """
     name = dotted_name(value)
     if "<" in name or name.startswith("__config__."):
         raise DumpTypeError(f"{name} cannot be named in a file; a module that can be imported must define it", path)

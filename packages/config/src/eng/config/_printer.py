@@ -32,7 +32,7 @@ def python_text(values: dict[Any, Any]) -> str:
     unnamed = {key: value for key, value in values.items() if key not in named}
     lines = [f"{key} = {_render(value, 0, len(key) + 3)}\n" for key, value in named.items()]
     # A key that is not an identifier cannot stand left of `=`. A key such as `dict` could, but would then hide the
-    # function `dict` that the text of other values calls.
+    # function `dict` that the text of other values calls. Such keys are set by `globals().update`.
     if unnamed:
         lines.append(f"globals().update({_render(unnamed, 0, 18)})\n")
     return "".join(lines)
@@ -80,7 +80,10 @@ def _render(value: Any, indent: int, used: int) -> str:
 
 
 def _mapping(value: dict[Any, Any], indent: int, used: int) -> str:
-    """Formats a dict as ``dict(a=1)`` if all keys can be Python names, else as ``{'a b': 1}``."""
+    """Formats a dict as ``dict(a=1)`` if all keys can be Python names, else as ``{'a b': 1}``.
+
+    `indent` and `used` are the columns as in `_render`.
+    """
     inner = indent + 4
     if all(map(_is_name, value)):
         items = [f"{key}={_render(item, inner, inner + len(key) + 1)}" for key, item in dict.items(value)]
@@ -103,10 +106,10 @@ def _group(start: str, items: list[str], end: str, indent: int, used: int, *, si
         used: columns of the line before the opening bracket.
         single: whether one single item needs a trailing comma, as in a tuple.
     """
-    room = WIDTH - used - len(start) - len(end) - 1
+    columns_left = WIDTH - used - len(start) - len(end) - 1
     for item in items:
-        room -= len(item) + 2
-        if room < -2 or "\n" in item:
+        columns_left -= len(item) + 2
+        if columns_left < -2 or "\n" in item:
             pad = " " * (indent + 4)
             body = f",\n{pad}".join(items)
             return f"{start}\n{pad}{body},\n{' ' * indent}{end}"
@@ -138,7 +141,8 @@ def _render_other(value: Any) -> str:
     if isinstance(value, (set, frozenset)):
         items = ", ".join(sorted(map(repr, value)))
         return f"{type(value).__name__}({f'{{{items}}}' if items else ''})"
-    if isinstance(value, Mapping):  # The repr of a mapping such as os.environ would print secrets.
+    # The repr of a mapping such as os.environ would print secrets, so only type and address are shown.
+    if isinstance(value, Mapping):
         return object.__repr__(value)
     return repr(value)
 

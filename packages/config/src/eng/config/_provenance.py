@@ -110,7 +110,10 @@ class Lines:
     variables: tuple[tuple[str, Any], ...] = ()
 
     def find(self, path: Path) -> Lines:
-        """Returns the node of the value at `path`; if the value's line is unknown, with the line of its parent."""
+        """Returns the node for the value at `path`, with the line on which the value is written.
+
+        If this line is unknown, the node has the line of the nearest mapping or list around the value.
+        """
         node, line = self, self.line
         for key in path:
             child = node.children.get(key)
@@ -130,8 +133,8 @@ class Layer:
         name: kind of file that `Config.explain` shows, such as ``"base file"`` or ``"child file"``.
         file: path of the file as messages show it.
         values: returns the values of the file; these values never change after loading.
-        lines: returns the tree of the lines on which the file sets its values. The tree is computed at the first call,
-            and called only by `Config.explain` or for an error message.
+        lines: returns the tree of the lines on which the file sets its values. The function computes the tree at its
+            first call; only `Config.explain` and error messages call the function.
         names: for a base config from which another config imports names, maps each name in that config to the name in
             `values`; None if all names are used unchanged.
     """
@@ -301,7 +304,7 @@ def short_path(path: str) -> str:
     """Returns `path` for messages: relative to the working directory if `path` lies below it, else unchanged."""
     try:
         folder = os.path.join(os.getcwd(), "")
-    except OSError:  # The working directory was deleted.
+    except OSError:  # The working directory was deleted, so no path lies below it.
         return path
     if path.startswith(folder) and ".." not in path:
         return path[len(folder) :]

@@ -149,7 +149,7 @@ def _syntax_errors(source: Source) -> Iterator[None]:
         raise syntax_error(source, error.msg, error.lineno or 1, error.offset or 1) from error
     except (RecursionError, MemoryError) as error:
         raise ConfigFileError("nested too deeply", source.name) from error
-    except ValueError as error:  # Before Python 3.12, `compile` raises it for a null byte.
+    except ValueError as error:  # Before Python 3.12, `compile` raises ValueError for a null byte.
         raise syntax_error(source, str(error), 1, 1) from error
 
 
@@ -176,7 +176,7 @@ class _MarkResolver(ast.NodeTransformer):
         if item.base is not None:
             return node
         constant = ast.copy_location(ast.Constant(item.value), node)
-        constant.eng_marked = node.id  # type: ignore[attr-defined]  # `_lines.py` reads this attribute.
+        constant.eng_marked = node.id  # type: ignore[attr-defined]  # `_lines.py` reads `eng_marked` to find environment variables.
         if isinstance(item.value, _CONSTANTS):
             return constant
         return self._expression(node, item.value)
@@ -220,7 +220,7 @@ class _MarkResolver(ast.NodeTransformer):
         if len(parts) == 1 and isinstance(parts[0], ast.Constant):
             return parts[0]
         joined = ast.copy_location(ast.JoinedStr(parts), node)
-        joined.eng_marked = node.value  # type: ignore[attr-defined]  # `_lines.py` reads this attribute.
+        joined.eng_marked = node.value  # type: ignore[attr-defined]  # `_lines.py` reads `eng_marked` to find environment variables.
         return joined
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
@@ -251,7 +251,7 @@ class _MarkResolver(ast.NodeTransformer):
         parts.append(ast.Constant(text))
         for part in parts:
             ast.copy_location(part, node)
-        parts[-1].eng_marked = marked  # type: ignore[attr-defined]  # `_lines.py` reads this attribute.
+        parts[-1].eng_marked = marked  # type: ignore[attr-defined]  # `_lines.py` reads `eng_marked` to find environment variables.
         return parts
 
 
@@ -315,7 +315,7 @@ def run_python(config: PythonConfig, bases: Bases, *, trust: bool, lazy: bool | 
     with hold_lazy(), blaming(config.source):
         try:
             if trust:
-                exec(config.code, namespace)  # noqa: S102  # a Python config is a program
+                exec(config.code, namespace)  # noqa: S102  # a Python config is executed like any program
             else:
                 SafeInterpreter(namespace, config.source.name, namespace.imports).run(config.tree.body)
         except UndefinedMarkError as error:

@@ -229,6 +229,7 @@ class SafeInterpreter:
         return items
 
     def _eval_Dict(self, node: ast.Dict) -> Any:
+        """Evaluates a dict such as ``{"a": 1, **other}``."""
         items: dict[Any, Any] = {}
         for key, value in zip(node.keys, node.values, strict=True):
             if key is None:
@@ -364,6 +365,11 @@ class SafeInterpreter:
         return getattr(owner, func.attr)(*arguments, **keywords)
 
     def _check_format(self, node: ast.Call, text: str, size: int) -> None:
+        """Checks the template of a call of ``str.format``, which must not read attributes or items of the arguments.
+
+        Large widths are refused, too. `size` is the size of the arguments; a template with many fields must not repeat
+        them too often.
+        """
         fields = [(name, spec) for _, name, spec, _ in string.Formatter().parse(text) if name is not None]
         self._limit(node, len(fields) * size)
         for name, spec in fields:
@@ -372,18 +378,28 @@ class SafeInterpreter:
             self._format_spec(node, (spec or "").replace("{", "*"))
 
     def _mapping(self, node: ast.Attribute) -> Any:
+        """Evaluates the owner of an attribute such as ``a.b``, which must be a mapping."""
         owner = self.value(node.value)
         if not isinstance(owner, Mapping):
             raise self._refuse(node, f"the attribute {node.attr!r} of a {type(owner).__name__}")
         return owner
 
     def _data(self, node: ast.expr) -> Any:
+        """Evaluates an expression whose value must be plain data."""
         value = self.value(node)
         if not isinstance(value, _DATA):
             raise self._refuse(node, f"this use of a {type(value).__name__}")
         return value
 
     def _refuse(self, node: ast.AST, construct: str, *, reason: bool = True) -> UnsafeConfigError:
+        """Returns the error for a part of the file that is refused.
+
+        Args:
+            node: the part of the syntax tree, which names the line.
+            construct: what is refused, in words.
+            reason: whether the message says that ``trust=False`` reads data only; False says that the computation
+                failed.
+        """
         tail = " cannot be computed"
         if reason:
             tail = " is not allowed with trust=False, which reads data only"
@@ -429,7 +445,7 @@ def _as_load(node: ast.expr) -> ast.expr:
     import copy
 
     node = copy.copy(node)
-    node.ctx = ast.Load()  # type: ignore[attr-defined]  # targets have a context
+    node.ctx = ast.Load()  # type: ignore[attr-defined]  # every target of an assignment has the attribute `ctx`
     return node
 
 

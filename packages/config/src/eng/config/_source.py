@@ -92,6 +92,12 @@ def decode(data: bytes, path: str) -> str:
 
 
 def _read(path: str, wanted_by: str | None) -> bytes:
+    """Reads a config file from disk.
+
+    Raises:
+        FileNotFoundError: the file does not exist; the message suggests a similar name.
+        IsADirectoryError: `path` is a directory.
+    """
     try:
         with io.FileIO(path) as file:
             # Of a file that is too large, only one byte more than the limit is read; the caller then refuses the file.
@@ -109,6 +115,7 @@ def _directory(path: str) -> IsADirectoryError:
 
 
 def _near_file(name: str, siblings: list[str]) -> str:
+    """Returns the end of an error message that suggests a file with a similar name; empty if there is none."""
     from .errors import hint, near_names
 
     if near_names(name, siblings):

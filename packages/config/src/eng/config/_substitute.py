@@ -155,6 +155,13 @@ def substitute(
         return source.text, table
 
     def mark_for(match: re.Match[str], start: int, quoted: bool) -> str:
+        """Returns the placeholder of one ``{{…}}``; the ``{{…}}`` itself if it is not a substitution.
+
+        Args:
+            match: the match of the ``{{…}}``.
+            start: its position in the text.
+            quoted: whether quotes enclose it directly; its value is then a string.
+        """
         line = source.text.count("\n", 0, start) + 1
         item = _substitution_of(match, source, line, predefined, environment, trust, table)
         if item is None:
@@ -171,6 +178,7 @@ def substitute(
 
 
 def _in_quotes(match: re.Match[str]) -> bool:
+    """Whether the characters directly before and after a match are the same quote character."""
     before, after = match.string[match.start() - 1 : match.start()], match.string[match.end() : match.end() + 1]
     return before == after and before in ("'", '"')
 
@@ -182,6 +190,7 @@ def _json_marks(text: str, mark_for: Callable[[re.Match[str], int, bool], str]) 
     """
 
     def part(match: re.Match[str]) -> str:
+        """Replaces the ``{{…}}`` in one match of `_JSON_PART`: a JSON string, or one ``{{…}}`` outside a string."""
         if match["bare"] is None:
             return _CURLY.sub(lambda inner: mark_for(inner, match.start(), True), match[0])
         inner = _CURLY.fullmatch(match["bare"])
@@ -248,6 +257,7 @@ def _default(text: str | None) -> Any:
 
 
 def _literal(text: str) -> Any:
+    """Parses the text of a variable or default as a literal of Python or YAML; any other text stays a string."""
     try:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):

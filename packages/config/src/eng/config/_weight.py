@@ -39,6 +39,7 @@ def weight(value: Any) -> int:
 
 
 def _heavy(items: Collection[Any]) -> list[Any]:
+    """Returns those of `items` that have a size: texts and containers."""
     if _LIGHT.issuperset(map(type, items)):
         return []
     return [item for item in items if isinstance(item, _HEAVY)]

@@ -122,9 +122,9 @@ class Config:
             override(values, dict(cfg_dict.items()), step)
         if cfg_text is None:
             cfg_text = Path(filename).read_text(encoding="utf-8") if filename else ""
-        self._set(values, cfg_text, filename, env_variables, format_python_code)
+        self._set_state(values, cfg_text, filename, env_variables, format_python_code)
 
-    def _set(
+    def _set_state(
         self,
         values: ConfigDict,
         text: str,
@@ -133,6 +133,16 @@ class Config:
         format_python_code: bool = True,
         imported: dict[str, Any] | None = None,
     ) -> None:
+        """Sets all attributes of a new config, directly in ``__dict__``, because `__setattr__` would set config keys.
+
+        Args:
+            values: the settings.
+            text: text that the settings came from.
+            filename: path of the config file; None without a file.
+            env: names and values of the environment variables that were substituted.
+            format_python_code: accepted for compatibility and ignored.
+            imported: the names that the config file imported, with their lazy stand-ins.
+        """
         state = {
             "_cfg_dict": values,
             "_filename": None if filename is None else str(filename),
@@ -250,15 +260,27 @@ class Config:
         use_environment_variables: bool = True,
         lazy_import: bool | None = None,
     ) -> tuple[dict[str, Any], str, dict[str, str]]:
+        """Returns values, text and environment variables of a config file.
+
+        Libraries that were written for MMEngine call this private method.
+        """
         loaded = load(str(filename), Options(use_predefined_variables, use_environment_variables, lazy_import))
         return ConfigDict(loaded.values), loaded.text, loaded.env
 
     @staticmethod
     def _get_cfg_path(cfg_path: str, filename: str) -> tuple[str, str | None]:
+        """Resolves the name of a base config to its path and package.
+
+        Libraries that were written for MMEngine call this private method.
+        """
         return locate(cfg_path, filename)
 
     @staticmethod
     def _merge_a_into_b(a: dict[Any, Any], b: Any, allow_list_keys: bool = False) -> Any:
+        """Merges the mapping `a` into a copy of `b` and returns the copy.
+
+        Libraries that were written for MMEngine call this private method.
+        """
         return convert(merge_onto(a, b, lists=allow_list_keys))
 
     @property
@@ -486,7 +508,7 @@ def _from_loaded(loaded: Loaded, filename: str | None, format_python_code: bool 
     cfg = Config.__new__(Config)
     with ending_somewhere(loaded.layers[-1].file), no_collection():
         values = convert(loaded.values, FileProvenance(loaded.layers))
-    cfg._set(values, loaded.text, filename, loaded.env, format_python_code, loaded.lazy_imports)  # noqa: SLF001  # same module
+    cfg._set_state(values, loaded.text, filename, loaded.env, format_python_code, loaded.lazy_imports)  # noqa: SLF001  # a private method of the class in this module
     return cfg
 
 

@@ -49,6 +49,10 @@ class Lazy:
         raise NotImplementedError
 
     def _refuse(self, use: str) -> LazyCallError:
+        """Returns the error for a use of the stand-in while the config file runs, before the real object is imported.
+
+        `use` names what the config wants to know, such as ``"its type"``.
+        """
         origin = ""
         if self.location:
             origin = f" in {self.location}"
@@ -76,8 +80,14 @@ class Lazy:
 
     @property  # type: ignore[misc]  # isinstance() reads __class__
     def __class__(self) -> Any:
+        """The class of the stand-in, which `isinstance` reads; code of a running config file must not ask for it.
+
+        Raises:
+            LazyCallError: a config file that is running asks for the class.
+        """
         if _HOLD.get():
-            # A local variable that holds the frame would keep the caller's locals alive until the garbage collector runs.
+            # The frame is not stored in a local variable: the variable would keep the caller's locals alive until the
+            # garbage collector runs.
             caller_globals = cast(Any, inspect.currentframe()).f_back.f_globals
             if caller_globals.get("__name__") == RUNNING_MODULE:
                 raise self._refuse("its type")
@@ -90,7 +100,7 @@ class Lazy:
 
     def __eq__(self, other: object) -> bool:
         if type(other) in _LAZY:
-            return bool(self.dotted == other.dotted)  # type: ignore[attr-defined]  # a stand-in has it
+            return bool(self.dotted == other.dotted)  # type: ignore[attr-defined]  # every stand-in has the attribute `dotted`
         if _HOLD.get():
             raise self._refuse("what it equals")
         return False
@@ -117,6 +127,8 @@ class Lazy:
 
 
 def _unknown(name: str) -> Any:
+    """Returns a special method, such as ``__add__``, that raises `LazyCallError`: the real value is not known."""
+
     def method(self: Lazy, *args: Any) -> Any:
         raise self._refuse("its value")
 

@@ -125,7 +125,7 @@ class _AppleGPU(Accelerator):
     """The GPU of Apple computers (MPS), which shares the host's memory and does not report memory peaks."""
 
     def is_available(self) -> bool:
-        # `torch.mps` can be imported on every machine, so ask its backend whether there is a device.
+        # `torch.mps` can be imported on every machine, so its backend is asked whether there is a device.
         return torch.backends.mps.is_available()
 
     def count(self) -> int:

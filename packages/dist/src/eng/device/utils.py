@@ -86,7 +86,7 @@ def is_npu_support_full_precision() -> bool:
 
 
 def get_max_cuda_memory(device: torch.device | None = None) -> int:
-    """Returns the peak memory of tensors on a CUDA device since the last call, and resets the peak.
+    """Returns the peak memory of tensors on a CUDA device since the last call of this function, and resets the peak.
 
     Args:
         device: the device; None for the current one.
@@ -98,11 +98,20 @@ def get_max_cuda_memory(device: torch.device | None = None) -> int:
 
 
 def get_max_musa_memory(device: torch.device | None = None) -> int:
-    """Returns the peak memory of tensors on a Moore Threads GPU since the last call, in megabytes, and resets the peak."""
+    """Returns the peak memory of tensors on a Moore Threads GPU since the last call of this function.
+
+    The result is in megabytes (2**20 bytes), rounded down; 0 if there is no such GPU. The call resets the peak.
+    """
     return _peak_memory_mb("musa", device)
 
 
 def _peak_memory_mb(name: str, device: torch.device | None) -> int:
+    """Returns the peak memory of tensors on a device in megabytes and resets the peak; 0 without such a device.
+
+    Args:
+        name: device type, such as ``"cuda"``.
+        device: the device; None for the current one.
+    """
     row = accelerator(name)
     if not row.is_available():
         return 0

@@ -48,19 +48,19 @@ class CheckedCommunicator:
         self._store = self._shared_store()
 
     def all_reduce(self, data: Tensor, op: Any) -> None:
-        self._agree(f"{_describe(data)}, op={str(op).rsplit('.', 1)[-1]}")
+        self._compare_call(f"{_describe(data)}, op={str(op).rsplit('.', 1)[-1]}")
         self.plain.all_reduce(data, op)
 
     def all_gather(self, data: Tensor) -> list[Tensor]:
-        self._agree(_describe(data))
+        self._compare_call(_describe(data))
         return self.plain.all_gather(data)
 
     def gather(self, data: Tensor, dst: int) -> list[Tensor]:
-        self._agree(f"{_describe(data)}, dst={dst}")
+        self._compare_call(f"{_describe(data)}, dst={dst}")
         return self.plain.gather(data, dst)
 
     def broadcast(self, data: Tensor, src: int) -> None:
-        self._agree(f"{_describe(data)}, src={src}")
+        self._compare_call(f"{_describe(data)}, src={src}")
         self.plain.broadcast(data, src)
 
     def send(self, data: Tensor, dst: int) -> None:
@@ -72,7 +72,7 @@ class CheckedCommunicator:
         self.plain.receive(data, src)
 
     def barrier(self) -> None:
-        self._agree("")
+        self._compare_call("")
         self.plain.barrier()
 
     def agree_on_parts(self, parts: Iterable[tuple[str, Tensor]]) -> None:
@@ -84,7 +84,7 @@ class CheckedCommunicator:
         Args:
             parts: name and tensor of each part of the flat tensor.
         """
-        self._agree(", ".join(f"{name}{_describe(tensor)}" for name, tensor in parts))
+        self._compare_call(", ".join(f"{name}{_describe(tensor)}" for name, tensor in parts))
 
     def _shared_store(self) -> Any:
         group = self.plain.group
@@ -94,12 +94,23 @@ class CheckedCommunicator:
         ranks = "-".join(map(str, self.ranks))
         return prefixed(f"calls/{group.group_name}/{ranks}", self.watch.store)
 
-    def _agree(self, arguments: str) -> None:
+    def _compare_call(self, arguments: str) -> None:
+        """Compares, between all ranks, the collective that this process is about to call.
+
+        Each rank announces its call in the key-value store and reads the announcements of all ranks.
+
+        Args:
+            arguments: text of the arguments that must be equal on all ranks, such as type and shape of the tensor.
+
+        Raises:
+            CollectiveMismatchError: the ranks announce different calls.
+            CollectiveTimeoutError: a rank announces no call in time, or has ended.
+        """
         name, where = public_call()
         self._calls += 1
         mine = json.dumps({"call": f"{name}({arguments})", "where": where})
         self._store.set(f"{self._calls}/{self.rank}", mine)
-        calls = {rank: json.loads(self._told_by(rank, name, where)) for rank in range(self.size)}
+        calls = {rank: json.loads(self._announcement_of(rank, name, where)) for rank in range(self.size)}
         # A rank announces call N only after it has read the announcements of call N - 1 from all ranks. All ranks have
         # announced call N now, so nobody needs those of call N - 2 any more.
         if self._calls > 2:
@@ -108,7 +119,18 @@ class CheckedCommunicator:
         if len(kinds) > 1:
             self._raise_mismatch(calls, kinds.most_common(1)[0])
 
-    def _told_by(self, rank: int, name: str, where: str) -> str:
+    def _announcement_of(self, rank: int, name: str, where: str) -> str:
+        """Waits for the announcement of a rank's current call and returns it as JSON text.
+
+        Args:
+            rank: rank in the group.
+            name: name of the collective that this process is about to call, for messages.
+            where: file and line of this call, for messages.
+
+        Raises:
+            CollectiveTimeoutError: the rank announces no call in time, or has ended.
+            PeerFailedError: the watch knows that another rank has failed.
+        """
         key, started, pause = f"{self._calls}/{rank}", time.monotonic(), _FIRST_POLL_S
         waiting = (f"{name}, before it, for rank {self.ranks[rank]}", started)
         while not self._store.check([key]):
@@ -130,6 +152,14 @@ class CheckedCommunicator:
             raise CollectiveTimeoutError(f"{name} at {where} waits for rank {number}, which {why}", [number])
 
     def _raise_mismatch(self, calls: dict[int, dict[str, str]], most: tuple[str, int]) -> None:
+        """Raises the error for ranks that call different collectives.
+
+        Args:
+            calls: the announcement of each rank, by rank in the group.
+            most: the most frequent call, and the number of ranks that announce it; ranks with another call are named in
+                the
+                message if this number is a majority.
+        """
         call_of_rank = {self.ranks[rank]: f"{call['call']} at {call['where']}" for rank, call in calls.items()}
         common, count = most
         differing = [self.ranks[rank] for rank, call in calls.items() if call["call"] != common]

@@ -105,6 +105,11 @@ def _parts(data: Any, name: str) -> list[Any]:
 
 
 def _check_pair(data: Any, out: Any) -> None:
+    """Checks that `out` can take the values of `data`: two tensors, or containers of equal type, length and keys.
+
+    Raises:
+        CastError: the check fails.
+    """
     if isinstance(data, Tensor) and isinstance(out, Tensor):
         return
     if type(data) is not type(out):

@@ -106,8 +106,8 @@ class GroupCommunicator:
     """
 
     def __init__(self, group: ProcessGroup, watch: Watching | None = None) -> None:
-        # A weak reference: the table of all communicators has the group as a weak key, and a strong reference in its
-        # value would keep a destroyed group alive.
+        # The reference to the group is weak. This communicator is a value in a table whose weak keys are the process
+        # groups; a strong reference in the value would keep a destroyed group alive.
         self._group = weakref.ref(group)
         self.rank = torch_dist.get_rank(group)
         self.size = torch_dist.get_world_size(group)

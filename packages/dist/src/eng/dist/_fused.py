@@ -107,6 +107,7 @@ def _is_fractional(value: Tensor) -> bool:
 
 
 def _widest(values: list[Tensor]) -> torch.dtype:
+    """Returns the narrowest float type that can represent the values of all tensors, at least 16 bits wide."""
     dtype = torch.float16 if values and values[0].dtype is torch.float16 else torch.bfloat16
     for value in values:
         dtype = torch.promote_types(dtype, value.dtype)
@@ -116,6 +117,7 @@ def _widest(values: list[Tensor]) -> torch.dtype:
 def _reduce_together(
     values: list[Tensor], dtype: torch.dtype, device: torch.device, reduce: Callable[[Tensor], None]
 ) -> None:
+    """Joins tensors into one flat tensor of type `dtype` on `device`, calls `reduce`, and copies the result back."""
     flat = torch.cat([value.detach().reshape(-1).to(device, dtype) for value in values])
     reduce(flat)
     _scatter(flat, values)
@@ -129,8 +131,19 @@ def _reduce_mixed(
     size: int,
     group: ProcessGroup | None,
 ) -> None:
-    # Integers travel in the same float64 tensor as the floats. float64 represents integers only below 2**53 exactly, so
-    # each int64 is split into two 32-bit halves, whose sums stay below 2**53 for up to two million ranks.
+    """Reduces floats and integers over the ranks in one collective, in place, for the operations sum and mean.
+
+    Integers are sent in the same float64 tensor as the floats. float64 represents integers only below 2**53 exactly, so
+    each int64 is split into two 32-bit halves, whose sums stay below 2**53 for up to two million ranks.
+
+    Args:
+        fractional: tensors of floats or complex numbers, at least one.
+        integers: tensors of integers or booleans, at least one.
+        op: ``"sum"`` or ``"mean"``; the mean of integers is rounded towards zero.
+        device: device on which the backend communicates.
+        size: number of ranks in the group.
+        group: the process group; None for the group of all processes.
+    """
     wide = torch.promote_types(_widest(fractional), torch.float64)
     numbers = torch.cat([value.detach().reshape(-1).to(device, torch.int64) for value in integers])
     parts = [value.detach().reshape(-1).to(device, wide) for value in fractional]

@@ -76,7 +76,7 @@ def init_dist(launcher: str, backend: str = "nccl", init_backend: str = "torch",
     timeout = _as_timedelta(kwargs.pop("timeout", None))
     launch = launch_from(launcher, os.environ, kwargs.pop("port", None))
     device = current_accelerator()
-    launch = _export(launch, device)
+    launch = _set_environment(launch, device)
     backend = backend_for(backend, device)
     # Under Slurm a process may see fewer devices than its machine has ranks: --gpus-per-task=1 shows each process one
     # device only. If two ranks do use the same device, NCCL raises an error itself.
@@ -104,6 +104,11 @@ def backend_for(backend: str, device: Accelerator | None) -> str:
 
 
 def _as_timedelta(timeout: Any) -> timedelta | None:
+    """Converts the setting `timeout`, a number of seconds or a timedelta, to a timedelta; None stays None.
+
+    Raises:
+        TypeError: the setting has another type.
+    """
     if timeout is None or isinstance(timeout, timedelta):
         return timeout
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
@@ -114,7 +119,14 @@ def _as_timedelta(timeout: Any) -> timedelta | None:
     return timedelta(seconds=timeout)
 
 
-def _export(launch: Launch, device: Accelerator | None) -> Launch:
+def _set_environment(launch: Launch, device: Accelerator | None) -> Launch:
+    """Sets RANK, WORLD_SIZE, LOCAL_RANK and other environment variables as torchrun does, whichever launcher was used.
+
+    If the launcher sets no local rank, it is computed from the rank and the number of devices.
+
+    Returns:
+        `launch` with the local rank.
+    """
     local_rank = launch.local_rank
     if local_rank is None:
         count = device.count() if device is not None else 0
@@ -151,6 +163,11 @@ def _bind_device(launch: Launch, device: Accelerator | None, *, may_share: bool)
 def _start_torch(
     launcher: str, launch: Launch, backend: str, timeout: timedelta | None, kwargs: dict[str, Any]
 ) -> None:
+    """Creates the process group by torch.
+
+    eng opens the key-value store of the process group itself, so that it can report errors such as a port in use. If
+    the user passes arguments such as ``init_method``, or the backend is mpi, connecting the ranks is left to torch.
+    """
     limit: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     if backend == "smddp":
         _import_smddp()
@@ -165,12 +182,12 @@ def _start_torch(
     )
     if torch_dist.group.WORLD is not None:
         JOB_STORES.set(torch_dist.group.WORLD, store)
-        atexit.register(JOB_STORES.clear)  # Closes the stores before the interpreter ends torch's threads.
+        atexit.register(JOB_STORES.clear)  # The stores must be closed before the interpreter ends torch's threads.
 
 
 def _import_smddp() -> None:
     try:
-        import smdistributed.dataparallel.torch.torch_smddp  # type: ignore[import-not-found] # noqa: F401 # only on SageMaker
+        import smdistributed.dataparallel.torch.torch_smddp  # type: ignore[import-not-found] # noqa: F401 # the package exists only on SageMaker
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
             "backend 'smddp' needs the package smdistributed, which comes with the SageMaker deep-learning containers"
@@ -180,6 +197,7 @@ def _import_smddp() -> None:
 def _start_deepspeed(
     launcher: str, launch: Launch, backend: str, timeout: timedelta | None, kwargs: dict[str, Any]
 ) -> None:
+    """Creates the process group by DeepSpeed, which reads ranks and address from the environment variables."""
     import deepspeed  # type: ignore[import-not-found,import-untyped,unused-ignore] # optional
 
     limit: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
@@ -189,6 +207,11 @@ def _start_deepspeed(
 def _start_colossalai(
     launcher: str, launch: Launch, backend: str, timeout: timedelta | None, kwargs: dict[str, Any]
 ) -> None:
+    """Creates the process group by ColossalAI.
+
+    ColossalAI reads the address of rank 0 from torchrun's environment variables; for any other launcher its function
+    for Slurm is called with the address.
+    """
     import colossalai  # type: ignore[import-not-found,import-untyped,unused-ignore] # optional
 
     address = {} if launcher == "pytorch" else {"host": launch.address, "port": launch.port}

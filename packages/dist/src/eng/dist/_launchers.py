@@ -86,6 +86,7 @@ def _optional(env: Mapping[str, str], name: str) -> int | None:
 
 
 def _from_torchrun(env: Mapping[str, str], port: int | None) -> Launch:
+    """Reads rank, world size and address from the environment variables of torchrun; `port` overrides MASTER_PORT."""
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
     _require(env, "pytorch", names if port is None else names[:-1], "start the script with torchrun, which sets them")
     return Launch(
@@ -99,6 +100,10 @@ def _from_torchrun(env: Mapping[str, str], port: int | None) -> Launch:
 
 
 def _from_slurm(env: Mapping[str, str], port: int | None) -> Launch:
+    """Reads rank, world size and address from the environment variables of Slurm's srun.
+
+    Without MASTER_ADDR, the address is this machine for a job on one node, otherwise the first host of the node list.
+    """
     nodes = "SLURM_NODELIST" if "SLURM_NODELIST" in env else "SLURM_JOB_NODELIST"
     nodes = nodes if nodes in env else "SLURM_NODELIST"
     _require(env, "slurm", ("SLURM_PROCID", "SLURM_NTASKS", nodes), "start the script with srun, which sets them")
@@ -116,6 +121,10 @@ def _from_slurm(env: Mapping[str, str], port: int | None) -> Launch:
 
 
 def _from_mpi(env: Mapping[str, str], port: int | None) -> Launch:
+    """Reads rank, world size and address from the environment variables of Open MPI's mpirun.
+
+    On several nodes MASTER_ADDR must be set, because Open MPI does not name the host of rank 0.
+    """
     names = ["OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"]
     single = "OMPI_COMM_WORLD_SIZE" in env and env.get("OMPI_COMM_WORLD_LOCAL_SIZE") == env["OMPI_COMM_WORLD_SIZE"]
     if not single:
@@ -134,6 +143,10 @@ def _from_mpi(env: Mapping[str, str], port: int | None) -> Launch:
 
 
 def _port(env: Mapping[str, str], port: int | None, single_node: bool) -> int | None:
+    """Returns the port on which rank 0 listens: the argument, MASTER_PORT, or a default; None lets rank 0 choose one.
+
+    Only on a single node, rank 0 can choose a free port.
+    """
     if port is not None:
         return int(port)
     if "MASTER_PORT" in env:

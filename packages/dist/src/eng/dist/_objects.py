@@ -103,7 +103,7 @@ def broadcast_object_list(data: list[Any], src: int = 0, group: ProcessGroup | N
         return
     check_member(src, "src", comm)
     is_source = comm.ranks[comm.rank] == src
-    payload, failure = _dumped(data) if is_source else (torch.empty(0, dtype=torch.uint8), None)
+    payload, failure = _pickled(data) if is_source else (torch.empty(0, dtype=torch.uint8), None)
     size = torch.tensor([payload.numel() if failure is None else _FAILED], device=comm.device)
     comm.broadcast(size, src)
     _raise_failures({src} if int(size) == _FAILED else set(), failure)
@@ -124,7 +124,7 @@ def sync_random_seed(group: ProcessGroup | None = None) -> int:
         True
     """
     comm = communicator(group)
-    seed = int(np.random.randint(2**31))  # noqa: NPY002 # the global generator is what users seed
+    seed = int(np.random.randint(2**31))  # noqa: NPY002 # users seed NumPy's global generator
     if comm.size <= 1:
         return seed
     wire = torch.tensor([seed], dtype=torch.int64, device=comm.device)
@@ -148,7 +148,7 @@ def exchange_sizes(data: Any, comm: Communicator, own_stays: bool = False) -> tu
     Raises:
         UnpicklableError: raised on all ranks if the object of a rank cannot be pickled; the message names the ranks.
     """
-    payload, failure = (torch.empty(0, dtype=torch.uint8), None) if own_stays else _dumped(data)
+    payload, failure = (torch.empty(0, dtype=torch.uint8), None) if own_stays else _pickled(data)
     size = torch.tensor([payload.numel() if failure is None else _FAILED], dtype=torch.int64, device=comm.device)
     sizes = [int(part) for part in comm.all_gather(size)]
     _raise_failures({comm.ranks[rank] for rank, size in enumerate(sizes) if size == _FAILED}, failure)
@@ -175,16 +175,22 @@ def where_unpicklable(data: Any, path: str = "data") -> str:
     for key, value in items:
         try:
             pickle.dumps(value)
-        except Exception:  # noqa: BLE001 # pickling calls the objects' own code, which may raise anything
+        except Exception:  # noqa: BLE001 # pickling calls code of the object, which may raise anything
             return where_unpicklable(value, f"{path}[{key!r}]")
     return path
 
 
-def _dumped(data: Any) -> tuple[Tensor, Exception | None]:
+def _pickled(data: Any) -> tuple[Tensor, Exception | None]:
+    """Pickles an object into an (n,) uint8 tensor on the CPU.
+
+    Returns:
+        The tensor and None; or, if the object cannot be pickled, an empty tensor and the error. The error is not raised
+        here, because all ranks must first learn of the failure.
+    """
     try:
         raw = io.BytesIO()  # `torch.frombuffer` below shares the memory of this buffer, so the bytes are not copied.
         pickle.dump(data, raw, protocol=pickle.HIGHEST_PROTOCOL)
-    except Exception as error:  # noqa: BLE001 # pickling calls the objects' own code; told to all ranks, then raised
+    except Exception as error:  # noqa: BLE001 # pickling calls code of the object, which may raise anything; all ranks learn of the error before it is raised
         failed = UnpicklableError((), f"{where_unpicklable(data)} cannot be pickled: {type(error).__name__}: {error}")
         failed.__cause__ = error
         return torch.empty(0, dtype=torch.uint8), failed
@@ -192,6 +198,12 @@ def _dumped(data: Any) -> tuple[Tensor, Exception | None]:
 
 
 def _raise_failures(ranks: set[int], own_error: Exception | None) -> None:
+    """Raises UnpicklableError if the object of a rank cannot be pickled.
+
+    Args:
+        ranks: the ranks whose object cannot be pickled; nothing happens if there are none.
+        own_error: the error of this rank, which becomes part of the message; None if its object can be pickled.
+    """
     if not ranks:
         return
     names = ", ".join(map(str, sorted(ranks)))

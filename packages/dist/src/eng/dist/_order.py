@@ -43,8 +43,8 @@ def interleaved(parts: Sequence[Sequence[Any]], size: int) -> list[Any]:
         for rank, (part, number) in enumerate(zip(parts, due, strict=True)):
             ordered[rank::step] = part[:number]
         return ordered
-    # There are fewer results than samples, for example one result per batch instead of one per sample. Return all
-    # results: the first result of every rank, then the second result of every rank, and so on.
+    # There are fewer results than samples, for example one result per batch instead of one per sample. All results are
+    # returned: the first result of every rank, then the second result of every rank, and so on.
     return [
         part[row]
         for row in range(max(map(len, parts)))

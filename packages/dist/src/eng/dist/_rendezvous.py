@@ -22,7 +22,8 @@ from eng.dist.errors import CollectiveTimeoutError, PortInUseError, WorldSizeMis
 DEFAULT_TIMEOUT = timedelta(minutes=30)
 _POLL_S = 0.02
 _ONE_TRY = timedelta(seconds=5)
-# Seconds by which eng waits longer than torch for a connection: torch's own timeout error contains more details.
+# Seconds by which eng waits longer than torch for a connection. torch's own timeout error contains more details, so it
+# should come first.
 _CONNECT_GRACE_S = 1.0
 
 
@@ -90,6 +91,12 @@ def _wait_for_rank(store: Any, key: str, rank: int, timeout: timedelta) -> None:
 
 
 def _tcp_store(host: str, port: int, is_master: bool, timeout: timedelta) -> Any:
+    """Serves a key-value store on `port` if `is_master` is set (rank 0), otherwise connects to the store of rank 0.
+
+    Raises:
+        PortInUseError: another process already listens on the port.
+        CollectiveTimeoutError: rank 0 does not answer in time.
+    """
     if not is_master:
         return _connect(host, port, timeout)
     try:
@@ -130,6 +137,7 @@ def _connect(host: str, port: int, timeout: timedelta) -> Any:
 
 
 def _serve_and_publish(launch: Launch, timeout: timedelta) -> Any:
+    """Serves the store on a free port (rank 0); publishes the port in a file until all other ranks have connected."""
     store = _tcp_store(launch.address, 0, True, timeout)
     os.environ["MASTER_PORT"] = str(store.port)
     with publish_port(store.port, port_file(launch.job)):
@@ -139,10 +147,16 @@ def _serve_and_publish(launch: Launch, timeout: timedelta) -> Any:
 
 
 def _read_and_connect(launch: Launch, timeout: timedelta) -> Any:
+    """Waits for the file in which rank 0 publishes its port, and connects to the store of rank 0.
+
+    Raises:
+        CollectiveTimeoutError: rank 0 published no port in time, or did not answer.
+        ForeignFileError: the file belongs to another user.
+    """
     source, deadline = port_file(launch.job), time.monotonic() + timeout.total_seconds()
     while True:
-        # A file that an earlier job left behind names a port on which nobody listens. After a failed connection, read
-        # the file again, because rank 0 may have replaced it meanwhile.
+        # A file that an earlier job left behind names a port on which nobody listens. After a failed connection the
+        # file is read again, because rank 0 may have replaced it meanwhile.
         with contextlib.suppress(CollectiveTimeoutError):
             port = read_port(source)
             if port is not None:

@@ -128,8 +128,9 @@ def _part(results: list[Any], indices: Sequence[int] | None) -> Any:
 
 
 def _ordered(parts: list[Any], size: int, has_indices: bool) -> list[Any]:
-    # Ranks that read the same share of the data, such as those of a tensor-parallel group, have equal results. Use only
-    # the first rank of each share.
+    """Merges the results of all ranks in the order of the dataset."""
+    # Ranks that read the same share of the data, such as those of a tensor-parallel group, have equal results. Only the
+    # results of the first rank of each share are used.
     parts = parts[:: get_ranks_per_share()]
     return indexed(parts, size) if has_indices else interleaved(parts, size)
 
@@ -143,7 +144,7 @@ def _hand_over(part: Any, comm: Communicator, tmpdir: str | None) -> Path:
     bases = [Path(tmpdir)] if tmpdir is not None else [Path(tempfile.gettempdir()), Path(".dist_test").absolute()]
     for base in bases:
         folder = _agree_on_folder(base, comm)
-        status, failure = _write(folder, part, comm.rank)
+        status, failure = _write_results(folder, part, comm.rank)
         own_status = torch.tensor([status], device=comm.device)
         # After this collective all ranks have finished writing, so that rank 0 can read their files.
         statuses = [int(value) for value in comm.all_gather(own_status)]
@@ -152,9 +153,9 @@ def _hand_over(part: Any, comm: Communicator, tmpdir: str | None) -> Path:
         if comm.rank == 0 and folder is not None:
             shutil.rmtree(folder, ignore_errors=True)
         _raise_unpicklable(statuses, failure)
-        logger.info("results cannot be handed over in %s: ranks %s cannot use it", base, _which(statuses))
+        logger.info("results cannot be handed over in %s: ranks %s cannot use it", base, _failed_ranks(statuses))
     raise OSError(
-        f"ranks {_which(statuses)} cannot write to {' or '.join(map(str, bases))} of rank 0's machine; "
+        f"ranks {_failed_ranks(statuses)} cannot write to {' or '.join(map(str, bases))} of rank 0's machine; "
         "set tmpdir to a folder that all machines share, or collect with device='gpu'"
     )
 
@@ -180,7 +181,18 @@ def _new_folder(base: Path) -> str:
         return ""
 
 
-def _write(folder: Path | None, part: Any, rank: int) -> tuple[int, Exception | None]:
+def _write_results(folder: Path | None, part: Any, rank: int) -> tuple[int, Exception | None]:
+    """Writes the results of this rank into the folder of the files; rank 0 writes nothing.
+
+    Args:
+        folder: the folder; None if rank 0 could not create it.
+        part: the results.
+        rank: rank of this process.
+
+    Returns:
+        The status for the other ranks: `_WRITTEN`, `_UNSEEN` (this rank does not see the folder), `_UNPICKLABLE` or
+        `_UNWRITABLE`; and the error, if there is one.
+    """
     if folder is None or not folder.is_dir():
         return _UNSEEN, None
     if rank == 0:
@@ -191,7 +203,7 @@ def _write(folder: Path | None, part: Any, rank: int) -> tuple[int, Exception | 
             pickle.dump(part, file, protocol=pickle.HIGHEST_PROTOCOL)
     except OSError as error:
         return _UNWRITABLE, error
-    except Exception as error:  # noqa: BLE001 # pickling calls the objects' own code; told to all ranks, then raised
+    except Exception as error:  # noqa: BLE001 # pickling calls code of the object, which may raise anything; all ranks learn of the error before it is raised
         failure = UnpicklableError([rank], f"{where_unpicklable(part, 'results')} cannot be pickled: {error}")
         failure.__cause__ = error
         return _UNPICKLABLE, failure
@@ -206,7 +218,8 @@ def _raise_unpicklable(statuses: list[int], failure: Exception | None) -> None:
         raise UnpicklableError(ranks, f"rank {names} has results that cannot be pickled{detail}") from failure
 
 
-def _which(statuses: list[int]) -> str:
+def _failed_ranks(statuses: list[int]) -> str:
+    """Returns the ranks that could not write their results, as text for messages."""
     return ", ".join(str(rank) for rank, status in enumerate(statuses) if status != _WRITTEN)
 
 

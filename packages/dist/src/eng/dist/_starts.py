@@ -62,6 +62,11 @@ def _give_name(store: Any, world_size: int, deadline: float) -> str:
 
 
 def _ask_for_name(store: Any, rank: int, deadline: float) -> str:
+    """Asks rank 0 for the name of this launch and returns it; every rank except rank 0 calls this function.
+
+    Raises:
+        CollectiveTimeoutError: rank 0 does not answer before `deadline`.
+    """
     request = uuid.uuid4().hex
     store.set(_ask(rank), request)
     while not store.check([_answer(request)]):

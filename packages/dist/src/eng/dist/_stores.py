@@ -7,9 +7,9 @@ from typing import Any
 
 import torch.distributed as torch_dist
 
-_TCPStore: Any = torch_dist.TCPStore  # type: ignore[attr-defined] # see the first line
-_PrefixStore: Any = torch_dist.PrefixStore  # type: ignore[attr-defined] # see the first line
-_rendezvous: Any = torch_dist.rendezvous  # type: ignore[attr-defined] # see the first line
+_TCPStore: Any = torch_dist.TCPStore  # type: ignore[attr-defined] # torch's type stubs lack this class or function
+_PrefixStore: Any = torch_dist.PrefixStore  # type: ignore[attr-defined] # torch's type stubs lack this class or function
+_rendezvous: Any = torch_dist.rendezvous  # type: ignore[attr-defined] # torch's type stubs lack this class or function
 
 
 def tcp_store(host: str, port: int, is_master: bool, timeout: timedelta) -> Any:

@@ -208,8 +208,14 @@ def check_member(rank: int, name: str, comm: Communicator) -> None:
 
 
 def _all_shapes(data: Tensor, comm: Communicator) -> list[torch.Size]:
-    # Each rank sends its number of dimensions and its sizes as a row of fixed length, padded with -1, so that one
-    # all_gather exchanges all shapes. Eight dimensions suffice in practice.
+    """Returns the shapes of the tensors of all ranks, in the order of ranks.
+
+    Each rank sends its number of dimensions and its sizes as a row of fixed length, padded with -1, so that one
+    all_gather exchanges all shapes.
+
+    Raises:
+        ValueError: the tensor has more than eight dimensions.
+    """
     if data.dim() > _MAX_DIMS:
         raise ValueError(f"uneven tensors may have up to {_MAX_DIMS} dimensions, but got {data.dim()}")
     row = torch.full((1 + _MAX_DIMS,), -1, dtype=torch.int64)

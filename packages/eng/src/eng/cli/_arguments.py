@@ -43,6 +43,7 @@ def spread_lists(arguments: Sequence[str]) -> list[str]:
 
 
 def _split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Splits a command line before the argument ``--``, after which all arguments belong to the command unchanged."""
     arguments = list(arguments)
     if "--" in arguments:
         end = arguments.index("--")

@@ -169,6 +169,7 @@ def _broken(name: str, entry_point: EntryPoint | None, error: Exception) -> clic
         package = entry_point.dist.name
 
     def tell() -> None:
+        """Reports the error of the failed import as an error of the command."""
         raise click.ClickException(f"the command {name!r} of {package} cannot be loaded: {error}") from error
 
     settings = {"ignore_unknown_options": True, "allow_extra_args": True}

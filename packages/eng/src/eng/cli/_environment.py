@@ -42,13 +42,14 @@ def report() -> dict[str, str]:
 
 
 def _cpu_count() -> int:
-    # Count only the cores that this process may use; in a container these are often fewer than the machine has.
+    # Only the cores that this process may use are counted; in a container these are often fewer than the machine has.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _versions() -> dict[str, str]:
+    """Returns the versions of the installed packages of eng, and of some libraries such as torch."""
     installed = {dist.name: dist.version for dist in importlib.metadata.distributions() if dist.name}
     ours = {name: version for name, version in sorted(installed.items()) if name == "eng" or name.startswith("eng-")}
     return ours | {name: installed[name] for name in _LIBRARIES if name in installed}

@@ -45,7 +45,7 @@ def _hint(error: BaseException) -> str:
     """Returns the last line of an error message, which says where the user finds more information."""
     from ._help import explained_class
 
-    causes = (error, error.__cause__)  # A failed import may be the cause of another error.
+    causes = (error, error.__cause__)  # A failed import may be the cause of another error, so both are searched.
     missing = [cause.name or "" for cause in causes if isinstance(cause, ModuleNotFoundError)]
     if any(name.partition(".")[0] == "mmengine" for name in missing):
         return "ENG_COMPAT=1 in front of the command lets eng answer to this name; it needs eng-compat"
@@ -54,6 +54,7 @@ def _hint(error: BaseException) -> str:
 
 
 def _usage(error: click.UsageError) -> str:
+    """Returns the message for a mistake in the call, with the command that shows the help."""
     if isinstance(error, click.NoSuchOption):
         return _no_such_option(error)
     hint = ""
@@ -107,6 +108,7 @@ def _is_ours(error: BaseException) -> bool:
 
 
 def _module_that_raised(frames: TracebackType | None) -> str:
+    """Returns the name of the module whose code raised an exception: that of the innermost frame of its traceback."""
     module = ""
     while frames is not None:
         module = str(frames.tb_frame.f_globals.get("__name__", ""))

@@ -96,7 +96,7 @@ def find_page(folder: Path, topic: str) -> Path:
             return page
     terms = [wanted]
     best = _best_page(pages, terms)
-    if best is None:  # No page contains the phrase; search for its words.
+    if best is None:  # No page contains the phrase, so its words are searched.
         terms = [term for term in wanted.split() if term not in _FILLERS]
         best = _best_page(pages, terms)
     if best is None:
@@ -175,6 +175,7 @@ def terminal_text(markdown: str) -> str:
 
 
 def _reference(match: re.Match[str]) -> str:
+    """Returns the text of a Markdown link for the terminal, followed by the help command or address of its target."""
     text, target = match.groups()
     topic = _topic_of(target)
     if topic:
@@ -183,6 +184,7 @@ def _reference(match: re.Match[str]) -> str:
 
 
 def _topic_of(target: str) -> str | None:
+    """Returns the topic of ``eng help`` to which a link in the documentation leads; None for other links."""
     path = target.partition("#")[0]
     if "://" in target or not path.endswith(".md"):
         return None
@@ -190,6 +192,7 @@ def _topic_of(target: str) -> str | None:
 
 
 def _targets(markdown: str) -> Iterator[str]:
+    """Yields the topics of ``eng help`` to which the links in a Markdown text lead."""
     for _, target in _LINK.findall(markdown):
         topic = _topic_of(target)
         if topic is not None:
@@ -241,6 +244,7 @@ def _score(page: Path, name: str, wanted: str) -> int:
 
 
 def _plain(text: str) -> str:
+    """Returns a text in lower case with single spaces between its words, to compare topics and titles."""
     return re.sub(r"[\W_]+", " ", text.lower()).strip()
 
 

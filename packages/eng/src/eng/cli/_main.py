@@ -76,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str]) -> int:
+    """Runs a command line by click and returns the exit status; with ENG_COMPAT set, mmengine can be imported."""
     if os.environ.get("ENG_COMPAT", "0").lower() not in ("", "0", "false", "no"):
         _install_compat()
     status: Any = front_door().main(args=arguments, prog_name="eng", standalone_mode=False, obj=Services())

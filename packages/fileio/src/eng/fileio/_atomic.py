@@ -97,7 +97,10 @@ def _permissions(target: str) -> int | None:
 
 
 def _sync_directory(directory: str) -> None:
-    # Some file systems cannot sync a directory. The error is ignored: the content of the file is on disk already.
+    """Flushes a directory to disk, so that a renamed file keeps its new name after a power failure.
+
+    Some file systems cannot do so. The error is ignored, because the content of the file is on disk already.
+    """
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY)
         try:

@@ -141,6 +141,12 @@ def dump(
 
 
 def _format_of(file: Any, verb: str) -> str:
+    """Returns the file format that the suffix of a path names; `verb` is ``"load"`` or ``"dump"``, for messages.
+
+    Raises:
+        ValueError: `file` is a file object, whose format cannot be derived.
+        TypeError: `file` is neither a path nor a file object.
+    """
     if isinstance(file, (str, Path, os.PathLike)):
         return base_name(file).rpartition(".")[2]
     if hasattr(file, "read") or hasattr(file, "write"):
@@ -149,6 +155,7 @@ def _format_of(file: Any, verb: str) -> str:
 
 
 def _load_local(handler: BaseFileHandler, path: PathLike, kwargs: dict[str, Any]) -> Any:
+    """Loads a local file by its handler, which gets the path, so that the file need not be read into memory before."""
     if os.path.isdir(path):
         raise IsADirectoryError(f"{text_of(path)} is a directory; name the file to load")
     if type(handler).load_from_path is not BaseFileHandler.load_from_path:

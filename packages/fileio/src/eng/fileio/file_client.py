@@ -45,7 +45,9 @@ class FileClient:
                 backend = BACKENDS.name_for_prefix(prefix)
         storage = BACKENDS.choose("", {"backend": backend, **kwargs})
         client: FileClient = BACKENDS.clients.setdefault((cls, id(storage)), super().__new__(cls))
-        client.client = storage  # The key above is the id of the storage, which must stay alive.
+        # The client keeps the storage alive. Otherwise another object could get the id of the storage, which is part of
+        # the key above.
+        client.client = storage
         return client
 
     @property
@@ -85,7 +87,7 @@ class FileClient:
 
     def get(self, filepath: PathLike) -> bytes:
         """Returns the content of a file as bytes."""
-        return self._call("get", filepath)  # type: ignore[no-any-return]  # the backend has no static type
+        return self._call("get", filepath)  # type: ignore[no-any-return]  # the type of the backend is not known to type checkers
 
     def get_text(self, filepath: PathLike, encoding: str = "utf-8") -> str:
         """Returns the content of a file as text."""
@@ -136,6 +138,11 @@ class FileClient:
         yield from self._call("list_dir_or_file", dir_path, list_dir, list_file, suffix, recursive)
 
     def _call(self, method: str, *args: Any) -> Any:
+        """Calls a method of the storage backend.
+
+        Raises:
+            UnsupportedOperationError: the backend does not have the method.
+        """
         ability = getattr(self.client, method, None)
         if ability is None:
             raise UnsupportedOperationError(f"{self.name} cannot {method}")

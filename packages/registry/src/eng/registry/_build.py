@@ -189,7 +189,7 @@ def _construct(type_or_name: Any, registry: BuildingRegistry, arguments: dict[st
     """Calls the class or function for a config's ``type`` with the arguments, and returns the result.
 
     A class that derives from `ManagerMixin` is called by ``get_instance``, which returns an existing instance of the
-    same name. At log level DEBUG, two lines say where the class comes from, as in MMEngine.
+    same name. At log level DEBUG, two log messages say where the class comes from, as in MMEngine.
     """
     factory = resolve(type_or_name, registry)
     make = factory.get_instance if isinstance(factory, ManagerMeta) else factory  # type: ignore[attr-defined]  # only ManagerMixin has this metaclass
@@ -273,6 +273,7 @@ def _check_mapping(cfg: object, argument_name: str) -> None:
 
 
 def _node(cfg: Any, registry: BuildingRegistry, default_args: Any) -> BuildNode:
+    """Returns the description of a config mapping whose build failed, for the note that is added to the exception."""
     default_type = "?"
     if is_mapping(default_args):
         default_type = default_args.get("type", "?")

@@ -14,13 +14,13 @@ _BEFORE_LOCATIONS = frozenset({
     "mmgen", "mmfewshot", "mmrazor", "mmflow", "mmhuman3d", "mmrotate", "mmselfsup", "mmyolo",
     "mmpretrain", "mmagic",
 })
-_ROOMS_OF_RUNNER = (
+_MODULES_OF_RUNNER = (
     "checkpoint", "dataset", "evaluator", "hooks", "hub", "infer", "logging", "model", "optim",
     "runner", "testing", "visualization",
 )
 # fmt: on
 _MODULE_TO_DISTRIBUTION = {
-    **dict.fromkeys(_ROOMS_OF_RUNNER, "eng-runner"),
+    **dict.fromkeys(_MODULES_OF_RUNNER, "eng-runner"),
     "config": "eng-config",
     "fileio": "eng-fileio",
     "structures": "eng-structures",

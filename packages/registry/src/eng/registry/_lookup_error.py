@@ -10,8 +10,8 @@ from ._nearness import closest, did_you_mean, or_mean
 from ._tree import RegistryNode, line_of, tree_below
 from .errors import UnknownTypeError
 
-# Libraries whose classes configs often name by dotted path. Most have the same name for pip as for the import
-# statement; the second dict holds the exceptions.
+# Libraries whose classes configs often name by dotted path. `_SAME_NAME` lists those that have the same name for pip as
+# for the import statement; the table `_DISTRIBUTIONS` adds the others.
 _SAME_NAME = (
     "albumentations bitsandbytes dadaptation datasets deepspeed kornia litdata mmdet mmpose mmpretrain monai peft "
     "schedulefree tokenizers timm torchao torchaudio torchdata torchmetrics torchvision transformers webdataset"
@@ -158,6 +158,7 @@ def hint_for_absent(name: str, registry: SearchedRegistry) -> str | None:
 
 
 def _no_such_scope(scope: str, registry: SearchedRegistry) -> str:
+    """Returns advice for an unknown scope: the known scopes, and a similar one if there is one."""
     text = f"there is no scope {scope!r} (there are: {', '.join(registry.scopes())})"
     slip = or_mean(scope, registry.scopes())
     return f"{text}{slip or '; install or import the library that brings it'}"

@@ -25,7 +25,10 @@ def closest(name: str, known: Iterable[str], cutoff: float = 0.6, count: int = 3
 
 
 def or_mean(name: str, known: Iterable[str]) -> str:
-    """Returns the end of a message, ``"; did you mean 'x'?"``; an empty string if no known name is similar."""
+    """Returns the end of a message, such as ``"; did you mean 'x' or 'y'?"``, with up to three similar names.
+
+    The result is an empty string if no known name is similar.
+    """
     candidates = closest(name, known)
     if candidates:
         return f"; {did_you_mean(candidates)}"

@@ -44,9 +44,9 @@ def note_failure(error: Exception, node: BuildNode, hints: Sequence[str] = ()) -
         old_note = _note_text(chain, getattr(error, "build_hints", ()))
         _join_paths(chain, node)
     else:
-        error.build_hints = tuple(hints)  # type: ignore[attr-defined]  # exceptions accept attributes
+        error.build_hints = tuple(hints)  # type: ignore[attr-defined]  # every exception accepts additional attributes
     chain.insert(0, node)
-    error.build_chain = chain  # type: ignore[attr-defined]  # exceptions accept attributes
+    error.build_chain = chain  # type: ignore[attr-defined]  # every exception accepts additional attributes
     _replace_note(error, old_note, _note_text(chain, getattr(error, "build_hints", ())))
 
 
@@ -65,6 +65,7 @@ def _join_paths(chain: list[BuildNode], node: BuildNode) -> None:
 
 
 def _note_text(chain: Sequence[BuildNode], hints: Sequence[str]) -> str:
+    """Returns the text of the note: the mapping whose build failed, the hints, and the mappings around it."""
     *outer, failed = chain
     lines = [f"while building {failed}", *(f"  {hint}" for hint in hints)]
     return "\n".join([*lines, *(f"  inside {node}" for node in reversed(outer))])

@@ -286,7 +286,8 @@ class Registry:
             registry = self.of_scope(scope)
             module = None if registry is None else _find_below(registry, name)
         if module is None and scope is not None:
-            module = find_name(self, key)  # No scope "a" has "b": "a.b" may be one registered name.
+            # A name such as "a.b" may be registered as a whole, although there is no scope "a".
+            module = find_name(self, key)
         return vet(key, object_at(key), self) if module is None else module
 
     def import_from_location(self) -> None:
@@ -335,7 +336,7 @@ class Registry:
         If the tree has no such scope yet, the module ``<scope>.registry`` is imported, which may add it.
         """
         registry = self._children.get(scope)
-        if registry is None:  # `or` would also replace a registry without entries.
+        if registry is None:  # Not `not registry`, because a registry without entries counts as false.
             registry = find_scope(self.root, scope)
         if registry is None and import_registry_of(scope):
             registry = find_scope(self.root, scope)
@@ -375,7 +376,10 @@ class Registry:
         return [node.scope for node in tree_below(self.root)]
 
     def _warn_of_scope(self, scope: str) -> None:
-        # Each registry warns once of a scope; otherwise every mapping of a config would repeat the same warning.
+        """Logs a warning that no registry of this tree has the scope that is the default scope.
+
+        Each registry warns once of a scope; otherwise every mapping of a config would repeat the same warning.
+        """
         if scope not in self._unknown_scopes:
             self._unknown_scopes.add(scope)
             _LOGGER.warning(
@@ -440,6 +444,7 @@ def _listed(names: set[str]) -> str:
 
 
 def _add_child(parent: Registry, child: Registry) -> None:
+    """Adds a child registry to `parent`; raises UsageValueError if a child with the same scope exists."""
     if child.scope in parent.children:
         raise UsageValueError(
             f"registry {parent.name!r} of scope {parent.scope!r} has a child of scope {child.scope!r} already"
@@ -448,6 +453,12 @@ def _add_child(parent: Registry, child: Registry) -> None:
 
 
 def _checked_scope(scope: object) -> str:
+    """Returns `scope` if it is a valid scope: a non-empty string without dots.
+
+    Raises:
+        UsageTypeError: `scope` is not a string.
+        UsageValueError: `scope` is empty or contains a dot.
+    """
     if not isinstance(scope, str):
         raise UsageTypeError(f"a scope should be a string, not {scope!r}")
     if not scope or "." in scope:
@@ -456,6 +467,7 @@ def _checked_scope(scope: object) -> str:
 
 
 def _check_names(name: object, registry: str) -> None:
+    """Raises TypeError if the argument `name` of a registration is not a string, a sequence of strings or None."""
     if name is None or isinstance(name, str):
         return
     if isinstance(name, Sequence) and all(isinstance(item, str) for item in name):

@@ -65,6 +65,7 @@ def _count_all(roots: dict[str, Any], verbose: bool) -> dict[str, Any]:
 
 
 def _count(registry: Registry) -> dict[str, Any]:
+    """Returns the number of names in a registry, its scope, and the registered names by folder of their modules."""
     folders: defaultdict[str, list[str]] = defaultdict(list)
     for name, module in registry.module_dict.items():
         folders["/".join(module.__module__.split(".")[:-1])].append(name)

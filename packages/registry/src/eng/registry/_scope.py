@@ -112,7 +112,9 @@ class DefaultScope(ManagerMixin):
 
 
 def init_default_scope(scope: str) -> None:
-    """Makes `scope` the current scope of this thread or task.
+    """Makes `scope` the scope in which registries look up names first, in this thread or asyncio task.
+
+    A change from another scope is logged as a warning.
 
     Args:
         scope: name of the scope, such as ``"mmdet"``.

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, get_type_hints
 
 _EMPTY = inspect.Parameter.empty
-# These classes accept no arguments, although their constructors declare `*args` or `**kwargs`: they reject them all.
+# The constructors of these classes declare `*args` or `**kwargs`, but reject every argument that is passed.
 _TAKES_NOTHING = {("torch.nn.modules.module", "Module"), ("builtins", "object")}
 
 
@@ -81,7 +81,8 @@ def _parameters_of_class(cls: type, mro: tuple[type, ...]) -> Parameters:
 
 def _new_of(owner: type) -> Any:
     new = vars(owner).get("__new__")
-    # `__new__` of typing.Generic and typing.Protocol accepts any arguments and says nothing about the class.
+    # `__new__` of typing.Generic and typing.Protocol accepts any arguments and says nothing about the class, so it is
+    # ignored.
     if owner.__module__ == "typing":
         return None
     return getattr(new, "__func__", new)
@@ -199,7 +200,8 @@ def _follow_kwargs(constructor: Any) -> _KwargsUse | None:
     read = [key for node in ast.walk(tree) if (key := _key_read(node, name)) is not None]
     owner = constructor.__qualname__.rpartition(".")[0].rpartition(".")[2]
     to_super = [call for call in calls if _is_super_init(call, owner)]
-    # If the constructor uses its `**kwargs` in any other way, such as `f(kwargs)`, any argument name may be read there.
+    # If the constructor uses its `**kwargs` in any other way, such as `f(kwargs)`, any argument name may be read there,
+    # so that the use cannot be followed.
     if uses != len(to_super) + len(read) or len(to_super) > 1:
         return None
     fixed = {keyword.arg for call in to_super for keyword in call.keywords if keyword.arg}

@@ -52,6 +52,7 @@ def vet(path: str, target: Any, registry: RegistryNode) -> Any:
 
 
 def _is_registered(target: Any, registry: RegistryNode) -> bool:
+    """Whether a registry or one of the registries below it has registered the object `target`."""
     if any(target is registered for registered in registry.module_dict.values()):
         return True
     return any(_is_registered(target, child) for child in registry.children.values())

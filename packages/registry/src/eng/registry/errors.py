@@ -90,5 +90,6 @@ class BuildNode:
         return f"{location}{self.path} → {self.call}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The config may contain objects that cannot be pickled; an error message in another process needs only texts.
+        # The config is left out: it may contain objects that cannot be pickled, and an error message in another process
+        # needs only texts.
         return BuildNode, (self.path, self.call, self.where)

@@ -21,8 +21,8 @@ def stack(samples: Sequence[_E]) -> _E:
 
     Tensors and arrays get a new first dimension for the samples, also in nested elements; the values of other fields
     become lists with one item per sample. Meta information that is equal in all samples is kept; if the samples differ
-    in it, it becomes a list with one item per sample. The result is not checked as a single sample is: the maps of a
-    stacked `PixelData` have four dimensions.
+    in it, it becomes a list with one item per sample. The checks that a class makes for the fields of one sample are
+    skipped for the result: the maps of a stacked `PixelData`, for example, have four dimensions.
 
     Args:
         samples: the elements to stack, at least one; all of the same class, with the same fields and tensors of the
@@ -51,11 +51,13 @@ def stack(samples: Sequence[_E]) -> _E:
                 f"samples should be of one class, but samples[0] is {type(first).__name__} "
                 f"and samples[{position}] is {type(sample).__name__}"
             )
-    data = {name: _stacked(values, name) for name, values in _columns(samples, "_data_fields").items()}
+    data = {name: _stacked(values, name) for name, values in _values_by_field(samples, "_data_fields").items()}
     batch = first._with_data(data)  # noqa: SLF001  # a method of the same package
     for name in list(batch.metainfo_keys()):
         delattr(batch, name)
-    batch.set_metainfo({name: _common(values) for name, values in _columns(samples, "_metainfo_fields").items()})
+    batch.set_metainfo(
+        {name: _common(values) for name, values in _values_by_field(samples, "_metainfo_fields").items()}
+    )
     return batch
 
 
@@ -86,7 +88,13 @@ def collate(samples: Sequence[Any]) -> Any:
     return default_collate(list(samples))
 
 
-def _columns(samples: Sequence[BaseDataElement], attribute: str) -> dict[str, list[Any]]:
+def _values_by_field(samples: Sequence[BaseDataElement], attribute: str) -> dict[str, list[Any]]:
+    """Returns, for each field, the list of its values in all samples.
+
+    Args:
+        samples: the elements; all must have the same fields.
+        attribute: the attribute with the names of the fields: ``"_data_fields"`` or ``"_metainfo_fields"``.
+    """
     names = list(getattr(samples[0], attribute))
     for position, sample in enumerate(samples):
         if set(getattr(sample, attribute)) != set(names):
@@ -98,6 +106,14 @@ def _columns(samples: Sequence[BaseDataElement], attribute: str) -> dict[str, li
 
 
 def _stacked(values: list[Any], name: str) -> Any:
+    """Combines the values that a field has in all samples into one value.
+
+    Tensors and arrays get a new first dimension, data elements are stacked field by field, and values of other classes
+    are returned as a list.
+
+    Raises:
+        FieldValueError: tensors or arrays have different shapes; the message names the field.
+    """
     first = values[0]
     try:
         if isinstance(first, Tensor):
@@ -112,6 +128,7 @@ def _stacked(values: list[Any], name: str) -> Any:
 
 
 def _common(values: list[Any]) -> Any:
+    """Returns the value if it is equal in all samples, otherwise the list of values."""
     first = values[0]
     if all(_is_same(first, value) for value in values[1:]):
         return first
@@ -119,6 +136,7 @@ def _common(values: list[Any]) -> Any:
 
 
 def _is_same(left: Any, right: Any) -> bool:
+    """Whether two values have the same type and are equal; tensors and arrays are equal if all their elements are."""
     if type(left) is not type(right):
         return False
     if isinstance(left, Tensor):

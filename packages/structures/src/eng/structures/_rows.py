@@ -43,18 +43,22 @@ def make_row_selector(item: Any, length: int) -> RowSelector:
 def join_rows(values: list[Any], name: str) -> Any:
     """Concatenates the values that the field `name` has in several elements.
 
+    Tensors, arrays, strings, lists and tuples are concatenated directly, objects of any other class by its method
+    ``cat``.
+
     Raises:
-        FieldValueError: the values have different classes or incompatible shapes, or their class has no method `cat`.
+        FieldValueError: the values have different classes or incompatible shapes, or they belong to another class that
+            has no method ``cat``.
     """
     first = values[0]
     try:
         if isinstance(first, Tensor):
             return torch.cat(values)
-        _check_kinds(values, name)
+        _check_same_class(values, name)
         if isinstance(first, np.ndarray):
             return np.concatenate(values)
     except (RuntimeError, TypeError, ValueError) as error:
-        _check_kinds(values, name)
+        _check_same_class(values, name)
         raise FieldValueError(f"field {name!r}: {error}") from error
     if isinstance(first, str):
         return "".join(values)
@@ -65,7 +69,8 @@ def join_rows(values: list[Any], name: str) -> Any:
     return first.cat(values)
 
 
-def _check_kinds(values: list[Any], name: str) -> None:
+def _check_same_class(values: list[Any], name: str) -> None:
+    """Raises FieldValueError if the values of a field have different classes; subclasses of Tensor may be mixed."""
     classes = {type(value) for value in values}
     if len(classes) > 1 and not all(isinstance(value, Tensor) for value in values):
         raise FieldValueError(
@@ -81,6 +86,11 @@ def _slice_of(number: int, length: int) -> slice:
 
 
 def _as_tensor(item: list[Any] | np.ndarray[Any, Any]) -> Tensor:
+    """Converts a list or array of row numbers or booleans to a tensor; an empty list becomes a tensor of integers.
+
+    Raises:
+        FieldTypeError: the items are not numbers or booleans.
+    """
     if len(item) == 0 and np.ndim(item) == 1:
         return torch.empty(0, dtype=torch.int64)
     try:
@@ -97,6 +107,17 @@ def _by_slice(rows: slice) -> RowSelector:
 
 
 def _by_tensor(item: Tensor, length: int) -> RowSelector:
+    """Returns a function that selects rows by a tensor of row numbers or booleans.
+
+    Args:
+        item: (n,) tensor of row numbers, which may be negative; or (length,) tensor of booleans.
+        length: number of rows that all fields have.
+
+    Raises:
+        FieldValueError: the tensor has more than one dimension, or the number of booleans differs from that of rows.
+        FieldTypeError: the tensor contains neither integers nor booleans.
+        IndexError: a row number is out of range.
+    """
     if item.dim() != 1:
         raise FieldValueError(
             f"rows are taken along the first dimension: the index should be of shape (n,), but got {tuple(item.shape)}"
@@ -113,6 +134,7 @@ def _by_tensor(item: Tensor, length: int) -> RowSelector:
 
 
 def _in_range(item: Tensor, length: int) -> Tensor:
+    """Checks that row numbers are valid and returns them with negative numbers, which count from the end, replaced."""
     low, high = (int(bound) for bound in item.aminmax())
     if low < -length or high >= length:
         raise IndexError(f"row {low if low < -length else high} is outside the {length} rows")
@@ -138,6 +160,17 @@ class _RowsByNumber:
         self._moved: dict[torch.device, Tensor] = {numbers.device: numbers}
 
     def __call__(self, value: Any, name: str) -> Any:
+        """Returns the selected rows of the value of a field.
+
+        Args:
+            value: a tensor, array, string, list or tuple; or an object with the methods of `SupportsCat`, whose rows
+                are
+                taken as slices of length 1 and concatenated.
+            name: name of the field, for the error message.
+
+        Raises:
+            FieldValueError: the class of the value has no method ``cat``.
+        """
         if type(value) is Tensor:
             return value.index_select(0, self.on(value.device))
         if isinstance(value, Tensor):  # A subclass of Tensor may define how it is indexed; index_select bypasses that.
@@ -155,6 +188,7 @@ class _RowsByNumber:
         return self._from_custom(value)
 
     def _from_custom(self, value: Any) -> Any:
+        """Returns the selected rows of a data element, or of an object with the methods of `SupportsCat`."""
         if hasattr(value, "metainfo_items"):
             return value[self.numbers]
         numbers = self.list

@@ -128,7 +128,7 @@ class BaseDataElement:
                 f"{reprlib.repr(value)} should be a {dtype} but got {type(value)} (field {shown!r} takes {dtype_name(dtype)})"
             )
         if field_type == "data":
-            self._put(name, value)
+            self._store_data(name, value)
         elif field_type == "metainfo":
             if name in self._data_fields:
                 raise FieldNameError(f"{name!r} is data already, so it cannot be meta information too")
@@ -137,7 +137,12 @@ class BaseDataElement:
         else:
             raise FieldValueError(f"field_type should be 'data' or 'metainfo' but got {field_type!r}")
 
-    def _put(self, name: str, value: Any) -> None:
+    def _store_data(self, name: str, value: Any) -> None:
+        """Stores a value in the data field `name`, after the check of the class (`_check_value`).
+
+        Raises:
+            FieldNameError: the name is already used for meta information.
+        """
         attributes = self.__dict__
         if name in attributes["_metainfo_fields"]:
             raise FieldNameError(
@@ -152,11 +157,19 @@ class BaseDataElement:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if getattr(type(self), name, None) is None and name not in _RESERVED and name[:2] != "__":
-            self._put(name, value)
+            self._store_data(name, value)
         else:
-            self._set_known(name, value)
+            self._set_special(name, value)
 
-    def _set_known(self, name: str, value: Any) -> None:
+    def _set_special(self, name: str, value: Any) -> None:
+        """Sets an attribute that the class itself defines: a dunder name, a property, a method or a class attribute.
+
+        A property is set by its setter, and its name is recorded as a data field. A field with the name of a method
+        hides the method, with a warning.
+
+        Raises:
+            FieldNameError: the name is reserved for the sets of field names.
+        """
         owner = type(self)
         if name in _RESERVED:
             raise FieldNameError(f"{name!r} holds the names of the fields and cannot be set or deleted")
@@ -165,7 +178,7 @@ class BaseDataElement:
         if is_dunder(name):
             object.__setattr__(self, name, value)
             if name == "__dict__":
-                self._order_names()
+                self._restore_name_order()
         elif is_property(owner, name):
             object.__setattr__(self, name, value)
             if f"_{name}" not in self._data_fields and f"_{name}" not in self._metainfo_fields:
@@ -177,13 +190,22 @@ class BaseDataElement:
                 )
             self.set_field(value, name)
 
-    def _order_names(self) -> None:
-        """Converts the sets of field names to `FieldNames`, because pickles written by MMEngine contain plain sets."""
+    def _restore_name_order(self) -> None:
+        """Converts the sets of field names to `FieldNames`, which keep the order of insertion.
+
+        Pickles written by MMEngine contain plain sets.
+        """
         attributes = self.__dict__
         for name in _RESERVED:
             attributes[name] = FieldNames.fromkeys(attributes.get(name, ()))
 
     def __delattr__(self, name: str) -> None:
+        """Deletes a data field or meta information; a property is deleted by its deleter.
+
+        Raises:
+            FieldNameError: the name is reserved for the sets of field names.
+            MissingFieldError: there is no such field.
+        """
         if name in _RESERVED:
             raise FieldNameError(f"{name!r} holds the names of the fields and cannot be set or deleted")
         if is_dunder(name) or is_property(type(self), name):
@@ -197,7 +219,8 @@ class BaseDataElement:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name):
-            # copy and pickle look up such names in a new object before its sets of field names exist.
+            # copy and pickle look up such names in a new object before its sets of field names exist, so that an error
+            # message that lists the fields cannot be created.
             if name.startswith("__") or name in _RESERVED:
                 raise AttributeError(name)
             raise MissingFieldError(name, type(self).__name__, type(self).all_keys(self))
@@ -297,12 +320,13 @@ class BaseDataElement:
     def _can_store_directly(self, data: dict[str, Any]) -> bool:
         """Whether the items of `data` can be written into ``__dict__`` directly, which is faster than `__setattr__`.
 
-        This is the case if no name is a property, a method or an attribute that exists already.
+        This is the case if the class does not override `__setattr__` and no name is a property, a method or an
+        attribute that exists already.
         """
         owner = type(self)
         if owner.__setattr__ is not BaseDataElement.__setattr__ or not self.__dict__.keys().isdisjoint(data):
             return False
-        for name in data:  # noqa: SIM110  # a loop: every construction runs it, and `any` takes 1.5 times as long
+        for name in data:  # noqa: SIM110  # a loop, because `any` takes 1.5 times as long and each new element runs this code
             if getattr(owner, name, None) is not None:
                 return False
         return True
@@ -314,7 +338,8 @@ class BaseDataElement:
         """
         attributes = self.__dict__
         element = self._with_data({name: change(attributes[name]) for name in self._data_fields if name in attributes})
-        # The remaining fields are properties of a subclass that store their value elsewhere; set them by the property.
+        # Fields that are not in `attributes` are properties of a subclass that store their value elsewhere. They are
+        # set by the property.
         for name in self._data_fields.keys() - attributes.keys():
             setattr(element, name, change(getattr(self, name)))
         return element
@@ -347,7 +372,7 @@ class BaseDataElement:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._order_names()
+        self._restore_name_order()
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Returns a new element whose tensors are converted by ``Tensor.to`` with the given arguments.

@@ -43,6 +43,12 @@ class InstanceData(BaseDataElement):
     """
 
     def _check_value(self, name: str, value: Any) -> Any:
+        """Returns the value of a data field unchanged after checking that its length is that of the existing fields.
+
+        Raises:
+            FieldTypeError: the value has no length.
+            LengthError: the value has another length.
+        """
         try:
             length = len(value)
         except TypeError:
@@ -70,12 +76,12 @@ class InstanceData(BaseDataElement):
             try:
                 lengths = {len(value) for value in data.values()}
             except TypeError:
-                lengths = {-1, -2}
+                lengths = {-1, -2}  # Two lengths, so that the value without a length is rejected by `super` below.
             if len(lengths) < 2:
                 self.__dict__.update(data)
                 self._data_fields.update(dict.fromkeys(data))
                 return
-        super().set_data(data)  # Sets the fields one after another, so that a LengthError can name the field.
+        super().set_data(data)  # `super` sets the fields one after another, so that a LengthError can name the field.
 
     def __len__(self) -> int:
         for name in self._data_fields:
@@ -161,7 +167,7 @@ class InstanceData(BaseDataElement):
         for name in names:
             column = []
             for attributes in attributes_of_all:
-                column.append(attributes[name])  # noqa: PERF401  # a comprehension is a call before Python 3.12
+                column.append(attributes[name])  # noqa: PERF401  # before Python 3.12 a comprehension costs a function call
             if type(column[0]) is not Tensor:
                 new_attributes[name] = _rows.join_rows(column, name)
                 continue

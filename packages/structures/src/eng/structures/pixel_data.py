@@ -41,6 +41,14 @@ class PixelData(BaseDataElement):
         return None
 
     def _check_value(self, name: str, value: Any) -> Any:
+        """Checks a map and returns the value to store: a map with two dimensions gets a channel dimension of size 1.
+
+        Raises:
+            FieldTypeError: the value is neither a tensor nor an array.
+            FieldValueError: the value does not have two or three dimensions, or has another height or width than the
+                existing
+                maps.
+        """
         if not isinstance(value, (Tensor, np.ndarray)):
             raise FieldTypeError(
                 f"a map should be a tensor or numpy array, but got {type(value).__name__} (field {name!r})"
@@ -84,6 +92,17 @@ _AXES = ("height", "width")
 
 
 def _as_slice(item: Any, size: int, axis: str) -> slice:
+    """Converts an index of an axis to a slice, so that an integer keeps the dimension with size 1.
+
+    Args:
+        item: an integer, which may be negative, or a slice.
+        size: length of the axis.
+        axis: name of the axis, for the error message.
+
+    Raises:
+        FieldTypeError: `item` is neither an integer nor a slice.
+        IndexError: the integer is out of range.
+    """
     if isinstance(item, slice):
         return item
     if isinstance(item, bool) or not isinstance(item, (int, np.integer)):

@@ -83,14 +83,14 @@ def find_batch_size(run: Any, *, memory: int | str | None = None, largest: int |
         if limit is None:
             limit = peak.limit()
         length = _length(rehearsal.loader()) if largest is None else largest
-        size, counts = rehearsal.batch_size, _counts(rehearsal.wrapper)
+        size, counts = rehearsal.batch_size, _accumulative_counts(rehearsal.wrapper)
         tries = search_largest(lambda batch: _peak_of(rehearsal, batch, peak), size, limit, length)
         auto_scale = run.auto_scale_lr if hasattr(run, "build_dataloader") else _auto_scale_of(run)
     largest_fitting = max((batch for batch, used in tries if _fits(used, limit)), default=0)
     if largest_fitting == 0:
         raise TuneError(f"not even a batch of 1 sample fits into {limit:,} bytes")
     batch, number = split_evenly(size * counts, largest_fitting)
-    note = _note(auto_scale, size, batch)
+    note = _advice_on_auto_scale_lr(auto_scale, size, batch)
     return BatchSearch(largest_fitting, batch, number, size * counts, tries, limit, note)
 
 
@@ -141,8 +141,8 @@ def _next_batch(tries: dict[int, int | None], limit: int, largest: int | None) -
         return None
     guess = _on_line(tries, limit)
     if not failing:
-        # There is no guess after the first try, or if a larger batch did not need more memory than a smaller one. In
-        # the second case the next batch size grows by a larger factor.
+        # `_on_line` gives no guess after the first try, or if a larger batch did not need more memory than a smaller
+        # one. The batch size is then multiplied by a factor, which is larger in the second case.
         factor = 2 if len(fitting) == 1 else 8
         guess = low * factor if guess is None else min(guess, low * 16)
         return min(max(guess, low + 1), largest or guess + 1)
@@ -237,7 +237,7 @@ class _PeakMemory:
         """Returns the peak memory in bytes since the last call of `start`."""
         if self._device.type == "cpu":
             status = Path("/proc/self/status").read_text(encoding="ascii")
-            return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]  # every Linux has it
+            return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]  # every Linux kernel reports VmHWM
         peak = peak_memory_reserved(self._device)
         if peak is None:
             raise TuneError(f"{self._device} counts no peak of its memory, by which a batch size is searched")
@@ -268,16 +268,18 @@ def _two_steps(rehearsal: Rehearsal, batch: int) -> None:
     model, wrapper = rehearsal.own_parts
     data = batches(rehearsal.loader(batch_size=batch, num_workers=0))
     model.train()
-    for _ in range(2 * _counts(wrapper)):
+    for _ in range(2 * _accumulative_counts(wrapper)):
         model.train_step(next(data), optim_wrapper=wrapper)
 
 
-def _counts(wrapper: Any) -> int:
+def _accumulative_counts(wrapper: Any) -> int:
+    """Returns the number of micro-batches per optimizer update; with several optimizers the largest number."""
     parts = wrapper.values() if hasattr(wrapper, "values") else [wrapper]
     return max(int(getattr(part, "accumulative_counts", 1)) for part in parts)
 
 
 def _length(loader: Any) -> int | None:
+    """Returns the number of samples of the dataloader's dataset; None if the dataset has no length."""
     try:
         return len(loader.dataset)
     except (TypeError, AttributeError):
@@ -285,6 +287,7 @@ def _length(loader: Any) -> int | None:
 
 
 def _auto_scale_of(run: Any) -> Any:
+    """Returns the setting ``auto_scale_lr`` of a config or of the config at a path; None if it is not set."""
     from eng.config import Config
 
     if isinstance(run, str | Path):
@@ -292,7 +295,14 @@ def _auto_scale_of(run: Any) -> Any:
     return run.get("auto_scale_lr") if hasattr(run, "get") else None
 
 
-def _note(auto_scale: Any, before: int, after: int) -> str:
+def _advice_on_auto_scale_lr(auto_scale: Any, before: int, after: int) -> str:
+    """Returns how to keep the learning rate although the batch size changes; empty if ``auto_scale_lr`` has no effect.
+
+    Args:
+        auto_scale: the setting ``auto_scale_lr`` of the config.
+        before: batch size in the config.
+        after: recommended batch size.
+    """
     if not auto_scale or not auto_scale.get("enable") or before == after:
         return ""
     base = auto_scale["base_batch_size"]

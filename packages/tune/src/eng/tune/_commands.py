@@ -12,7 +12,8 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _shared(function: F) -> F:
+def _shared_arguments(function: F) -> F:
+    """Decorator that adds the arguments and options which all three commands share, such as CONFIG and ``--out``."""
     options = (
         click.argument("config", type=click.Path(dir_okay=False)),
         click.option("--cfg-options", multiple=True, metavar="KEY=VALUE ...", help="Change the config first."),
@@ -33,7 +34,7 @@ def tune() -> None:
 
 
 @tune.command()
-@_shared
+@_shared_arguments
 @click.option("--low", type=float, default=1e-6, show_default=True, help="Lowest learning rate.")
 @click.option("--high", type=float, default=10.0, show_default=True, help="Highest learning rate.")
 @click.option("--iters", type=int, default=100, show_default=True, help="Steps of the range test.")
@@ -62,11 +63,11 @@ def lr(
         click.echo(f"wrote {plot}", err=True)
     options = {_rate_key(name): rate for name, rate in result.suggestions.items()}
     lines = [f"learning rate {rate:.3g}: loss {loss:.4g}" for rate, loss in result.trials]
-    _tell(cfg, common, result.as_dict(), lines, options)
+    _print_result(cfg, common, result.as_dict(), lines, options)
 
 
 @tune.command()
-@_shared
+@_shared_arguments
 @click.option("--memory", help="Limit, such as 2GB. Default: the free memory of the accelerator; the CPU needs it.")
 @click.option("--largest", type=click.IntRange(1), help="Most samples to try. Default: the length of the dataset.")
 def batch(ctx: click.Context, config: str, memory: str | None, largest: int | None, **common: Any) -> None:
@@ -84,11 +85,11 @@ def batch(ctx: click.Context, config: str, memory: str | None, largest: int | No
     lines.append(f"largest micro-batch: {result.largest}; effective batch: {result.effective}, as before")
     if result.note:
         lines.append(result.note)
-    _tell(cfg, common, result.as_dict(), lines, result.options)
+    _print_result(cfg, common, result.as_dict(), lines, result.options)
 
 
 @tune.command()
-@_shared
+@_shared_arguments
 @click.option("--seconds", type=float, default=3.0, show_default=True, help="How long each number is measured.")
 def workers(ctx: click.Context, config: str, seconds: float, **common: Any) -> None:
     """Find the number of loader workers of CONFIG.
@@ -100,14 +101,16 @@ def workers(ctx: click.Context, config: str, seconds: float, **common: Any) -> N
     cfg = ctx.obj.load_config(config, common["cfg_options"])
     result = find_workers(cfg, seconds=seconds)
     lines = [f"{number} workers: {speed:.1f} batches/s" for number, speed in result.throughputs]
-    _tell(cfg, common, result.as_dict(), lines, result.options)
+    _print_result(cfg, common, result.as_dict(), lines, result.options)
 
 
 def _rate_key(name: str) -> str:
     return f"optim_wrapper.{name}.optimizer.lr" if name else "optim_wrapper.optimizer.lr"
 
 
-def _tell(cfg: Any, common: dict[str, Any], data: dict[str, Any], lines: list[str], options: dict[str, Any]) -> None:
+def _print_result(
+    cfg: Any, common: dict[str, Any], data: dict[str, Any], lines: list[str], options: dict[str, Any]
+) -> None:
     """Prints the result of a search; with ``--out`` also writes a copy of the config that has the recommended settings.
 
     Args:

@@ -63,7 +63,7 @@ class Controller:
     def __post_init__(self) -> None:
         self._jobs: dict[Run, Job] = {}
         self._restarts: dict[Run, int] = {}
-        self._over: set[int] = set()
+        self._reported: set[int] = set()
         self.trials: dict[int, Trial] = {}
 
     def run(self) -> dict[int, Trial]:
@@ -76,21 +76,26 @@ class Controller:
         """
         with _stopping_by_signals():
             try:
-                self._begin()
+                self._recover()
                 while self._advance():
                     time.sleep(_WAIT_S)
             finally:
-                self.executor.close()  # type: ignore[attr-defined]  # every executor of this package has the method
+                self.executor.close()  # type: ignore[attr-defined]  # every executor of this package has the method `close`
         return self.trials
 
-    def _begin(self) -> None:
+    def _recover(self) -> None:
+        """Reads the trials from the sweep's folder and takes over what an earlier controller process started.
+
+        With `retry_failed` the results of failed runs are deleted, so that these runs start again. Trials that the
+        search had chosen without a folder get their folders, and runs that are still working are attached.
+        """
         self.trials = trials_in(self.folder, self.definition)
         for trial in self.trials.values() if self.retry_failed else ():
             for run in trial.runs:
                 if run.result is not None and run.result.state == "failed":
                     run.forget_result()
         for point in self.searcher.recover(self.trials):
-            self._make(point)
+            self._create_trial(point)
         for trial in self.trials.values():
             for run in self._open_runs(trial):
                 job = self.executor.attach(run)
@@ -104,7 +109,7 @@ class Controller:
             if status is not None:
                 del self._jobs[run]
                 self._note_end(run, status)
-        self._tell()
+        self._report_finished_trials()
         while len(self._jobs) < self.executor.capacity:
             following = self._next_run()
             if following is None:
@@ -130,21 +135,31 @@ class Controller:
                 "%s ended with status %d before its end: it goes on from its newest checkpoint", run.name, status
             )
 
-    def _tell(self) -> None:
+    def _report_finished_trials(self) -> None:
+        """Reports each trial that has finished since the last call to the search and to `on_trial`.
+
+        Raises:
+            SweepError: more than `max_failures` trials failed.
+            MissingMetricError: the validation of the config does not compute the metric of the sweep.
+        """
         for number, trial in self.trials.items():
-            if number in self._over or trial.state == "open":
+            if number in self._reported or trial.state == "open":
                 continue
             _raise_fatal(trial)
-            self._over.add(number)
+            self._reported.add(number)
             self.searcher.tell(trial)
             self.on_trial(trial)
-        failed = [trial for trial in self.trials.values() if trial.number in self._over and trial.state == "failed"]
+        failed = [trial for trial in self.trials.values() if trial.number in self._reported and trial.state == "failed"]
         if self.max_failures is not None and len(failed) > self.max_failures:
             raise SweepError(
                 f"{len(failed)} trial{'s' * (len(failed) > 1)} failed and --max-failures is {self.max_failures}: the last is {failed[-1].error}"
             )
 
     def _next_run(self) -> Run | None:
+        """Returns the next run to start, of an unfinished or a new trial; None if the search is finished.
+
+        Unfinished runs that are still working, started by an earlier controller process, are attached instead.
+        """
         for trial in self.trials.values():
             for run in self._open_runs(trial):
                 if run not in self._jobs:
@@ -153,13 +168,13 @@ class Controller:
                         return run
                     self._jobs[run] = job
         point = self.searcher.next_point(self.trials)
-        return None if point is None else self._make(point).runs[0]
+        return None if point is None else self._create_trial(point).runs[0]
 
     def _open_runs(self, trial: Trial) -> Iterator[Run]:
         if trial.state == "open":
             yield from (run for run in trial.runs if run.result is None)
 
-    def _make(self, point: Point) -> Trial:
+    def _create_trial(self, point: Point) -> Trial:
         """Creates a trial for a point of the search space: one folder per run, each with the parameters of the trial.
 
         The folder of the first run is written last. If it exists, the folders of all runs exist, even if the controller

@@ -124,7 +124,7 @@ def write_definition(folder: Path, definition: Definition, config: Any) -> Defin
     study = known.search.study if isinstance(known.search, OptunaSearch) else None
     wanted = replace(_with_study(definition, study), owner=known.owner)
     has_results = any(run.result for trial in trials_in(folder, known).values() for run in trial.runs)
-    differences = _differences(known, wanted, has_results=has_results)
+    differences = _definition_differences(known, wanted, has_results=has_results)
     differences += _config_differences(folder, config)
     if differences:
         listed = "\n".join(f"  {line}" for line in differences)
@@ -200,14 +200,23 @@ def _leaves(cfg: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
-def _differences(known: Definition, wanted: Definition, *, has_results: bool) -> list[str]:
+def _definition_differences(known: Definition, wanted: Definition, *, has_results: bool) -> list[str]:
+    """Returns one line for each setting in which the requested settings of a sweep differ from those in its folder.
+
+    Args:
+        known: the settings in the folder.
+        wanted: the requested settings.
+        has_results: whether a run has a result; before that, metric, mode and objective may still change.
+    """
     old, new = known.to_json(), wanted.to_json()
     for data in (old, new):
-        if not has_results:  # These settings select results and do not influence a training, so they may still change.
+        # Before the first result these settings may change, because they select results and do not influence a
+        # training.
+        if not has_results:
             for name in ("metric", "mode", "objective"):
                 data.pop(name)
         data.update({f"search.{name}": value for name, value in data.pop("search").items()})
-        data.pop("search.num_trials", None)  # A sweep may be continued with more trials.
+        data.pop("search.num_trials", None)  # Not compared, because a sweep may be continued with more trials.
         data.pop("source")
     # The varied keys are compared in their order, because the order determines which values trial N of a grid has.
     for data, definition in ((old, known), (new, wanted)):
@@ -245,7 +254,8 @@ def dotted(cfg: Any, prefix: str = "") -> Iterator[str]:
 
     Such keys are ``model``, ``model.depth`` and ``hooks.0.type``, where 0 is the index in a list.
     """
-    items = cfg.items() if hasattr(cfg, "items") else enumerate(cfg)  # Config does not derive from Mapping.
+    # `Config` does not derive from Mapping, so its method is looked for.
+    items = cfg.items() if hasattr(cfg, "items") else enumerate(cfg)
     for key, value in items:
         path = f"{prefix}{key}"
         yield path

@@ -202,7 +202,7 @@ class _Submitted:
         """
         if not self._job.done() or self._run.is_occupied():
             return None
-        # Without this file the job was killed before it wrote a result; submitit would wait 15 s for the file.
+        # A killed job has written no result file. submitit would wait 15 s for this file, so 1 is returned here.
         if not self._job.paths.result_pickle.exists():
             return 1
         return int(self._job.result()) if self._job.exception() is None else 1
@@ -255,6 +255,8 @@ class RayExecutor:
 def _check_address(address: str) -> None:
     """Checks that a server answers at an address HOST:PORT; without this check Ray would try to connect for minutes.
 
+    An address without a port, such as ``"local"`` or ``"auto"``, is not checked.
+
     Raises:
         SweepError: no server answers.
     """
@@ -272,6 +274,10 @@ class _Task:
         self._ray, self._reference = ray, reference
 
     def status(self) -> int | None:
+        """Returns None while the Ray task is waiting or running, afterwards the exit status of the run.
+
+        An error that Ray reports, such as a lost node, gives 1.
+        """
         ready, _ = self._ray.wait([self._reference], timeout=0)
         if not ready:
             return None
@@ -285,7 +291,12 @@ class _Task:
 
 
 def run_command(folder: str, working_dir: str) -> int:
-    """Trains a run in a new process, waits for it and returns its exit status; called by a Ray task."""
+    """Trains a run in a new process, waits for it and returns its exit status; called by a Ray task.
+
+    Args:
+        folder: folder of the run.
+        working_dir: working directory of the controller, in which relative paths of the config begin.
+    """
     command = [sys.executable, "-m", "eng.tune._trial", folder]
     path = os.pathsep.join(entry for entry in sys.path if entry)
     with (Path(folder) / LOG).open("ab") as log:

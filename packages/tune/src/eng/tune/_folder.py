@@ -229,7 +229,7 @@ class Trial:
 
     Args:
         number: number of the trial, from 0.
-        params: value of each axis by config key.
+        params: the value of each config key that the sweep varies.
         runs: a single run, or one run per cross-validation fold.
     """
 

@@ -220,7 +220,8 @@ def search(
     while len(trials) < most:
         best = min(range(len(trials)), key=lambda index: rank(trials[index]))
         has_learned = math.isfinite(rank(trials[best]))
-        if not has_learned:  # No training has lowered the loss yet: try learning rates on both sides of `start`.
+        # No training has lowered the loss yet, so learning rates on both sides of `start` are tried.
+        if not has_learned:
             best = next(index for index, (rate, _) in enumerate(trials) if rate == start)
         above, below = len(trials) - 1 - best, best
         up, down = trials[-1][0] * _FACTOR, trials[0][0] / _FACTOR
@@ -239,8 +240,13 @@ def search(
 
 
 def _range_test(rehearsal: Rehearsal, low: float, high: float, count: int) -> tuple[list[float], list[float]]:
-    # Runs `count` steps with learning rates that rise from `low` to `high`, until the smoothed loss rises clearly above
-    # its minimum; returns the learning rates and the smoothed losses.
+    """Runs `count` steps with learning rates that rise from `low` to `high`; returns the rates and the smoothed losses.
+
+    The test ends earlier if the loss is not finite or if the smoothed loss rises clearly above its minimum.
+
+    Raises:
+        TuneError: the loss is not finite within the first three steps.
+    """
     model, wrapper = rehearsal.fresh_parts()
     data = batches(rehearsal.loader())
     lrs: list[float] = []
@@ -299,10 +305,10 @@ def _has_plain_loss(model: Any, wrapper: Any) -> bool:
 def _held_out_loss(model: Any, loader: Any) -> float:
     """Returns the mean loss over all samples of a dataloader; infinity if the loss is not finite."""
     model.eval()
-    total, count, left = 0.0, 0, len(loader.sampler)
+    total, count, num_samples = 0.0, 0, len(loader.sampler)
     for batch in loader:
-        size = min(loader.batch_size, left - count)
-        parsed, _ = model.parse_losses(model._run_forward(model.data_preprocessor(batch, False), mode="loss"))  # noqa: SLF001  # as BaseModel.train_step does
+        size = min(loader.batch_size, num_samples - count)  # The last batch may be smaller than the others.
+        parsed, _ = model.parse_losses(model._run_forward(model.data_preprocessor(batch, False), mode="loss"))  # noqa: SLF001  # BaseModel.train_step calls this private method, too
         total, count = total + size * float(parsed), count + size
     return total / count if math.isfinite(total) else math.inf
 
@@ -315,7 +321,7 @@ def _step(model: Any, wrapper: Any, data: Any, rate: float) -> float:
         model.train()
         variables = model.train_step(next(data), optim_wrapper=wrapper)
         loss = variables.get("loss")
-        if loss is None:  # A model with several optimizers returns one loss for each optimizer; use their sum.
+        if loss is None:  # A model with several optimizers returns one loss for each optimizer; their sum is used.
             loss = sum(value for name, value in variables.items() if "loss" in name)
         losses.append(float(torch.as_tensor(loss)))
     return math.fsum(losses) / len(losses)

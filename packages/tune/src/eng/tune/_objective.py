@@ -48,7 +48,8 @@ class ObjectiveHook(Hook):
                 f"no validation gives the metric {self.metric!r}{near_names(self.metric, metrics or {})}"
             )
         assert metrics is not None
-        # A resumed run may repeat the validation after which its checkpoint was written; replace the recorded value.
+        # A resumed run may repeat the validation after which its checkpoint was written. The value recorded before is
+        # then removed, so that the validation counts once.
         if self._iterations and self._iterations[-1] == runner.iter:
             for values in (self.values, self.metrics, self._iterations):
                 values.pop()
@@ -57,7 +58,8 @@ class ObjectiveHook(Hook):
         self._iterations.append(runner.iter)
         if self._report is not None:
             with warnings.catch_warnings():
-                # After a resume Optuna warns if the interrupted run already reported a value for the same validation.
+                # A resumed run repeats validations for which the interrupted run has already reported a value. Optuna
+                # warns of the second report, so warnings are ignored here.
                 warnings.simplefilter("ignore")
                 self.pruned = self._report(len(self.values), self.values[-1])
             if self.pruned:

@@ -205,7 +205,8 @@ class OptunaSearcher:
                 pruner=build_pruner(search),
             )
         self._is_exhausted = False
-        # A sampler that has no further values to propose, such as GridSampler, calls `stop` of the study.
+        # A sampler that has no further values to propose, such as GridSampler, calls `stop` of the study. `stop` is
+        # replaced here, so that the sweep learns of the end.
         self._study.stop = self._note_exhausted
         if self._study.direction.name.lower() != direction:
             raise SweepError(f"the study {self.study_name} of {self.url} does not {direction}; use another --study")
@@ -244,21 +245,26 @@ class OptunaSearcher:
         return points
 
     def next_point(self, trials: Mapping[int, Trial]) -> Point | None:
-        """Returns the parameter values of the next trial; None if the study has the requested number of trials."""
+        """Returns the parameter values of the next trial; None if the study has the requested number of trials.
+
+        The result is also None if the sampler has no further values to propose. The trials of all sweeps that share the
+        storage count.
+        """
         with telling_storage_errors(self.url):
             every = self._study.get_trials(deepcopy=False)
-            mine = [trial for trial in every if trial.user_attrs.get(_OWNER)]
-            if self._is_exhausted or len(mine) >= self._search.num_trials:
+            counted = [trial for trial in every if trial.user_attrs.get(_OWNER)]
+            if self._is_exhausted or len(counted) >= self._search.num_trials:
                 return None
-            index = sum(trial.user_attrs[_OWNER] == self._owner for trial in mine)
+            index = sum(trial.user_attrs[_OWNER] == self._owner for trial in counted)
             self._marker.write_text(str(len(every)), encoding="ascii")
-            self._study.sampler = build_sampler(self._search, f"{self._seed} {len(mine)}")
+            self._study.sampler = build_sampler(self._search, f"{self._seed} {len(counted)}")
             drawn = self._study.ask(self._distributions)
             drawn.set_user_attr(_INDEX, index)
             drawn.set_user_attr(_OWNER, self._owner)
             owned = [trial for trial in self._study.get_trials(deepcopy=False) if trial.user_attrs.get(_OWNER)]
             earlier = [trial for trial in owned if trial.number < drawn.number]
-            # Another sweep that shares the storage may have drawn the last trial meanwhile; then give this one up.
+            # Another sweep that shares the storage may have drawn the last trial meanwhile. The trial drawn here is
+            # then one too many and is marked as failed.
             if len(earlier) >= self._search.num_trials:
                 drawn.set_user_attr(_OWNER, "")
                 self._study.tell(drawn.number, state=self._optuna.trial.TrialState.FAIL)
@@ -276,6 +282,7 @@ class OptunaSearcher:
             self._study.tell(number, value, state=state, skip_if_finished=True)
 
     def _point(self, frozen: Any) -> Point:
+        """Converts a trial of Optuna to a point of the search space; the index of a choice is replaced by its value."""
         params = {
             key: self._values[key][value] if key in self._values else value for key, value in frozen.params.items()
         }

@@ -41,7 +41,7 @@ def render_sweep(name: str, definition: Definition, ranked: Sequence[Trial], imp
         f"<style>{_STYLE}</style></head><body><h1>{html.escape(title)}</h1><p>{html.escape(headline)}</p>"
         f"<h2>Parallel coordinates</h2>{_coordinates(definition, complete)}"
         "<h2>Importance</h2><p>Share of the variance of the objective that an axis explains by itself.</p>"
-        f"{_importance(importance)}<h2>Trials</h2>{_table(definition, ranked)}</body></html>\n"
+        f"{_importance_table(importance)}<h2>Trials</h2>{_trial_table(definition, ranked)}</body></html>\n"
     )
 
 
@@ -78,6 +78,7 @@ def _coordinates(definition: Definition, trials: Sequence[Trial]) -> str:
 
 
 def _y(share: float) -> float:
+    """Returns the vertical position in the plot of a value at the share `share` (0 to 1) of the line's height."""
     return _HEIGHT - _MARGIN - share * (_HEIGHT - 2 * _MARGIN)
 
 
@@ -98,6 +99,10 @@ def _axis(axis: Distribution, values: Sequence[Any]) -> _Axis:
 
 
 def _number_axis(low: float, high: float, is_log: bool) -> _Axis:
+    """Returns the position function and the labels of a vertical line with numbers from `low` to `high`.
+
+    With `is_log` the positions are proportional to the logarithms. If `low` equals `high`, the position is 0.5.
+    """
     scale: Callable[[float], float] = math.log if is_log else float
     width = scale(high) - scale(low)
 
@@ -107,7 +112,8 @@ def _number_axis(low: float, high: float, is_log: bool) -> _Axis:
     return share_of, [(shown(low), 0.0), (shown(high), 1.0)] if width else [(shown(low), 0.5)]
 
 
-def _importance(importance: Mapping[str, float]) -> str:
+def _importance_table(importance: Mapping[str, float]) -> str:
+    """Returns an HTML table with the importance of each varied config key as a number and a bar, the largest first."""
     rows = sorted(importance.items(), key=lambda item: -item[1])
     cells = "".join(
         f"<tr><td>{html.escape(key)}</td><td>{share:.2f}</td>"
@@ -117,7 +123,8 @@ def _importance(importance: Mapping[str, float]) -> str:
     return f"<table>{cells}</table>"
 
 
-def _table(definition: Definition, ranked: Sequence[Trial]) -> str:
+def _trial_table(definition: Definition, ranked: Sequence[Trial]) -> str:
+    """Returns an HTML table of the trials with state, metric and parameter values; the best complete trial is bold."""
     keys = list(definition.space)
     head = "".join(f"<th>{html.escape(name)}</th>" for name in ["trial", "state", definition.metric, *keys])
     rows = []

@@ -97,8 +97,8 @@ class Rehearsal:
         if isinstance(setting, Mapping):
             cfg = {**copy.deepcopy(dict(setting)), **changes}
             if "sampler" in changes:
-                cfg.pop("shuffle", None)
-            if not cfg.get("num_workers"):
+                cfg.pop("shuffle", None)  # torch accepts either a sampler or `shuffle`.
+            if not cfg.get("num_workers"):  # torch accepts these arguments only with worker processes.
                 for name in ("persistent_workers", "prefetch_factor", "timeout", "multiprocessing_context"):
                     cfg.pop(name, None)
             return self._runner.build_dataloader(cfg, seed=self._runner.seed)
@@ -217,6 +217,10 @@ def rehearse(run: Any) -> Iterator[Rehearsal]:
 
 
 def _build_runner(folder: str, config: Any) -> Any:
+    """Builds a Runner from a config or the path of a config, with `folder` as its work directory.
+
+    The Runner does not resume, logs errors only and has no visualizer.
+    """
     from eng.config import Config
     from eng.registry import RUNNERS
     from eng.runner import Runner
@@ -269,7 +273,8 @@ def _without_trace(runner: Any) -> Iterator[None]:
     logging.disable(logging.CRITICAL)
     loggers = [runner.logger, logging.getLogger("eng")]
     handlers = [list(logger.handlers) for logger in loggers]
-    # eng writes some messages directly to the files of the log handlers, which logging.disable does not prevent.
+    # eng writes some messages directly to the files of the log handlers, which logging.disable does not prevent. So the
+    # handlers are removed.
     for logger in loggers:
         logger.handlers.clear()
     try:
@@ -285,7 +290,8 @@ def _without_trace(runner: Any) -> Iterator[None]:
 
 @contextmanager
 def _restore_generators() -> Iterator[None]:
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # transforms of users use it
+    """Restores, after the ``with`` block, all random generators and torch's settings of deterministic algorithms."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  # data transforms of users may use NumPy's global generator
     flags = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.deterministic
     generators = get_rng_states()
     try:

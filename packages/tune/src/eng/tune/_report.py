@@ -148,13 +148,18 @@ def explained_share(params: Sequence[Any], values: Sequence[float]) -> float:
     if total == 0:
         return 0.0
     groups: dict[Any, list[float]] = {}
-    for name, value in zip(_groups(params), values, strict=True):
+    for name, value in zip(_group_by_value(params), values, strict=True):
         groups.setdefault(name, []).append(value)
     between = math.fsum(len(group) * (math.fsum(group) / len(group) - mean) ** 2 for group in groups.values())
     return min(between / total, 1.0)
 
 
-def _groups(params: Sequence[Any]) -> list[Any]:
+def _group_by_value(params: Sequence[Any]) -> list[Any]:
+    """Returns, for each trial, the group that it belongs to by the value of one parameter.
+
+    Trials with equal values form a group. More than four different numbers are sorted and divided into four groups of
+    equal size.
+    """
     are_numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in params)
     if not are_numbers or len(set(params)) <= _NUM_BINS:
         return [repr(value) for value in params]

@@ -153,6 +153,7 @@ _CALL = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
 
 
 def _check_range(axis: Float | Int) -> None:
+    """Raises SpaceError if a range is empty or not finite, or if a logarithmic range includes 0 or negative numbers."""
     if not (math.isfinite(axis.low) and math.isfinite(axis.high)) or axis.low > axis.high:
         raise SpaceError(f"{_shown(axis)} is empty: the low end must not be above the high end")
     if axis.log and axis.low <= 0:
@@ -188,12 +189,14 @@ def parse_axis(text: str) -> tuple[str, Distribution]:
     call = _CALL.fullmatch(values)
     if call is not None and call[1] not in _FUNCTIONS:
         depths = accumulate((character == "(") - (character == ")") for character in call[2])
-        if min(depths, default=0) >= 0:  # The last bracket closes the first: the text is one call, such as int(1,4).
+        # The text starts as a call and ends with a bracket. If the last bracket closes the first one, the text is a
+        # single call, such as int(1,4), of an unknown function.
+        if min(depths, default=0) >= 0:
             hint = near_names(call[1], _FUNCTIONS).rstrip("?")
             raise SpaceError(f"{key}: there is no distribution {call[1]}{hint}; write a text with brackets in quotes")
-        call = None  # The text is not a single call but a list of strings, such as f(x),g(y).
+        call = None  # Otherwise the text is a list of strings, such as f(x),g(y).
     try:
-        return key, Choice(_values(values)) if call is None else _distribution(call[1], call[2])
+        return key, Choice(_parse_values(values)) if call is None else _distribution_of_call(call[1], call[2])
     except SpaceError as error:
         raise SpaceError(f"{key}: {error}") from error
 
@@ -218,9 +221,18 @@ def parse_axes(texts: Iterable[str]) -> dict[str, Distribution]:
     return axes
 
 
-def _distribution(function: str, inside: str) -> Distribution:
+def _distribution_of_call(function: str, inside: str) -> Distribution:
+    """Creates the distribution for a call on the command line, such as ``loguniform(1e-4,1e-1)``.
+
+    Args:
+        function: name of the function: one of ``_FUNCTIONS``.
+        inside: the text between the brackets.
+
+    Raises:
+        SpaceError: the arguments are not numbers, or too few or too many.
+    """
     if function == "choice":
-        return Choice(_values(inside) if inside.strip() else ())
+        return Choice(_parse_values(inside) if inside.strip() else ())
     numbers = [number.strip() for number in inside.split(",")]
     takes_integers = function in ("int", "logint")
     try:
@@ -240,7 +252,7 @@ def _distribution(function: str, inside: str) -> Distribution:
     return Float(values[0], values[1], is_log, *step)
 
 
-def _values(text: str) -> tuple[Any, ...]:
+def _parse_values(text: str) -> tuple[Any, ...]:
     """Parses a comma-separated list of values as ``--cfg-options`` does: numbers, strings, lists and mappings."""
     from eng.config import DictAction
 

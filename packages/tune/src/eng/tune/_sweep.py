@@ -94,7 +94,7 @@ def sweep(
     _check_search(definition, settings)
     with controlling(folder):
         definition = write_definition(folder, definition, cfg)
-        searcher = searcher_of(definition.search, definition.space, owner=definition.owner, **settings)  # type: ignore[arg-type]  # a dict of several types
+        searcher = searcher_of(definition.search, definition.space, owner=definition.owner, **settings)  # type: ignore[arg-type]  # the values of the dict have several types
         controller = Controller(
             folder, definition, searcher, executor or LocalExecutor(), max_failures, on_trial, retry_failed
         )
@@ -106,7 +106,12 @@ def sweep(
 
 
 def _check_search(definition: Definition, settings: Mapping[str, Any]) -> None:
-    """Checks the settings of a search before the folder of the sweep is created."""
+    """Checks the settings of a search before the folder of the sweep is created, so that a mistake leaves no files.
+
+    Raises:
+        SpaceError: the search cannot use one of the varied config keys.
+        SweepError: a setting of the search is wrong.
+    """
     if isinstance(definition.search, OptunaSearch):
         from ._optuna import check_search
 
@@ -116,7 +121,12 @@ def _check_search(definition: Definition, settings: Mapping[str, Any]) -> None:
 
 
 def _check_definition(definition: Definition, cfg: Any) -> None:
-    """Checks the settings of a sweep before any file is written."""
+    """Checks the settings of a sweep before any file is written.
+
+    Raises:
+        SpaceError: no config key is varied, or the config does not have one of the keys.
+        SweepError: another setting is wrong, or the config has no validation.
+    """
     axes, folds = definition.space, definition.folds
     if not axes:
         raise SpaceError("the sweep has no axis: give at least one KEY=VALUES")
@@ -140,6 +150,7 @@ def _check_definition(definition: Definition, cfg: Any) -> None:
 
 
 def _example(axis: Distribution) -> Any:
+    """Returns a value of an axis (varied config key), with which `check_keys` tests whether the config accepts the key."""
     values = getattr(axis, "values", None)
     return values[0] if values is not None else getattr(axis, "low", None) or getattr(axis, "mean", 0)
 
@@ -178,7 +189,7 @@ def _type_name(node: Mapping[str, Any]) -> str:
 
 def _nodes(cfg: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yields the dotted key and the value of every mapping inside a config, such as ``model`` and ``model.head``."""
-    if hasattr(cfg, "items"):  # Config does not derive from Mapping.
+    if hasattr(cfg, "items"):  # `Config` does not derive from Mapping, so its method is looked for.
         if path:
             yield path, cfg
         items: Any = cfg.items()

@@ -84,7 +84,7 @@ def run(
     from ._space import parse_axes
     from ._sweep import sweep as run_sweep
 
-    search = _search(options)
+    search = _search_from_options(options)
     axes = [*options["grid"], *options["space"]]
     cfg = ctx.obj.load_config(config, cfg_options)
     sweep_folder = Path(folder) if folder is not None else Path("work_dirs") / f"{Path(config).stem}_sweep"
@@ -93,7 +93,7 @@ def run(
     try:
         report = run_sweep(
             cfg, parse_axes(axes), metric=metric, folder=sweep_folder, search=search,
-            executor=_executor(options, sweep_folder), on_trial=_say, **settings,
+            executor=_executor_from_options(options, sweep_folder), on_trial=_print_trial, **settings,
         )  # fmt: skip
     except Stopped as stop:
         click.echo(f"\nStopped. The same command goes on with the sweep in {sweep_folder}.", err=True)
@@ -144,13 +144,20 @@ def show(folder: str, html: str | None, best: str | None, as_json: bool) -> None
         click.echo(f"page: {report.write_page(html or None)}", err=True)
 
 
-def _say(trial: Any) -> None:
+def _print_trial(trial: Any) -> None:
     value = f"{trial.value:.6g}" if trial.value is not None else trial.error or ""
     params = " ".join(f"{key}={item}" for key, item in trial.params.items())
     click.echo(f"trial {trial.number:04d} {trial.state}: {value}  {params}")
 
 
-def _search(options: dict[str, Any]) -> Any:
+def _search_from_options(options: dict[str, Any]) -> Any:
+    """Returns the settings of the search that the options of ``eng sweep`` select: grid, random or Optuna.
+
+    Raises:
+        click.UsageError: none or several of ``--grid``, ``--random`` and ``--optuna`` are given, or ``--space`` does
+            not
+            fit them.
+    """
     from ._search import Grid, OptunaSearch, RandomSearch
 
     chosen = [name for name in ("grid", "num_random", "num_optuna") if options[name] not in ((), None)]
@@ -166,25 +173,35 @@ def _search(options: dict[str, Any]) -> Any:
         return RandomSearch(options["num_random"])
     settings = {name: options[name] for name in _OPTUNA_ONLY}
     for name in ("sampler_args", "pruner_args"):
-        settings[name] = _json(name, options[name])
+        settings[name] = _parse_json_object(name, options[name])
     return OptunaSearch(options["num_optuna"], **settings)
 
 
-def _executor(options: dict[str, Any], folder: Path) -> Any:
+def _executor_from_options(options: dict[str, Any], folder: Path) -> Any:
+    """Creates the executor that the options of ``eng sweep`` select: this machine, a Slurm cluster or a Ray cluster.
+
+    Raises:
+        click.UsageError: both ``--submitit`` and ``--ray`` are given, or an argument is not a JSON object.
+    """
     from ._executors import LocalExecutor, RayExecutor, SubmititExecutor
 
     if options["submitit"] and options["ray_address"]:
         raise click.UsageError("give --submitit or --ray, not both")
     if options["submitit"]:
-        parameters = _json("submitit_args", options["submitit_args"])
+        parameters = _parse_json_object("submitit_args", options["submitit_args"])
         return SubmititExecutor(folder, options["jobs"], parameters.pop("cluster", None), parameters)
     if options["ray_address"]:
-        return RayExecutor(options["ray_address"], options["jobs"], _json("ray_args", options["ray_args"]))
+        return RayExecutor(options["ray_address"], options["jobs"], _parse_json_object("ray_args", options["ray_args"]))
     devices = options["devices"]
     return LocalExecutor(options["jobs"], devices.split(",") if devices is not None else None)
 
 
-def _json(name: str, text: str) -> dict[str, Any]:
+def _parse_json_object(name: str, text: str) -> dict[str, Any]:
+    """Parses the JSON object that an option takes; `name` is the name of the option in Python, for the error message.
+
+    Raises:
+        click.UsageError: the text is not valid JSON, or not an object.
+    """
     try:
         data = json.loads(text)
     except ValueError as error:

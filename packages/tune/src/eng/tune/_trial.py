@@ -37,10 +37,14 @@ def main(folder: str) -> int:
             return BUSY
         if run.result is not None:
             return 0
-        return _work(run)
+        return _train_and_store(run)
 
 
-def _work(run: Run) -> int:
+def _train_and_store(run: Run) -> int:
+    """Trains a run and stores its result, or the failure, in its folder; returns the exit status of the process.
+
+    An interrupted run stores nothing, so that it can be resumed; its exit status is not 0.
+    """
     from eng.runner import RunInterrupted
 
     sweep_folder = next(parent for parent in run.folder.parents if parent.name == "trials").parent
@@ -69,7 +73,8 @@ def train(run: Run, sweep_folder: Path, definition: Definition) -> Result:
         definition: settings of the sweep.
 
     Raises:
-        MissingMetricError: the validation of the config does not compute the metric.
+        MissingMetricError: the validation of the config does not compute the metric, or the run ended without a
+            validation.
     """
     from eng.registry import RUNNERS
     from eng.runner import Runner
@@ -90,7 +95,10 @@ def train(run: Run, sweep_folder: Path, definition: Definition) -> Result:
 
 
 def config_of(run: Run, sweep_folder: Path) -> Any:
-    """Returns the config of a run, set to resume from the newest checkpoint in the run's folder if there is one."""
+    """Returns the config of a run, set to resume from the newest checkpoint in the run's folder if there is one.
+
+    Unless the config sets ``preemption``, SIGINT, SIGTERM and SIGUSR1 make the run save a checkpoint and end.
+    """
     from eng.config import Config
     from eng.runner import find_latest_checkpoint
 
@@ -108,6 +116,8 @@ def result_of(
 ) -> Result:
     """Computes the result of a run from its validations.
 
+    The run has failed if the metric is not finite in any validation, or in the last one if the last one counts.
+
     Args:
         values: value of the optimized metric in every validation.
         metrics: all metrics of the same validations.
@@ -123,9 +133,10 @@ def result_of(
 
 
 def _reporter(run: Run, sweep_folder: Path, definition: Definition) -> Callable[[int, float], bool] | None:
-    """Returns the function that reports a validation's metric to Optuna; None if the sweep has no pruner.
+    """Returns the function that reports a validation's metric to Optuna, so that a pruner can end the run early.
 
-    The function returns whether the pruner wants the run to end early.
+    The function returns whether the pruner wants the run to end. Without a pruner, and with cross-validation folds,
+    the result is None instead of a function.
     """
     search = definition.search
     if not isinstance(search, OptunaSearch) or search.pruner is None or definition.folds:

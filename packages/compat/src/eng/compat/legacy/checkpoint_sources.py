@@ -26,7 +26,7 @@ def load_from_pavi(filename: str, map_location: Any = None) -> Any:
         ImportError: the package pavi is not installed.
     """
     try:
-        from pavi import modelcloud  # type: ignore[import-not-found,unused-ignore]  # internal to one company
+        from pavi import modelcloud  # type: ignore[import-not-found,unused-ignore]  # the package is not published
     except ImportError as error:
         raise ImportError("pavi:// needs the package pavi, which its owners distribute") from error
     model = modelcloud.get(filename.removeprefix("pavi://"))

@@ -50,7 +50,7 @@ class RemoveAssignFromAST(ast.NodeTransformer):
     def __init__(self, key: str) -> None:
         self.key = key
 
-    def visit_Assign(self, node: ast.Assign) -> ast.Assign | None:  # the name that ast dispatches to
+    def visit_Assign(self, node: ast.Assign) -> ast.Assign | None:  # ast calls the method by this name
         """Returns None, which removes the statement, for an assignment to `key`; returns any other one unchanged."""
         target = node.targets[0]
         return None if isinstance(target, ast.Name) and target.id == self.key else node

@@ -28,18 +28,18 @@ class _ClassesByPrefix(Mapping[str, Any]):
     """Read-only mapping from a URI scheme to the class of the storage backend that supports it."""
 
     def __getitem__(self, prefix: str) -> Any:
-        return BACKENDS.class_named(BACKENDS._prefixes[prefix])  # noqa: SLF001  # the table itself, which is private
+        return BACKENDS.class_named(BACKENDS._prefixes[prefix])  # noqa: SLF001  # the table is private to eng.fileio
 
     def __iter__(self) -> Iterator[str]:
-        return iter(BACKENDS._prefixes)  # noqa: SLF001  # as above
+        return iter(BACKENDS._prefixes)  # noqa: SLF001  # the table is private to eng.fileio
 
     def __len__(self) -> int:
-        return len(BACKENDS._prefixes)  # noqa: SLF001  # as above
+        return len(BACKENDS._prefixes)  # noqa: SLF001  # the table is private to eng.fileio
 
 
 backends = _ClassesByName()
 prefix_to_backends = _ClassesByPrefix()
-backend_instances = BACKENDS._instances  # noqa: SLF001  # the table itself, which is private
+backend_instances = BACKENDS._instances  # noqa: SLF001  # the table is private to eng.fileio
 _register_backend = register_backend
 _parse_uri_prefix = prefix_of
 

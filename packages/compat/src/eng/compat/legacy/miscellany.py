@@ -20,7 +20,7 @@ def wrap_forward(forward: Callable[..., Any]) -> Callable[..., Any]:
 
 def check_kineto() -> bool:
     """Whether this torch has the Kineto profiler."""
-    return bool(torch.autograd.kineto_available())  # type: ignore[attr-defined,unused-ignore]  # torch exports it without saying so
+    return bool(torch.autograd.kineto_available())  # type: ignore[attr-defined,unused-ignore]  # torch's type stubs do not export this function
 
 
 def __getattr__(name: str) -> Any:

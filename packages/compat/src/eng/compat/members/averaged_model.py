@@ -6,7 +6,10 @@ from typing import Any
 
 
 class OfBaseAveragedModel:
-    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.model.BaseAveragedModel`."""
+    """Members of :class:`eng.model.BaseAveragedModel` that only code written for MMEngine uses.
+
+    They are added to the class while ``import mmengine`` imports eng.
+    """
 
     @property
     def avg_parameters(self: Any) -> dict[str, Any]:

@@ -10,13 +10,16 @@ from eng.model.base_model.data_preprocessor import BaseDataPreprocessor
 
 
 class OfBaseModel:
-    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.model.BaseModel`."""
+    """Members of :class:`eng.model.BaseModel` that only code written for MMEngine uses.
+
+    They are added to the class while ``import mmengine`` imports eng.
+    """
 
     def _set_device(self: Any, device: Any) -> None:
         """Sets the device to which all data preprocessors of the model move batches."""
         for module in self.modules():
             if isinstance(module, BaseDataPreprocessor):
-                module._device = torch.device(device)  # noqa: SLF001  # what its property shows
+                module._device = torch.device(device)  # noqa: SLF001  # the public property `device` can only be read
 
 
 MEMBERS = {"BaseModel": OfBaseModel}

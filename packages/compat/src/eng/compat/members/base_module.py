@@ -8,9 +8,13 @@ from eng.model._init_record import write_record
 
 
 class OfBaseModule:
-    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.model.BaseModule`."""
+    """Members of :class:`eng.model.BaseModule` that only code written for MMEngine uses.
 
-    # MMEngine calls init_weights() of every child module that defines it. Results of published configs depend on this.
+    They are added to the class while ``import mmengine`` imports eng.
+    """
+
+    # MMEngine calls init_weights() of every child module that defines it. Results of published configs depend on this,
+    # so the models of old code do the same.
     initialises_any_child = True
 
     def _dump_init_info(self: Any) -> None:

@@ -6,7 +6,10 @@ from typing import Any
 
 
 class OfLmdbBackend:
-    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.fileio.LmdbBackend`."""
+    """Members of :class:`eng.fileio.LmdbBackend` that only code written for MMEngine uses.
+
+    They are added to the class while ``import mmengine`` imports eng.
+    """
 
     lock = property(lambda self: self.options["lock"])
     readahead = property(lambda self: self.options["readahead"])
@@ -18,7 +21,10 @@ class OfLmdbBackend:
 
 
 class OfMemcachedBackend:
-    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.fileio.MemcachedBackend`."""
+    """Members of :class:`eng.fileio.MemcachedBackend` that only code written for MMEngine uses.
+
+    They are added to the class while ``import mmengine`` imports eng.
+    """
 
     server_list_cfg = property(lambda self: self.servers)
     client_cfg = property(lambda self: self.options)

@@ -24,7 +24,10 @@ def _option(name: str) -> property:
 
 
 class OfProfilerHook:
-    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.hooks.ProfilerHook`."""
+    """Members of :class:`eng.hooks.ProfilerHook` that only code written for MMEngine uses.
+
+    They are added to the class while ``import mmengine`` imports eng.
+    """
 
     record_shapes = _option("record_shapes")
     profile_memory = _option("profile_memory")
@@ -34,7 +37,10 @@ class OfProfilerHook:
 
 
 class OfRuntimeInfoHook:
-    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.hooks.RuntimeInfoHook`."""
+    """Members of :class:`eng.hooks.RuntimeInfoHook` that only code written for MMEngine uses.
+
+    They are added to the class while ``import mmengine`` imports eng.
+    """
 
     last_loop_stage = property(
         lambda self: getattr(self, "_last_stage", None), lambda self, stage: setattr(self, "_last_stage", stage)
@@ -46,7 +52,10 @@ class OfRuntimeInfoHook:
 
 
 class OfLoggerHook:
-    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.hooks.LoggerHook`."""
+    """Members of :class:`eng.hooks.LoggerHook` that only code written for MMEngine uses.
+
+    They are added to the class while ``import mmengine`` imports eng.
+    """
 
     file_client_args = property(lambda self: self.backend_args)
 
@@ -68,13 +77,19 @@ class OfLoggerHook:
 
 
 class OfEarlyStoppingHook:
-    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.hooks.EarlyStoppingHook`."""
+    """Members of :class:`eng.hooks.EarlyStoppingHook` that only code written for MMEngine uses.
+
+    They are added to the class while ``import mmengine`` imports eng.
+    """
 
     rule_map: ClassVar[dict[str, Any]] = {"greater": operator.gt, "less": operator.lt}
 
 
 class OfCheckpointHook:
-    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.hooks.CheckpointHook`."""
+    """Members of :class:`eng.hooks.CheckpointHook` that only code written for MMEngine uses.
+
+    They are added to the class while ``import mmengine`` imports eng.
+    """
 
     rule_map: ClassVar[dict[str, Callable[[Any, Any], bool]]] = {"greater": operator.gt, "less": operator.lt}
     init_value_map: ClassVar[dict[str, float]] = {"greater": -math.inf, "less": math.inf}

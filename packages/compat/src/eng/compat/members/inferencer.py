@@ -11,7 +11,10 @@ from eng.hub.model_index import index_file
 
 
 class OfBaseInferencer:
-    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.infer.BaseInferencer`."""
+    """Members of :class:`eng.infer.BaseInferencer` that only code written for MMEngine uses.
+
+    They are added to the class while ``import mmengine`` imports eng.
+    """
 
     @staticmethod
     def _get_repo_or_mim_dir(scope: str) -> str:

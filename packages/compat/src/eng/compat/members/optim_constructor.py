@@ -26,7 +26,10 @@ _NORMS = (_BatchNorm, _InstanceNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 class OfDefaultOptimWrapperConstructor:
-    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.optim.DefaultOptimWrapperConstructor`."""
+    """Members of :class:`eng.optim.DefaultOptimWrapperConstructor` that only code written for MMEngine uses.
+
+    They are added to the class while ``import mmengine`` imports eng.
+    """
 
     def add_params(
         self: Any,

@@ -11,7 +11,10 @@ _name_for_prefix = BackendTable.name_for_prefix
 
 
 class OfBackendTable:
-    """A method that only code written for MMEngine uses; the alias adds it to the table of storage backends."""
+    """A method of the table of storage backends that only code written for MMEngine needs.
+
+    It replaces the method of eng while ``import mmengine`` imports eng.
+    """
 
     def name_for_prefix(self: Any, prefix: str) -> str:
         """Returns the name of the backend for a URI scheme: Petrel for ``s3`` if ``petrel_client`` is installed.

@@ -9,7 +9,10 @@ from eng.registry._tree import find_scope, line_of
 
 
 class OfRegistry:
-    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.registry.Registry`."""
+    """Members of :class:`eng.registry.Registry` that only code written for MMEngine uses.
+
+    They are added to the class while ``import mmengine`` imports eng.
+    """
 
     def _get_root_registry(self: Any) -> Any:
         """Returns the root of the tree of registries."""

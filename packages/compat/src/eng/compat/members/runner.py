@@ -45,7 +45,10 @@ def _alias_property(path: str) -> property:
 
 
 class OfRunner:
-    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.runner.Runner`."""
+    """Members of :class:`eng.runner.Runner` that only code written for MMEngine uses.
+
+    They are added to the class while ``import mmengine`` imports eng.
+    """
 
     # In MMEngine these names are properties, which tools look up on the class. The values here are placeholders: every
     # Runner object sets its own values.

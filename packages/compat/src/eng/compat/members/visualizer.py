@@ -6,7 +6,10 @@ from typing import Any
 
 
 class OfVisualizer:
-    """Members that only code written for MMEngine uses; the alias adds them to :class:`eng.visualization.Visualizer`."""
+    """Members of :class:`eng.visualization.Visualizer` that only code written for MMEngine uses.
+
+    They are added to the class while ``import mmengine`` imports eng.
+    """
 
     # The matplotlib manager of the window; None before one is opened.
     manager: Any = None

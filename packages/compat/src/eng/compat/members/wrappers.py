@@ -10,14 +10,16 @@ _NAMES = (
 )  # fmt: skip
 
 
-def _setting(name: str) -> property:
+def _option_property(name: str) -> property:
+    """Returns a property that reads and sets an option of the ``ApexOptimWrapper``, such as ``opt_level``."""
+
     def read(wrapper: Any) -> Any:
-        return wrapper._settings[name]  # noqa: SLF001  # the wrapper's own
+        return wrapper._settings[name]  # noqa: SLF001  # private options of the wrapper, which this property publishes
 
     def assign(wrapper: Any, value: Any) -> None:
-        wrapper._settings[name] = value  # noqa: SLF001  # the wrapper's own
+        wrapper._settings[name] = value  # noqa: SLF001  # private options of the wrapper, which this property publishes
 
     return property(read, assign)
 
 
-MEMBERS = {"ApexOptimWrapper": type("OfApexOptimWrapper", (), {name: _setting(name) for name in _NAMES})}
+MEMBERS = {"ApexOptimWrapper": type("OfApexOptimWrapper", (), {name: _option_property(name) for name in _NAMES})}

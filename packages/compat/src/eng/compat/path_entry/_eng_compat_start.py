@@ -20,7 +20,7 @@ FOLDER = __file__.rpartition("_eng_compat_start")[0].rstrip("\\/")
 
 
 class FirstImport:
-    """Import finder for ``mmengine`` that installs the alias and then loads the module of the alias."""
+    """Import finder for ``mmengine`` that calls `eng.compat.install` and then loads the module of eng instead."""
 
     loader: Any
 
@@ -35,12 +35,12 @@ class FirstImport:
         if name != ALIAS or FOLDER not in sys.path:
             return None
         if has_eng_compat():
-            return ModuleSpec(name, self, is_package=True)  # type: ignore[arg-type]  # has the methods of a loader
+            return ModuleSpec(name, self, is_package=True)  # type: ignore[arg-type]  # this class has the methods of a loader
         leave_path()
         return None
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Installs the alias and returns the module of eng that replaces mmengine.
+        """Calls `eng.compat.install` and returns the module of eng that replaces mmengine.
 
         Python's import lock ensures that only one thread at a time calls this method.
         """
@@ -56,7 +56,7 @@ class FirstImport:
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Completes the import by the loader of the alias."""
+        """Completes the import by the loader of eng-compat that `create_module` has found."""
         self.loader.exec_module(module)
 
 
@@ -64,7 +64,7 @@ _finder = FirstImport()
 
 
 def install_at_first_import() -> None:
-    """Makes the first import of mmengine in this process install the alias."""
+    """Makes the first import of mmengine in this process call `eng.compat.install`, so that eng is imported."""
     import importlib.util  # noqa: F401  # imported while there is one thread, since `find_spec` must not import
 
     if _finder not in sys.meta_path:

@@ -114,6 +114,11 @@ class BaseStrategy(Strategy):
         return prepared if len(prepared) > 1 else self.model
 
     def _scale_lr(self) -> None:
+        """Scales the learning rate with the global batch size, if ``auto_scale_lr`` is enabled.
+
+        Raises:
+            ValueError: the batch size per GPU is missing in the argument ``dispatch_kwargs`` of `prepare`.
+        """
         if self.auto_scale_lr and self.auto_scale_lr.get("enable", False):
             batch = self._facts.get("train_micro_batch_size_per_gpu")
             if not isinstance(batch, int):
@@ -173,7 +178,7 @@ class BaseStrategy(Strategy):
         state_dict: dict[str, Any],
         *,
         strict: bool = False,
-        revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  # never changed; MMEngine's default
+        revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  # MMEngine's default, which is never changed
     ) -> None:
         """Loads a state dict into the model."""
         self.load_model_state(self.model, {"state_dict": state_dict}, strict, revise_keys)
@@ -194,7 +199,7 @@ class BaseStrategy(Strategy):
         *,
         map_location: Any = "cpu",
         strict: bool = False,
-        revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  # read only; MMEngine's default
+        revise_keys: list[tuple[str, str]] = [(r"^module.", "")],  # noqa: B006  # MMEngine's default, which is never changed
         callback: Callable[[dict[str, Any]], Any] | None = None,
     ) -> dict[str, Any]:
         """Loads the weights of a checkpoint into the model and returns the checkpoint.

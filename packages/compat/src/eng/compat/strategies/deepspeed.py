@@ -62,7 +62,7 @@ class DeepSpeedOptimWrapper(BaseOptimWrapper):
         self.step()
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
-        """Calls the backward of the engine."""
+        """Calls the backward pass of DeepSpeed's engine; `kwargs` are ignored."""
         self.model.backward(loss)
 
     def zero_grad(self, **kwargs: Any) -> None:
@@ -74,7 +74,7 @@ class DeepSpeedOptimWrapper(BaseOptimWrapper):
         raise NotImplementedError("DeepSpeed's engine clears gradients itself: leave out the call of zero_grad")
 
     def step(self, **kwargs: Any) -> None:
-        """Calls the step of the engine."""
+        """Calls the optimizer step of DeepSpeed's engine; `kwargs` are ignored."""
         self.model.step()
 
     def state_dict(self) -> dict[str, Any]:

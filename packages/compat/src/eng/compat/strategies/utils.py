@@ -12,8 +12,8 @@ from torch.utils._pytree import tree_map_only
 def _is_tensor_constructor(func: Any) -> bool:
     """Whether an operator creates a tensor without a tensor among its arguments, such as ``zeros``."""
     schema = func._schema  # noqa: SLF001  # torch has no public name for the schema of an operator
-    takes_tensor = any(argument.type.isSubtypeOf(torch._C.TensorType.get()) for argument in schema.arguments)  # noqa: SLF001  # as above
-    makes_tensor = len(schema.returns) == 1 and schema.returns[0].type is torch._C.TensorType.get()  # noqa: SLF001  # as above
+    takes_tensor = any(argument.type.isSubtypeOf(torch._C.TensorType.get()) for argument in schema.arguments)  # noqa: SLF001  # torch has no public name for this
+    makes_tensor = len(schema.returns) == 1 and schema.returns[0].type is torch._C.TensorType.get()  # noqa: SLF001  # torch has no public name for this
     return not takes_tensor and makes_tensor
 
 

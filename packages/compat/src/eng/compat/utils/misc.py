@@ -147,7 +147,7 @@ def apply_to(data: Any, expr: Callable[[Any], bool], apply_func: Callable[[Any],
         {'a': [-1, 'b']}
     """
     if isinstance(data, Mapping):
-        return type(data)({key: apply_to(value, expr, apply_func) for key, value in data.items()})  # type: ignore[call-arg]  # dict-like
+        return type(data)({key: apply_to(value, expr, apply_func) for key, value in data.items()})  # type: ignore[call-arg]  # the constructor of a mapping takes a dict
     if isinstance(data, tuple) and hasattr(data, "_fields"):
         return type(data)(*(apply_to(item, expr, apply_func) for item in data))
     if isinstance(data, (tuple, list)):
@@ -178,11 +178,14 @@ def import_modules_from_strings(
         return None
     if not isinstance(imports, (str, list)) or not all(isinstance(name, str) for name in imports):
         raise TypeError(f"imports must be a name or a list of names, got {imports!r}")
-    modules = [_import(name, allow_failed_imports) for name in ([imports] if isinstance(imports, str) else imports)]
+    modules = [
+        _import_module(name, allow_failed_imports) for name in ([imports] if isinstance(imports, str) else imports)
+    ]
     return modules[0] if isinstance(imports, str) else modules
 
 
-def _import(name: str, allow_failure: bool) -> ModuleType | None:
+def _import_module(name: str, allow_failure: bool) -> ModuleType | None:
+    """Imports a module by its dotted name; with `allow_failure`, a failed import is a warning and the result None."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -217,7 +220,8 @@ def get_object_from_string(obj_name: str) -> Any:
 def check_prerequisites(
     prerequisites: str | list[str],
     checker: Callable[[str], bool],
-    msg_tmpl: str = 'Prerequisites "{}" are required in method "{}" but not found, please install them first.',  # MMEngine's text
+    # The text is that of MMEngine.
+    msg_tmpl: str = 'Prerequisites "{}" are required in method "{}" but not found, please install them first.',
 ) -> Callable[[F], F]:
     """Returns a decorator that lets a function run only if all prerequisites are available.
 
@@ -232,6 +236,8 @@ def check_prerequisites(
     names = [prerequisites] if isinstance(prerequisites, str) else prerequisites
 
     def decorate(function: F) -> F:
+        """Returns a function that checks the prerequisites at each call and then calls `function`."""
+
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> Any:
             missing = [name for name in names if not checker(name)]
@@ -241,7 +247,7 @@ def check_prerequisites(
                 raise RuntimeError(text)
             return function(*args, **kwargs)
 
-        return guarded  # type: ignore[return-value]  # the same signature
+        return guarded  # type: ignore[return-value]  # the wrapper has the signature of the function
 
     return decorate
 
@@ -282,10 +288,12 @@ def deprecated_api_warning(name_dict: dict[str, str], cls_name: str | None = Non
     """
 
     def decorate(function: F) -> F:
+        """Returns a function that accepts the old names of arguments, too, and calls `function` with the new names."""
         title = f"{cls_name}.{function.__name__}" if cls_name else function.__name__
 
         @functools.wraps(function)
         def renaming(*args: Any, **kwargs: Any) -> Any:
+            """Calls `function` after renaming the deprecated arguments; each of them causes a DeprecationWarning."""
             for old, new in name_dict.items():
                 if old not in kwargs:
                     continue
@@ -296,7 +304,7 @@ def deprecated_api_warning(name_dict: dict[str, str], cls_name: str | None = Non
                 kwargs[new] = kwargs.pop(old)
             return function(*args, **kwargs)
 
-        return renaming  # type: ignore[return-value]  # the same signature, apart from the old names
+        return renaming  # type: ignore[return-value]  # the wrapper also accepts the old names of arguments
 
     return decorate
 
@@ -311,6 +319,7 @@ def deprecated_function(since: str, removed_in: str, instructions: str) -> Calla
     """
 
     def decorate(function: F) -> F:
+        """Returns a function that warns at its first call and calls `function`; its docstring begins with a note."""
         text = (
             f"{function.__module__}.{function.__name__} is deprecated since {since}; version {removed_in} "
             f"comes without it. {instructions}"
@@ -325,6 +334,6 @@ def deprecated_function(since: str, removed_in: str, instructions: str) -> Calla
             return function(*args, **kwargs)
 
         warning.__doc__ = f".. deprecated:: {since}\n    {text}\n\n{function.__doc__ or ''}"
-        return warning  # type: ignore[return-value]  # the same signature
+        return warning  # type: ignore[return-value]  # the wrapper has the signature of the function
 
     return decorate

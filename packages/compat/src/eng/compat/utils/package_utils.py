@@ -48,7 +48,7 @@ def package2module(package: str) -> str:
     """
     distribution = metadata.distribution(package)
     listed = (distribution.read_text("top_level.txt") or "").split()
-    if not listed:  # Newer build tools do not write top_level.txt, so use the installed files.
+    if not listed:  # Newer build tools do not write top_level.txt, so the installed files are used.
         files = [file.parts[0] for file in distribution.files or () if len(file.parts) > 1]
         listed = [name for name in files if name.isidentifier() and not name.startswith("_")]
     if not listed:
@@ -70,7 +70,7 @@ def call_command(cmd: list[str]) -> None:
     Raises:
         subprocess.CalledProcessError: the exit status of the command is not 0.
     """
-    subprocess.run(cmd, check=True)  # noqa: S603  # the caller's own command
+    subprocess.run(cmd, check=True)  # noqa: S603  # the caller decides which command runs
 
 
 def install_package(package: str) -> None:

@@ -24,7 +24,7 @@ def fopen(filepath: str | Path, *args: Any, **kwargs: Any) -> IO[Any]:
     """
     if not is_filepath(filepath):
         raise ValueError(f"filepath takes a str or a Path, got {type(filepath).__name__}")
-    opened: IO[Any] = open(filepath, *args, **kwargs)  # noqa: PTH123, SIM115  # takes a string as well, and the caller closes it
+    opened: IO[Any] = open(filepath, *args, **kwargs)  # noqa: PTH123, SIM115  # `open` accepts strings, and the caller closes the file
     return opened
 
 
@@ -60,7 +60,7 @@ def symlink(src: str | Path, dst: str | Path, overwrite: bool = True, **kwargs: 
     """
     if overwrite and os.path.lexists(dst):
         Path(dst).unlink()
-    os.symlink(src, dst, **kwargs)  # noqa: PTH211  # takes os.symlink's keywords
+    os.symlink(src, dst, **kwargs)  # noqa: PTH211  # Path.symlink_to does not accept all keyword arguments of os.symlink
 
 
 def scandir(
@@ -91,6 +91,15 @@ def scandir(
 
 
 def _scan(folder: Path, root: Path, ends: tuple[str, ...], recursive: bool, case_sensitive: bool) -> Iterator[str]:
+    """Yields the paths, relative to `root`, of the files in `folder` that are not hidden and have one of the endings.
+
+    Args:
+        folder: the folder to list.
+        root: the folder to which the paths are relative.
+        ends: the endings, in lower case if `case_sensitive` is False; ``("",)`` for all files.
+        recursive: whether to list subfolders too.
+        case_sensitive: whether upper and lower case of the endings matter.
+    """
     for entry in os.scandir(folder):
         if entry.is_file() and not entry.name.startswith("."):
             relative = str(Path(entry.path).relative_to(root))
@@ -112,4 +121,4 @@ def find_vcs_root(path: str | Path, markers: tuple[str, ...] = (".git",)) -> str
 
 def is_abs(path: str) -> bool:
     """Whether a path is absolute, or a URI with the scheme http, https or s3."""
-    return os.path.isabs(path) or path.startswith(_SCHEMES)  # noqa: PTH117  # URLs are no Paths
+    return os.path.isabs(path) or path.startswith(_SCHEMES)  # noqa: PTH117  # the argument may be a URL, which is not a Path

@@ -51,7 +51,7 @@ def track_progress_rich(
         raise TypeError(f"func must be callable, got {func!r}")
     if nproc < 1:
         raise ValueError(f"nproc must be at least 1, got {nproc}")
-    todo, number = _todo(tasks, task_num)
+    todo, number = _selected_tasks(tasks, task_num)
     columns = (TextColumn("{task.description}"), Bar(complete_style=color), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns) as progress:
         bar = progress.add_task(description, total=number)
@@ -69,7 +69,17 @@ def track_progress_rich(
             return ticking(pool.imap(_Worker(func), todo, chunksize))
 
 
-def _todo(tasks: Iterable[Any], task_num: int | None) -> tuple[Iterable[Any], int | None]:
+def _selected_tasks(tasks: Iterable[Any], task_num: int | None) -> tuple[Iterable[Any], int | None]:
+    """Returns the tasks to do and their number, or None as the number if it is unknown.
+
+    Args:
+        tasks: the tasks; if there are none, `task_num` calls without arguments are the tasks.
+        task_num: number of tasks to do; None for all.
+
+    Raises:
+        TypeError: `tasks` is not iterable.
+        ValueError: there are neither tasks nor a number, or fewer tasks than `task_num`.
+    """
     if not isinstance(tasks, Iterable):
         raise TypeError(f"tasks must be iterable, got {tasks!r}")
     if not isinstance(tasks, Sized):

@@ -58,7 +58,7 @@ def get_git_hash(fallback: str = "unknown", digits: int | None = None) -> str:
     if digits is not None and not isinstance(digits, int):
         raise TypeError(f"digits must be a whole number or None, got {digits!r}")
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, encoding="utf-8", check=True)  # noqa: S607  # the user's git
+        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, encoding="utf-8", check=True)  # noqa: S607  # git is found on the user's PATH
     except (OSError, subprocess.CalledProcessError):
         return fallback
     return done.stdout.strip()[:digits]

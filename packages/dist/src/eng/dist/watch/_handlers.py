@@ -27,7 +27,10 @@ class Watcher(Protocol):
 
 
 class FaultHook:
-    """Replacement of `sys.excepthook` that prints an uncaught exception as before and reports it to the other ranks."""
+    """Replacement of `sys.excepthook` that prints an uncaught exception as before and reports it to the other ranks.
+
+    A KeyboardInterrupt is printed, but not reported.
+    """
 
     def __init__(self, watch: Watcher) -> None:
         self.before, self.watch = sys.excepthook, watch

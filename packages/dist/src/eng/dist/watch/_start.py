@@ -16,10 +16,10 @@ def start_watch(budget_s: float | None = None) -> None:
     """Starts the watch of the process group; all ranks must call this function. A second call does nothing.
 
     The watch is a thread in each rank. It reports a failure of one rank to all other ranks, which then stop too instead
-    of waiting forever, and logs the stacks of all ranks if a collective hangs. The
-    Runner of eng-runner calls this function; other programs call it after `init_dist`. It is never started
-    automatically, because it replaces ``sys.excepthook``, uses the signal SIGURG, and may kill a process that is stuck
-    in native code. The environment variable ``ENG_DIST_WATCH=0`` disables it.
+    of waiting forever, and logs the stacks of all ranks if a collective hangs. The Runner of eng-runner calls this
+    function; other programs call it after `init_dist`. `init_dist` does not start the watch itself, because the watch
+    replaces ``sys.excepthook``, uses the signal SIGURG, and may kill a process that is stuck in native code. The
+    environment variable ``ENG_DIST_WATCH=0`` disables the watch.
 
     Args:
         budget_s: seconds that a collective may wait before the stacks of all ranks are logged; None uses the

@@ -85,10 +85,10 @@ class Watch:
         self.budget_s = hang_budget_s() if budget_s is None else budget_s
         self.waiting: tuple[str, float] | None = None
         self.fault: PeerFailedError | LauncherLostError | None = None
-        self._explained: tuple[str, float] | None = None
-        self._round = 0
+        self._reported_wait: tuple[str, float] | None = None
+        self._num_reports = 0
         self._stop, self._delivered = threading.Event(), threading.Event()
-        self._is_counted = self._has_left = False
+        self._is_counted_as_closed = self._has_left = False
         self._failed_at: float | None = None  # Time at which this rank failed, or learned that another rank failed.
         self._thread = threading.Thread(target=self._run, name="eng-dist-watch", daemon=True)
         self._has_handler = False
@@ -183,7 +183,9 @@ class Watch:
                 time.sleep(_POLL_S / 10)
 
     def _run(self) -> None:
-        # The methods of the store raise a RuntimeError after the process that serves the store has ended.
+        """The main function of the watch's thread: polls the key-value store and the launcher until the watch ends."""
+        # The methods of the store raise a RuntimeError after the process that serves the store has ended. The second
+        # loop below then replaces the first one.
         with contextlib.suppress(RuntimeError):
             is_closing = False
             while not is_closing and not self._stop.wait(_POLL_S) and self._goes_on():
@@ -194,33 +196,44 @@ class Watch:
                 self._poll()
             if not self._stop.is_set():
                 self._link.add("closed", 1)
-                self._is_counted = True
+                self._is_counted_as_closed = True
         # The store is closed, for example because torchrun's agent, which serves the store, was killed. The launcher
         # is still watched, so that this rank stops if its launcher is gone.
         while not self._stop.wait(_POLL_S) and self._goes_on():
             self._look_for_launcher()
 
     def _look_for_launcher(self) -> None:
+        """Makes this rank stop if the launcher process that started it has ended."""
         if self._launcher_pid is not None and os.getppid() != self._launcher_pid:
             self._deliver(LauncherLostError(self.rank, self._launcher_pid))
 
     def _goes_on(self) -> bool:
+        """Whether the watch is still needed: its process group exists and no failure is known."""
         is_present = torch_dist.is_initialized() and torch_dist.group.WORLD is self._group()
         return is_present and self.fault is None
 
     def _poll(self) -> None:
+        """Reads the store once, and makes this rank stop if another rank has failed, or report its stacks on request.
+
+        If a collective of this rank waits longer than the time limit, this rank requests the stacks of all ranks.
+        """
         if self._link.check(["fault"]):
             fault = json.loads(self._link.get("fault"))
             if fault["rank"] != self.rank:
                 self._deliver(PeerFailedError(fault["rank"], fault["traceback"], fault["host"]))
                 return
         waiting = self.waiting
-        if waiting and waiting != self._explained and time.monotonic() - waiting[1] > self.budget_s:
-            self._link.compare_set(f"stacks/{self._round + 1}", "", str(self.rank))
-        if self._link.check([f"stacks/{self._round + 1}"]):
+        if waiting and waiting != self._reported_wait and time.monotonic() - waiting[1] > self.budget_s:
+            self._link.compare_set(f"stacks/{self._num_reports + 1}", "", str(self.rank))
+        if self._link.check([f"stacks/{self._num_reports + 1}"]):
             self._report_stacks()
 
     def _deliver(self, fault: PeerFailedError | LauncherLostError) -> None:
+        """Makes the main thread of this rank raise a failure of another rank or of the launcher.
+
+        A signal interrupts the main thread. If the main thread does not raise the failure in time, because it is stuck
+        in native code, the process is killed. Without a signal handler, the next collective raises the failure.
+        """
         self.fault, self._failed_at = fault, time.monotonic()
         if isinstance(fault, PeerFailedError):
             self._link.add("heard", 1)
@@ -237,6 +250,7 @@ class Watch:
             wake_main_thread()
 
     def _end_process(self, fault: PeerFailedError | LauncherLostError) -> None:
+        """Kills this process, because its main thread is stuck in native code; prints the stacks before."""
         # Native code, such as a collective that waits for a rank that has ended, can only be stopped with the process.
         logger.critical("rank %d is stuck in native code and is ended now; %s", self.rank, fault)
         faulthandler.dump_traceback(sys.__stderr__ or 2)
@@ -245,16 +259,23 @@ class Watch:
         os._exit(1)
 
     def _report_stacks(self) -> None:
-        self._round += 1
-        self._explained = self.waiting
-        key = f"stacks/{self._round}"
+        """Stores the stacks of this rank; on the rank that requested the stacks, logs those of all ranks."""
+        self._num_reports += 1
+        self._reported_wait = self.waiting
+        key = f"stacks/{self._num_reports}"
         self._link.set(f"{key}/{self.rank}", self._own_report())
         if self._link.get(key) == str(self.rank).encode():
-            reports = {rank: self._answer(f"{key}/{rank}", rank) for rank in range(self.size)}
+            reports = {rank: self._report_of(f"{key}/{rank}", rank) for rank in range(self.size)}
             body = "\n".join(f"--- rank {rank}: {text}" for rank, text in reports.items())
             logger.error("a collective waits longer than %g s; what every rank does:\n%s", self.budget_s, body)
 
-    def _answer(self, key: str, rank: int) -> str:
+    def _report_of(self, key: str, rank: int) -> str:
+        """Waits for the stacks of a rank and returns them; if they do not come in time, says what is known of the rank.
+
+        Args:
+            key: key of the store under which the rank stores its stacks.
+            rank: the rank.
+        """
         deadline = time.monotonic() + _ANSWER_S
         while time.monotonic() < deadline:
             if self._link.check([key]):
@@ -275,18 +296,24 @@ class Watch:
         return bool(self.store.check([f"left/{rank}"]))
 
     def _left(self) -> list[int]:
+        """Returns the ranks that have ended regularly; an empty list if the store is closed."""
         with contextlib.suppress(RuntimeError):
             return [rank for rank in range(self.size) if self.has_left(rank)]
         return []
 
     def _leave(self) -> None:
+        """Announces in the store that this rank has ended regularly.
+
+        Rank 0 then waits until the other ranks no longer need the store; after a failure, until they have read the
+        report.
+        """
         self.store.set(f"left/{self.rank}", "1")
-        if not self._is_counted:
+        if not self._is_counted_as_closed:
             self.store.add("closed", 1)
         if self.rank == 0:
             self.store.set("closing", "1")
             deadline = time.monotonic() + 2 * _POLL_S
-            if self.store.check(["fault"]):  # A rank has failed: give the other ranks time to read its report.
+            if self.store.check(["fault"]):  # If a rank has failed, the other ranks get time to read its report.
                 deadline = max(deadline, (self._failed_at or time.monotonic()) + _LEAVE_S)
             while self.store.add("closed", 0) < self.size and time.monotonic() < deadline:
                 time.sleep(_POLL_S / 20)

@@ -30,7 +30,7 @@ class RemoteReader(BaseStorageBackend):
     """
 
     def get(self, filepath: PathLike) -> bytes:
-        """Returns the content of a file as bytes."""
+        """Returns the content of a file as bytes; every subclass must define this method."""
         raise TypeError(f"{self.name} must define get()")
 
     def get_text(self, filepath: PathLike, encoding: str | None = "utf-8") -> str:
@@ -74,19 +74,19 @@ class RemoteStore(RemoteReader):
     """
 
     def put(self, obj: bytes, filepath: PathLike) -> None:
-        """Writes bytes to a file and replaces its old content."""
+        """Writes bytes to a file and replaces its old content; every subclass must define this method."""
         raise TypeError(f"{self.name} must define put()")
 
     def exists(self, filepath: PathLike) -> bool:
-        """Whether a file or directory exists at the path."""
+        """Whether a file or directory exists at the path; every subclass must define this method."""
         raise TypeError(f"{self.name} must define exists()")
 
     def isdir(self, filepath: PathLike) -> bool:
-        """Whether the path is a directory."""
+        """Whether the path is a directory; every subclass must define this method."""
         raise TypeError(f"{self.name} must define isdir()")
 
     def remove(self, filepath: PathLike) -> None:
-        """Removes a file."""
+        """Removes a file; every subclass must define this method."""
         raise TypeError(f"{self.name} must define remove()")
 
     def list_dir_or_file(
@@ -97,7 +97,10 @@ class RemoteStore(RemoteReader):
         suffix: Suffix = None,
         recursive: bool = False,
     ) -> Iterator[str]:
-        """Yields the paths of files and directories below a directory, relative to `dir_path`, in arbitrary order."""
+        """Yields the paths of files and directories below a directory, relative to `dir_path`, in arbitrary order.
+
+        Every subclass must define this method.
+        """
         raise TypeError(f"{self.name} must define list_dir_or_file()")
 
     def put_text(self, obj: str, filepath: PathLike, encoding: str = "utf-8") -> None:

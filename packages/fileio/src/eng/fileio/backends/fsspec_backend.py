@@ -133,7 +133,7 @@ class FsspecBackend(RemoteStore):
             UnsupportedOperationError: the storage does not support signed URLs.
         """
         fs, path = self._locate(url)
-        # Only the file system of S3 accepts the argument `client_method`.
+        # Only the file system of S3 accepts the argument `client_method`, so its default is not passed on.
         if client_method == "get_object":
             extra = {}
         else:
@@ -144,6 +144,7 @@ class FsspecBackend(RemoteStore):
             raise UnsupportedOperationError(f"{type(fs).__name__} makes no presigned addresses ({url})") from error
 
     def _copy(self, src: PathLike, dst: PathLike) -> None:
+        """Copies a file: by the storage itself within one storage, otherwise by reading and writing the content."""
         (source_fs, source), (target_fs, target) = self._locate(src), self._locate(dst)
         if source_fs is target_fs:
             _write(source_fs, target, lambda: source_fs.cp_file(source, target))
@@ -217,7 +218,8 @@ def _write(fs: Any, path: str, action: Callable[[], object]) -> None:
                 raise
             fs.makedirs(path.rpartition("/")[0], exist_ok=True)
             action()
-    except (NotImplementedError, ValueError) as error:  # For example an archive, which fsspec only reads.
+    except (NotImplementedError, ValueError) as error:
+        # The file system cannot be written, for example an archive, which fsspec only reads.
         raise UnsupportedOperationError(f"{type(fs).__name__} cannot put {path!r}: {error}") from error
 
 
@@ -230,5 +232,5 @@ def _entries(fs: Any, root: str, recursive: bool) -> Iterator[tuple[str, bool]]:
     start = root.strip("/")
     for info in infos:
         relative = info["name"].strip("/").removeprefix(start).strip("/")
-        if relative:  # Some storages list a directory as an entry of itself.
+        if relative:  # Some storages list a directory as an entry of itself; this entry is left out.
             yield relative, info["type"] == "directory"

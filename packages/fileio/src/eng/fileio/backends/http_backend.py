@@ -130,7 +130,7 @@ class _Transfer:
     def run(self) -> None:
         """Downloads the file; raises the last error if the first attempt and all retries failed."""
         for attempt in range(self.backend.retries + 1):
-            error = self._attempt()
+            error = self._request_once()
             if error is None:
                 return
             if attempt < self.backend.retries:
@@ -139,7 +139,7 @@ class _Transfer:
                 time.sleep(wait_s)
         raise error if error is not None else AssertionError("retries is below zero")
 
-    def _attempt(self) -> OSError | None:
+    def _request_once(self) -> OSError | None:
         """Sends one request and writes the received bytes to `sink`.
 
         Returns None if the file is complete. Returns an error if a retry may succeed, and raises all other errors.
@@ -150,8 +150,8 @@ class _Transfer:
                 self.url, stream=True, timeout=self.backend.timeout, headers=self._headers()
             ) as answer:
                 if answer.status_code >= 400:
-                    return self._failed(answer.status_code)
-                changed = self._begin(answer)
+                    return self._status_failure(answer.status_code)
+                changed = self._read_headers(answer)
                 if changed is not None:
                     return changed
                 for piece in answer.iter_content(_CHUNK_BYTES):
@@ -162,9 +162,9 @@ class _Transfer:
                 f"{self.url}: no answer within {self.backend.timeout[1]} s (after {self.received_bytes} bytes)"
             )
         except (errors.ConnectionError, errors.ChunkedEncodingError) as error:
-            return self._cut(error)
+            return self._interruption(error)
         if self.expected_bytes is not None and self.received_bytes < self.expected_bytes:
-            return self._cut(None)
+            return self._interruption(None)
         return None
 
     def _headers(self) -> dict[str, str]:
@@ -184,7 +184,7 @@ class _Transfer:
             resume = {"If-Range": self.version}
         return {**self.backend.headers, "Range": f"bytes={first}-{last}", **resume}
 
-    def _begin(self, answer: Any) -> OSError | None:
+    def _read_headers(self, answer: Any) -> OSError | None:
         """Reads the headers of an answer before its body; empties `sink` if the transfer must start again.
 
         Returns an error if the server sends other bytes than those that follow the bytes received so far.
@@ -194,7 +194,8 @@ class _Transfer:
         if answer.status_code != 206:
             if self.start or self.stop is not None:
                 raise HTTPStatusError(f"{self.url}: the server ignores Range; read the whole file instead")
-            # The server sends the complete file: it does not support ranges, or the file has changed.
+            # The server sends the complete file, because it does not support ranges or the file has changed. So the
+            # bytes received before are discarded.
             self._discard_received()
         else:
             first, total_bytes = _range_of(answer.headers.get("Content-Range", ""))
@@ -222,17 +223,19 @@ class _Transfer:
         return None
 
     def _discard_received(self) -> None:
+        """Empties `sink`, so that the next request asks for all bytes again."""
         self.sink.seek(0)
         self.sink.truncate()
         self.received_bytes = 0
 
-    def _failed(self, status: int) -> OSError:
+    def _status_failure(self, status: int) -> OSError:
+        """Returns the error for an HTTP error status after which a retry may succeed; raises any other error."""
         error = _status_error(self.url, status)
         if status not in _RETRY_STATUS:
             raise error
         return error
 
-    def _cut(self, cause: BaseException | None) -> OSError:
+    def _interruption(self, cause: BaseException | None) -> OSError:
         """Returns the error for a connection that failed, or that ended before the complete file was received."""
         if self.expected_bytes is None and not self.received_bytes:
             failed = ConnectionError(f"{self.url}: cannot connect: {cause}")
@@ -287,6 +290,7 @@ def _range_of(text: str) -> tuple[int | None, int | None]:
 
 
 def _status_error(url: str, status: int) -> HTTPStatusError:
+    """Returns the error for an HTTP error status; for 404 and 410 it is also a FileNotFoundError."""
     missing = status in (404, 410)
     error_class = RemoteFileNotFoundError if missing else HTTPStatusError
     error = error_class(f"{url}: the server answered {status}" + (": no such file" if missing else ""))

@@ -131,6 +131,11 @@ class LmdbBackend(RemoteStore):
         return self._open().begin(write=True)
 
     def _open(self) -> Any:
+        """Returns the environment of the database, which all backends of the database in this process share.
+
+        The first call opens it. If this backend writes and the shared environment is read-only, the environment is
+        reopened for writing.
+        """
         shared = self._shared.get(self._connect)
         if shared.readonly and not self.readonly:
             shared.environment.close()
@@ -149,6 +154,11 @@ class LmdbBackend(RemoteStore):
             return shared
 
     def _new_environment(self) -> Any:
+        """Opens the LMDB environment of the database with the options of this backend.
+
+        Raises:
+            FileNotFoundError: the database does not exist, and this backend only reads.
+        """
         lmdb = client_module("lmdb", "LmdbBackend", "pip install lmdb")
         if self.readonly and not os.path.exists(self.db_path):
             raise FileNotFoundError(f"no LMDB database at {self.db_path}")

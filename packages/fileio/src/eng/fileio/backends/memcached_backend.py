@@ -96,6 +96,7 @@ class MemcachedBackend(RemoteReader):
             raise MissingKeyError(f"memcached {', '.join(self.servers)} holds no key {text_of(filepath)!r}")
 
     def _ask(self, command: str, *args: Any, **options: Any) -> Any:
+        """Sends a command to the server that has the key, and returns the answer; an OSError names the servers."""
         try:
             return getattr(self._client.get(self._connect), command)(*args, **options)
         except OSError as error:  # A connection error does not name the servers; the new message does.
@@ -112,6 +113,7 @@ class MemcachedBackend(RemoteReader):
 
 
 def _servers(setting: Servers) -> list[str]:
+    """Returns the addresses ``host:port`` that the argument `server_list_cfg` names, directly or by a text file."""
     if isinstance(setting, (str, os.PathLike)):
         if not os.path.isfile(setting):
             return [text_of(setting)]

@@ -120,6 +120,11 @@ class PetrelBackend(RemoteStore):
         return f"{client_scheme}://{safe_key(key, scheme)}"
 
     def _ability(self, method: str) -> Any:
+        """Returns a method of the petrel client.
+
+        Raises:
+            UnsupportedOperationError: the installed version of the client does not have the method.
+        """
         ability = getattr(self._client.get(self._connect), method, None)
         if ability is None:
             raise UnsupportedOperationError(f"this version of petrel_client has no {method!r}; install a newer one")

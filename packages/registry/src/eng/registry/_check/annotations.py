@@ -37,7 +37,7 @@ def contradicts(value: Any, hint: Any) -> bool:
         (True, False, False)
     """
     if not isinstance(value, _PLAIN_VALUES) or (isinstance(value, Mapping) and "type" in value):
-        return False  # The value is an object, or a config mapping from which an object will be built.
+        return False  # An object, or a config mapping from which an object will be built, may have any class.
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         return all(contradicts(value, alternative) for alternative in get_args(hint))
@@ -46,7 +46,7 @@ def contradicts(value: Any, hint: Any) -> bool:
     if hint is bool and value in (0, 1):
         return False
     if hint is int and isinstance(value, float):
-        return not value.is_integer()  # 1e5 and 6 / 2 are floats with integer values.
+        return not value.is_integer()  # 1e5 and 6 / 2 are floats with integer values, which are accepted for int.
     expected: Any = origin or hint
     if hint is None:
         expected = type(None)
@@ -70,6 +70,7 @@ def spelled(hint: Any) -> str:
 
 
 def _holds_a_contradiction(value: Any, expected: Any, arguments: tuple[Any, ...]) -> bool:
+    """Whether an item of a list, set or tuple contradicts the annotated type of the items, as in ``list[int]``."""
     if isinstance(value, str) or not arguments:
         return False
     if expected in _ELEMENTS or (expected is tuple and len(arguments) == 2 and arguments[1] is Ellipsis):

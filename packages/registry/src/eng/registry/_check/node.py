@@ -160,7 +160,9 @@ def _is_known_to_code(unknown_name: str, context: Context, packages: set[str], *
         and not lacks_name
         and any(package in words_of(file) for file in files_of(context.parents))
     ):
-        return True  # As for ``timm.resnet50`` in a class whose source file mentions timm.
+        # The code may look the type up in the package, as for ``timm.resnet50`` in a class whose source file mentions
+        # timm.
+        return True
     imported = in_namespaces(name, context.parents)
     if not context.is_named:
         return any(True for _ in imported) or is_in_source(name, packages)
@@ -303,6 +305,20 @@ def _unknown_argument(
     context: Context,
     schema: Schema,
 ) -> Iterator[Finding | Suspicion]:
+    """Yields a finding or a suspicion (possible mistake) for an argument that a class does not accept.
+
+    It is a finding if the signature of the class is exact and a registry builds the node. Otherwise code of a library
+    may read the argument, and the suspicion is reported only if no source code contains the argument's name.
+
+    Args:
+        key: name of the argument.
+        node: the config mapping that sets the argument.
+        takes: the arguments that the class accepts.
+        factory: the class or function.
+        shape: the description of the node.
+        context: the position of the node in the config.
+        schema: the description of the complete config.
+    """
     name = type_name(node.get("type", factory))
     names = takes.names | {"type"}
     belongs_to = _place_for(key, node, shape, schema)

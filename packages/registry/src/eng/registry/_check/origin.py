@@ -29,6 +29,7 @@ def origin_of(name: str, registry: Registry, scopes: Iterable[str]) -> str | Non
 
 
 def _in_another_registry(name: str, registry: Registry) -> str | None:
+    """Returns a message that the name is in a registry of another kind, as a metric among hooks; None otherwise."""
     for root in ROOT_REGISTRIES:
         if root is not registry.root and any(name in node.module_dict for node in tree_below(root)):
             return f"{name!r} is a {root.name}, not a {registry.name}"
@@ -49,6 +50,7 @@ def _in_a_source_file(name: str, scopes: Iterable[str]) -> str | None:
 
 
 def _files_of_package(scope: str) -> Iterator[tuple[str, Path]]:
+    """Yields module names and source files of the package named like a scope, without importing the package."""
     spec = None
     if scope.isidentifier() and scope not in ("eng", "__main__"):
         spec = PathFinder.find_spec(scope)
@@ -58,6 +60,7 @@ def _files_of_package(scope: str) -> Iterator[tuple[str, Path]]:
 
 
 def _files_here() -> Iterator[tuple[str, Path]]:
+    """Yields the module names and source files in the working directory and its direct subfolders."""
     here = Path.cwd()
     for file in itertools.chain(sorted(here.glob("*.py")), sorted(here.glob("*/*.py"))):
         module = _module_of(file, here)
@@ -78,6 +81,7 @@ def _text_of(file: Path) -> str:
 
 
 def _in_a_loaded_library(name: str) -> str | None:
+    """Returns advice to write the dotted path of a class of torch or torchvision, as ``torch.nn.ReLU``; else None."""
     for module in _WELL_KNOWN:
         if hasattr(sys.modules.get(module), name):
             return f"write it as {module}.{name}, which needs no registry"

@@ -89,6 +89,7 @@ def _confirmed(
 
 
 def _with_near(finding: Finding, candidates: list[str]) -> Finding:
+    """Returns the finding with a suggestion of similar names, unless its message already contains advice."""
     if not candidates or "one level" in finding.message or "did you mean" in finding.message:
         return finding
     return replace(finding, message=f"{finding.message}; {did_you_mean(candidates[:3])}")

@@ -152,6 +152,13 @@ class _Walk:
                 yield from self._plain(value, chosen, context)
 
     def _plain(self, value: Mapping[str, Any], shape: Plain, context: Context) -> Items:
+        """Checks a config mapping without ``type``: unknown and missing keys, and the values of the described keys.
+
+        Args:
+            value: the mapping.
+            shape: the description of the mapping.
+            context: the position of the mapping in the config.
+        """
         noun = shape.noun or repr(context.path)
         known = shape.keys | shape.children.keys()
         for key, inner in value.items():
@@ -162,8 +169,9 @@ class _Walk:
                 finding = Finding(
                     "unknown-key", child.path, f"{noun} has no key {key!r}{home}", location_of(value, key), certain
                 )
-                # A misspelling such as "backed" may occur as a word in the code of a library, and the search for it
-                # would then clear it. So if the correct key "backend" is absent, the key is reported without a search.
+                # A misspelling such as "backed" may occur as a word in the code of a library, so that a search of the
+                # code would not confirm the mistake. If the correct key "backend" is absent from the mapping, the
+                # misspelling is therefore reported without a search.
                 is_slip = any(name not in value and is_slip_of(str(key), name) for name in known)
                 if shape.is_open and (shape.needs_near or not is_slip):
                     yield Suspicion(finding, str(key), known, is_sure=not shape.needs_near)

@@ -70,6 +70,7 @@ def files_of_libraries(others: Iterable[str] = ()) -> Iterator[Path]:
 
 
 def _packages_of_libraries(others: Iterable[str]) -> tuple[str, ...]:
+    """Returns the names of all packages that registered a class, and `others`, without those that are not searched."""
     modules = (module for root in ROOT_REGISTRIES for node in tree_below(root) for module in node.module_dict.values())
     names = {str(getattr(module, "__module__", "")).partition(".")[0] for module in modules}
     names.update(others)
@@ -141,6 +142,7 @@ def _files_of(package: str) -> tuple[Path, ...]:
 
 
 def _is_hidden(file: Path, folder: Path) -> bool:
+    """Whether a source file in `folder` is not searched: a test, a config, or a part of eng that reads no keys."""
     parts = file.relative_to(folder).parts
     is_ours = folder.name == "eng" and parts[0] in _NO_READERS
     return is_ours or _is_test(file) or any(part.startswith(".") or part == "configs" for part in parts)

@@ -49,7 +49,8 @@ class MultiProcessTestCase(unittest.TestCase):
     MAIN_PROCESS_RANK = -1
     TEST_ERROR_EXIT_CODE = 10
 
-    def __init__(self, method_name: str = "runTest", methodName: str = "runTest") -> None:  # unittest's name
+    # unittest passes the name of the test as `methodName`.
+    def __init__(self, method_name: str = "runTest", methodName: str = "runTest") -> None:
         name = methodName if methodName != "runTest" else method_name
         super().__init__(name)
         test = getattr(self, name, None)
@@ -87,7 +88,7 @@ class MultiProcessTestCase(unittest.TestCase):
         return wrapper
 
     def setUp(self) -> None:
-        """Creates the file that the processes share."""
+        """Creates the empty file by which the processes of the test can create a process group."""
         super().setUp()
         self.processes: list[Any] = []
         self.pid_to_pipe: dict[int | None, Connection] = {}
@@ -109,6 +110,11 @@ class MultiProcessTestCase(unittest.TestCase):
         self._start_processes(multiprocessing.get_context("spawn").Process)
 
     def _start_processes(self, proc: Callable[..., Any]) -> None:
+        """Starts the processes that run the current test, each with a pipe to the main process.
+
+        Args:
+            proc: the class of the processes, such as ``multiprocessing.Process``.
+        """
         for rank in range(int(self.world_size)):
             here, there = multiprocessing.Pipe()
             process = proc(
@@ -122,6 +128,7 @@ class MultiProcessTestCase(unittest.TestCase):
 
     @classmethod
     def _run(cls, rank: int, test_name: str, file_name: str, parent_pipe: Connection) -> None:
+        """The main function of each child process: creates the test case there and runs the test."""
         test = cls(test_name)
         test.rank = rank
         test.file_name = file_name
@@ -158,12 +165,19 @@ class MultiProcessTestCase(unittest.TestCase):
         self._check_return_codes()
 
     def _check_no_test_errors(self) -> None:
+        """Raises RuntimeError with the traceback of a process whose test raised an exception."""
         for rank, process in enumerate(self.processes):
             pipe = self.pid_to_pipe[process.pid]
             if process.exitcode == self.TEST_ERROR_EXIT_CODE and pipe.poll():
                 raise RuntimeError(f"Process {rank} failed:\n{pipe.recv()}")
 
     def _check_return_codes(self) -> None:
+        """Checks that all processes have ended with the same exit status.
+
+        Raises:
+            RuntimeError: the exit statuses differ, or are an error.
+            unittest.SkipTest: the exit status says that the test was skipped.
+        """
         codes = [process.exitcode for process in self.processes]
         if len(set(codes)) != 1:
             raise RuntimeError(f"the processes ended with different exit statuses: {codes}")

@@ -33,7 +33,7 @@ def collect_env() -> OrderedDict[str, Any]:
     env["MUSA available"] = is_musa_available()
     env["numpy_random_seed"] = np.random.get_state()[1][0]  # type: ignore[index]  # noqa: NPY002  # the legacy state is a tuple
     env.update(_devices())
-    env["GCC"] = _compiler()
+    env["GCC"] = _compiler_version()
     env["PyTorch"] = torch.__version__
     env["PyTorch compiling details"] = torch.__config__.show()
     for title, distributions in (
@@ -56,10 +56,11 @@ def _devices() -> dict[str, str]:
     return {f"GPU {','.join(indices)}": name for name, indices in indices_of.items()}
 
 
-def _compiler() -> str:
+def _compiler_version() -> str:
+    """Returns the first line that the C compiler prints about its version; ``"n/a"`` if there is no compiler."""
     program = "cl" if platform.system() == "Windows" else "gcc"
     try:
-        done = subprocess.run(  # noqa: S603  # fixed names
+        done = subprocess.run(  # noqa: S603  # the name of the program is fixed
             [program, "--version"], capture_output=True, check=True, encoding="utf-8", errors="replace"
         )
     except (OSError, subprocess.CalledProcessError):

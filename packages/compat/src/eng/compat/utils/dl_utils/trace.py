@@ -7,4 +7,4 @@ import torch
 
 def is_jit_tracing() -> bool:
     """Whether `torch.jit.trace` is currently tracing a model."""
-    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]  # public, but untyped
+    return bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]  # torch has no type annotations for this public function
