@@ -364,7 +364,7 @@ def _vouched_constructor(entry: Any) -> tuple[str, Constructor]:
         trusted, path = entry, f"{entry.__module__}.{entry.__qualname__}"
     if not isinstance(trusted, type):
         return path, Constructor(trusted, lambda _, *args: trusted(*args))
-    new = lambda _, *args: trusted.__new__(trusted, *args)  # noqa: E731  # beside the call that it differs from
+    new = lambda _, *args: trusted.__new__(trusted, *args)  # noqa: E731  # as short as the lambda below
     return path, Constructor(trusted, lambda _, *args: trusted(*args), _build_vouched, (trusted,), new)
 
 

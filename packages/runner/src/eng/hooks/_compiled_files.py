@@ -77,9 +77,9 @@ def _cache_folder() -> Path:
 
 def _user() -> str:
     try:
-        return re.sub(r'[\\/:*?"<>|]', "_", getpass.getuser())  # as torch replaces what no file name can contain
+        return re.sub(r'[\\/:*?"<>|]', "_", getpass.getuser())  # torch replaces the same characters
     except (KeyError, OSError):
-        # In a container the user id may have no user name.
+        # In a container the user id may have no user name, so the id itself names the folder.
         return f"uid_{os.getuid()}"
 
 

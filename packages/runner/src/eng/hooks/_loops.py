@@ -1,4 +1,5 @@
-"""Questions of hooks and the log processor about a loop: its unit (epochs or iterations), its position, its dataset."""
+"""What hooks and the log processor ask about a loop: whether it counts epochs or iterations, its position, its dataset.
+"""
 
 from __future__ import annotations
 

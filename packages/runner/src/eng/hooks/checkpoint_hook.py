@@ -492,6 +492,11 @@ class CheckpointHook(Hook):
 
 
 def _as_list(value: Any) -> list[Any] | None:
+    """Returns the setting ``save_best`` as a list of metric names; None stays None.
+
+    Raises:
+        TypeError: ``value`` is neither a name, a list or tuple of names, nor None.
+    """
     if value is None or isinstance(value, list):
         return value
     if isinstance(value, str):

@@ -76,7 +76,7 @@ class BaseDataPreprocessor(VendorDevices, nn.Module):
         if isinstance(data, tuple) and hasattr(data, "_fields"):
             return type(data)(*(self.cast_data(item) for item in data))
         if isinstance(data, Sequence):
-            return type(data)(self.cast_data(item) for item in data)  # type: ignore[call-arg]  # lists and tuples
+            return type(data)(self.cast_data(item) for item in data)  # type: ignore[call-arg]  # sequences take an iterable
         return data
 
     def forward(self, data: Any, training: bool = False) -> Any:

@@ -128,6 +128,7 @@ class ApexOptimWrapper(OptimWrapper):
 
 
 def _apex_amp() -> ModuleType:
+    """Imports and returns the module ``apex.amp``; without apex the ImportError names the alternative."""
     try:
         amp = import_module("apex.amp")
     except ImportError as error:
