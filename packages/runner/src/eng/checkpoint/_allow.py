@@ -306,7 +306,7 @@ def _datetime(_: PickleMachine, data: Any, zone: Any = None) -> dt.datetime:
     """Constructs a datetime from the ten bytes in which Python pickles year to microsecond."""
     state = _state_of_time(data, 10)
     # The highest bit of the byte of the month is datetime's ``fold``. When summer time ends, an hour occurs twice, and
-    # ``fold`` marks the second of the two.
+    # ``fold`` marks the second of the two. So this bit is separated from the month.
     month, fold = state[2] & 0x7F, state[2] >> 7
     year = state[0] * 256 + state[1]
     microsecond = int.from_bytes(state[7:10], "big")

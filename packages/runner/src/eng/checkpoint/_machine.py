@@ -343,7 +343,8 @@ def check_shape(value: Any, most: int) -> None:
     Raises:
         MalformedPickleError: a container contains itself or is nested too deeply, or a walk visits over `most` objects.
     """
-    # By the id of each container: the number of objects in the container, with all nested objects, and its depth.
+    # Maps the id of each container to the number of objects in the container, with all nested objects, and to its
+    # depth.
     sizes: dict[int, tuple[int, int]] = {}
     opened: set[int] = set()
     waiting: list[Any] = [value]

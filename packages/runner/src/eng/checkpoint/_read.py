@@ -35,7 +35,7 @@ class _Policy:
     verify: bool = True
 
 
-_POLICY: ContextVar[_Policy] = ContextVar("eng_checkpoint_policy", default=_Policy())  # noqa: B039  # it is frozen
+_POLICY: ContextVar[_Policy] = ContextVar("eng_checkpoint_policy", default=_Policy())  # noqa: B039  # _Policy is frozen
 
 
 @contextmanager

@@ -51,7 +51,8 @@ def get_torchvision_models() -> dict[str, str]:
             urls[str(weight)] = weight.url
             urls[f"{name}.{weight.name.lower()}"] = weight.url
         urls[f"{name}.default"] = weights.DEFAULT.url
-        # In MMEngine the name of a model without a version means the weights of the model that were published first.
+        # As in MMEngine, the name of a model without a version means the weights of the model that were published
+        # first.
         urls[name] = next(iter(weights)).url
     for old, new in _OLD_TORCHVISION_NAMES.items():
         urls[old] = urls[new]

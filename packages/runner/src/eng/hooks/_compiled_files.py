@@ -60,7 +60,7 @@ def unpack(content: bytes) -> None:
             if name.startswith(_LIBRARIES) and not target.exists():
                 with atomic_write(target, sync=False) as file:
                     file.write(archive.read(name))
-                    # The compiler loads the file as a shared library, which must be executable.
+                    # The compiler loads the file as a shared library, so the file is made executable.
                     os.fchmod(file.fileno(), 0o700)
         torch.compiler.load_cache_artifacts(archive.read(_ARTIFACTS))
 
@@ -71,7 +71,8 @@ def _cache_folder() -> Path:
     If the variable is not set, the function sets it to torch's documented default.
     """
     default = Path(tempfile.gettempdir(), f"torchinductor_{_user()}")
-    # `pack` compares paths in this folder with paths from /proc/self/maps, which contain no symbolic links.
+    # `pack` compares paths in this folder with paths from /proc/self/maps, which contain no symbolic links. So symbolic
+    # links are resolved here too.
     return Path(os.environ.setdefault(_FOLDER_VARIABLE, str(default))).resolve()
 
 

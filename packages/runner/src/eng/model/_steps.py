@@ -64,7 +64,7 @@ def train_wrapped(
     model = wrapper.module
     with watched("the training step"):
         with optim_wrapper.optim_context(wrapper):
-            losses = wrapper._run_forward(model.data_preprocessor(data, True), mode="loss")  # noqa: SLF001  # eng's
+            losses = wrapper._run_forward(model.data_preprocessor(data, True), mode="loss")  # noqa: SLF001  # of eng
         parsed_loss, log_vars = model.parse_losses(losses)
         if before_update is not None:
             before_update(parsed_loss)

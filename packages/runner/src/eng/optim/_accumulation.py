@@ -138,7 +138,8 @@ def _gradient_for(parameter: Any, gradient: torch.Tensor) -> torch.Tensor:
 
 def has_batch_norm(model: nn.Module) -> bool:
     """Whether the model has a layer that normalises with the statistics of a batch, such as BatchNorm."""
-    # BatchNorm layers of other libraries need not derive from torch's class, but all have the attribute running_mean.
+    # BatchNorm layers of other libraries need not derive from torch's class, but all have the attribute running_mean,
+    # so the attribute is tested instead of the class.
     return any(hasattr(m, "running_mean") and not isinstance(m, _INSTANCE_NORMS) for m in model.modules())
 
 
