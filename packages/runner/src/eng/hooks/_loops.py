@@ -1,5 +1,4 @@
-"""What hooks and the log processor ask about a loop: whether it counts epochs or iterations, its position, its dataset.
-"""
+"""Tells hooks and the log processor about a loop: whether it counts epochs or iterations, its position, its dataset."""
 
 from __future__ import annotations
 
