@@ -306,7 +306,7 @@ def _datetime(_: PickleMachine, data: Any, zone: Any = None) -> dt.datetime:
     """Constructs a datetime from the ten bytes in which Python pickles year to microsecond."""
     state = _state_of_time(data, 10)
     # The highest bit of the byte of the month is datetime's ``fold``. When summer time ends, an hour occurs twice, and
-    # ``fold`` marks the second of the two.
+    # ``fold`` marks the second of the two. So this bit is separated from the month.
     month, fold = state[2] & 0x7F, state[2] >> 7
     year = state[0] * 256 + state[1]
     microsecond = int.from_bytes(state[7:10], "big")
@@ -364,7 +364,7 @@ def _vouched_constructor(entry: Any) -> tuple[str, Constructor]:
         trusted, path = entry, f"{entry.__module__}.{entry.__qualname__}"
     if not isinstance(trusted, type):
         return path, Constructor(trusted, lambda _, *args: trusted(*args))
-    new = lambda _, *args: trusted.__new__(trusted, *args)  # noqa: E731  # beside the call that it differs from
+    new = lambda _, *args: trusted.__new__(trusted, *args)  # noqa: E731  # as short as the lambda below
     return path, Constructor(trusted, lambda _, *args: trusted(*args), _build_vouched, (trusted,), new)
 
 

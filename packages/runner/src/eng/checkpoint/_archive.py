@@ -59,7 +59,8 @@ class Archive:
         try:
             members = zipfile.ZipFile(file).infolist()
         except Exception as error:
-            # zipfile does not check for damaged bytes: besides BadZipFile it raises errors such as struct.error.
+            # For damaged bytes zipfile raises not only BadZipFile but also errors such as struct.error. So every
+            # exception is caught.
             raise self._broken(f"{_first_line(error)} (its end is missing or damaged)") from error
         self._members = {member.filename: member for member in members}
         pickles = [name for name in self._members if name.endswith("/data.pkl") and name.count("/") == 1]
@@ -90,13 +91,17 @@ class Archive:
     def mapped_storage(
         self, file_storage: torch.UntypedStorage, key: str, dtype: torch.dtype, length: int
     ) -> torch.UntypedStorage:
-        """Returns a storage of `length` values as a part of the memory-mapped archive `file_storage`."""
+        """Returns a storage of `length` values as a part of the memory-mapped archive `file_storage`.
+
+        The values of an archive from a machine with another byte order are read into memory instead, because their
+        bytes must be swapped.
+        """
         member = self._storage_member(key, dtype, length)
         start = self._start_of(member)
         if self._swaps_bytes:
             return self.storage(key, dtype, length)
         part: Any = file_storage[start : start + member.file_size]
-        return part  # type: ignore[no-any-return]  # a slice of a storage is one
+        return part  # type: ignore[no-any-return]  # a slice of a storage is a storage
 
     def check(self) -> None:
         """Compares every record of the archive with its checksum.
@@ -132,7 +137,7 @@ class Archive:
         checksum = 0
         for begin in range(0, len(target), _CHUNK):
             part = target[begin : begin + _CHUNK]
-            if self._file.readinto(part) != len(part):  # type: ignore[attr-defined]  # binary files have it
+            if self._file.readinto(part) != len(part):  # type: ignore[attr-defined]  # files have readinto
                 raise self._broken(f"the record {member.filename} is cut short")
             if self._verify:
                 checksum = zlib.crc32(part, checksum)
@@ -149,14 +154,15 @@ class Archive:
         checksum, remaining = 0, member.file_size
         while remaining:
             part = buffer[: min(remaining, _CHUNK)]
-            if self._file.readinto(part) != len(part):  # type: ignore[attr-defined]  # binary files have it
+            if self._file.readinto(part) != len(part):  # type: ignore[attr-defined]  # files have readinto
                 raise self._broken(f"the record {member.filename} is cut short")
             checksum = zlib.crc32(part, checksum)
             remaining -= len(part)
         self._compare(member, checksum)
 
     def _compare(self, member: zipfile.ZipInfo, checksum: int) -> None:
-        # torch.save writes 0 instead of a checksum if the user has called torch.serialization.set_crc32_options(False).
+        # torch.save writes 0 instead of a checksum if the user has called torch.serialization.set_crc32_options(False),
+        # so a record with the checksum 0 is not compared.
         if member.CRC and checksum != member.CRC:
             raise self._broken(f"the record {member.filename} does not match its checksum")
 

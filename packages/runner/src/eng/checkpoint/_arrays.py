@@ -101,7 +101,8 @@ def _build_dtype(_: PickleMachine, dtype: np.dtype[Any], state: Any) -> None:
         raise MalformedPickleError("it has a numpy type with fields, sub-arrays or objects")
     native = {"little": "<", "big": ">"}[sys.byteorder]
     if order in "<>" and dtype.itemsize > 1 and order != native and dtype.isnative:
-        # In the state of a dtype numpy writes -1 as the item size of numbers, and the flag 8 for unicode strings.
+        # numpy's own state of a dtype has -1 as the item size of numbers, and the flag 8 for unicode strings. The state
+        # that is built here, with the other byte order, has the same values.
         size = (-1, -1)
         if dtype.kind in _TEXT_KINDS:
             size = (dtype.itemsize, dtype.alignment)

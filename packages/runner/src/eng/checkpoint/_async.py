@@ -77,7 +77,9 @@ class AsyncCheckpointWriter:
         self._start(f"writing the checkpoint {filename}", write)
 
     def prepare(self, checkpoint: dict[str, Any]) -> None:
-        """Allocates the memory for copies in a thread, so that the first save takes no longer than later ones.
+        """Allocates, in a thread, the memory into which :meth:`save` copies checkpoints.
+
+        So the first save takes no longer than later saves.
 
         Args:
             checkpoint: a checkpoint with tensors of the same shapes and dtypes as those that will be saved. Its dicts
@@ -130,6 +132,6 @@ class AsyncCheckpointWriter:
     def _run(self, task: str, action: Callable[[], object]) -> None:
         try:
             action()
-        except BaseException as error:  # noqa: BLE001  # raised again in the thread that saves
+        except BaseException as error:  # noqa: BLE001  # wait() raises it in the thread that saves
             _LOGGER.error("%s beside training failed: %s", task, error)
             self._failure = error

@@ -50,7 +50,7 @@ def ckpt() -> None:
 def ls(work_dir: Path, as_json: bool) -> int:
     """List the checkpoints in WORK_DIR and say which are intact.
 
-    Sharded ones are among them. The exit status is 1 where one is not intact.
+    Sharded checkpoints are listed too. The exit status is 1 if a checkpoint is not intact.
     """
     from ._summary import list_checkpoints
 
@@ -72,7 +72,7 @@ def ls(work_dir: Path, as_json: bool) -> int:
 def show(file: Path, with_weights: bool, as_json: bool) -> None:
     """Show what is in a checkpoint.
 
-    FILE is a file, the folder of a sharded checkpoint, or safetensors.
+    FILE is a checkpoint file, the folder of a sharded checkpoint, or a safetensors file or folder.
     """
     from ._summary import summarize_checkpoint
 
@@ -102,9 +102,9 @@ def show(file: Path, with_weights: bool, as_json: bool) -> None:
 @click.argument("files", type=_FILE, nargs=-1, required=True)
 @_AS_JSON
 def verify(files: tuple[Path, ...], as_json: bool) -> int:
-    """Check FILES against the checksums in them.
+    """Check each checkpoint in FILES against the checksums that it holds.
 
-    The exit status is 1 where one is not intact.
+    The exit status is 1 if a checkpoint is not intact.
     """
     from ._open import verify_any
     from .errors import BrokenCheckpointError, UntrustedCheckpointError
@@ -138,7 +138,7 @@ def verify(files: tuple[Path, ...], as_json: bool) -> int:
 def diff(first: Path, second: Path, tolerance: float, as_json: bool) -> int:
     """Show where the weights of FIRST and SECOND differ.
 
-    The exit status is 1 where they do.
+    The exit status is 1 if they differ.
     """
     from ._differences import compare_checkpoints
 
@@ -162,7 +162,7 @@ def diff(first: Path, second: Path, tolerance: float, as_json: bool) -> int:
 def publish(file: Path, out_dir: Path | None, keys: str) -> None:
     """Copy FILE without its training state.
 
-    The copy is named by its content: NAME-HASH.pth.
+    The name of the copy ends in a hash of its content: NAME-HASH.pth.
     """
     from ._publish import publish_checkpoint
 
@@ -197,9 +197,10 @@ def export(
     max_file_size: int | None,
     config: str | None,
 ) -> None:
-    """Write the weights in FILE alone into TARGET.
+    """Write only the weights in FILE into TARGET.
 
-    The default of TARGET is FILE-weights.pth, FILE.safetensors or the folder FILE-weights.
+    The default of TARGET is FILE-weights.pth; FILE.safetensors with --safetensors; the folder FILE-weights with
+    --max-file-size.
     """
     from ._export import export_weights
 

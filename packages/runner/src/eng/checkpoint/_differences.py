@@ -24,8 +24,9 @@ class Difference:
     Args:
         name: name of the tensor in the state dict.
         kind: what differs: presence, shape, dtype or values.
-        first: shape or dtype of the tensor in the first checkpoint; None if only the values differ or it is missing.
-        second: shape or dtype of the tensor in the second checkpoint; None as for ``first``.
+        first: shape or dtype of the tensor in the first checkpoint; None if only the values differ, or if the first
+            checkpoint does not have the tensor.
+        second: the same for the second checkpoint.
         largest: largest absolute difference of the values; None if shapes or dtypes differ.
     """
 

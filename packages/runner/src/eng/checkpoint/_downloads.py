@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 _ASK_S = 10.0
 _SILENCE_S = 60.0
-# Some servers answer urllib's default user agent, "Python-urllib/3.x", with an error.
+# Some servers answer urllib's default user agent, "Python-urllib/3.x", with an error, so another one is sent.
 _HEADERS = {"User-Agent": "torch.hub"}
 _MB = 1_000_000
 _BLOCK_BYTES = 1 << 17

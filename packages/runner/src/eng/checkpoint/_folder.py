@@ -24,7 +24,10 @@ from .errors import BrokenCheckpointError
 __all__ = ["MARK", "folder_size", "is_sharded", "join", "open_folder", "verify_folder"]
 
 MARK = "sharded tensor: "
-"""Prefix of the text that replaces a sharded tensor in the common file; the path of the tensor follows the prefix."""
+"""Prefix of the placeholder text that a sharded checkpoint has for each sharded tensor in its common file.
+
+The common file holds everything but the sharded tensors. The path of the tensor follows the prefix.
+"""
 
 
 def is_sharded(path: str | os.PathLike[str]) -> bool:
@@ -38,7 +41,7 @@ def folder_size(path: str | os.PathLike[str]) -> int:
 
 
 def join(common: Any, shards: Mapping[str, Any]) -> Any:
-    """Assembles a sharded checkpoint from the content of its common file and its sharded tensors.
+    """Assembles a sharded checkpoint: replaces the placeholders in its common file by the sharded tensors.
 
     Args:
         common: content of the common file: the checkpoint with a placeholder string (MARK, then a name) for each

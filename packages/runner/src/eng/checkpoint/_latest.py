@@ -20,8 +20,9 @@ __all__ = ["find_latest_checkpoint"]
 
 _LOGGER = logging.getLogger(__name__)
 _FIRST_LOOK = 8
-"""Number of files that are opened first, the newest by modification time. All others are opened only if none of these
-is intact. Without the file ``last_checkpoint`` all files are opened at once."""
+"""Number of checkpoint files that the search for the newest intact checkpoint opens first: those with the latest
+modification times. The other files are opened only if none of these is intact. In a folder without the file
+``last_checkpoint`` all files are opened at once."""
 _LONGEST_POINTER = 1 << 16
 COMMON = "common.pth"
 """Name of the file in the folder of a sharded checkpoint that holds everything but the sharded tensors."""
@@ -83,8 +84,8 @@ def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
     if "://" in text:
         return _remote_file(str(Path(folder) / POINTER), text)
     named = pointer_target(Path(folder), text)
-    # The pointer file names a folder that is no sharded checkpoint of eng. Another program wrote the
-    # folder, and checks the folder when it loads it.
+    # A folder that is no sharded checkpoint of eng was written by another program, which checks the folder when it
+    # loads it. So the folder is returned without a check.
     if named is not None and named.is_dir() and not _is_sharded(named):
         return str(named)
     for intact in _intact(_newest_first(_files(Path(folder), text), named)):

@@ -94,7 +94,7 @@ class _Storages:
         memory = self._memory[key]
         if memory.nbytes() == 0:
             return
-        if file.readinto(bytes_of(memory)) != memory.nbytes():  # type: ignore[attr-defined]  # binary files have it
+        if file.readinto(bytes_of(memory)) != memory.nbytes():  # type: ignore[attr-defined]  # files have readinto
             raise MalformedPickleError(f"the storage {key[:50]!r} is cut short")
 
     def on_device(self, machine: PickleMachine, identity: Any) -> Storage:

@@ -197,7 +197,10 @@ def load_from_openmmlab(filename: str, map_location: Any = None) -> Any:
 
 @CheckpointLoader.register_scheme(prefixes="mmcls://")
 def load_from_mmcls(filename: str, map_location: Any = None) -> Any:
-    """Loads the backbone of an image classifier by its name in the table of :func:`get_mmcls_models`."""
+    """Loads the backbone of an image classifier by its name in the table of :func:`get_mmcls_models`.
+
+    The prefix ``backbone.`` is removed from the keys. A checkpoint without such keys is returned with all its weights.
+    """
     checkpoint = _from_zoo(filename, get_mmcls_models(), "mmcls", map_location)
     weights = checkpoint.get("state_dict", checkpoint)
     backbone = {key[len("backbone.") :]: value for key, value in weights.items() if key.startswith("backbone.")}

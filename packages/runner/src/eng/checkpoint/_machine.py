@@ -1,6 +1,6 @@
 """An interpreter for pickles that calls only the constructors of a given table, so that no code of a file runs."""
 
-# ruff: noqa: SLF001  # the operations at the end of this file belong to the machine
+# ruff: noqa: SLF001  # the functions in _OPERATIONS, at the end of this file, call private methods of PickleMachine
 
 from __future__ import annotations
 
@@ -304,6 +304,11 @@ class PickleMachine:
         self._push(make(self, *arguments))
 
     def _build(self) -> None:
+        """Sets the state of the topmost object but one on the stack; the state is the topmost object.
+
+        Both objects are removed, and the object with its state is pushed again. An object whose constructor in the
+        table has no function to set a state raises NameRefusedError.
+        """
         state = self._pop()
         target = self._pop()
         constructor = self._builds.get(type(target))
@@ -338,7 +343,8 @@ def check_shape(value: Any, most: int) -> None:
     Raises:
         MalformedPickleError: a container contains itself or is nested too deeply, or a walk visits over `most` objects.
     """
-    # By the id of each container: the number of objects in the container, with all nested objects, and its depth.
+    # Maps the id of each container to the number of objects in the container, with all nested objects, and to its
+    # depth.
     sizes: dict[int, tuple[int, int]] = {}
     opened: set[int] = set()
     waiting: list[Any] = [value]

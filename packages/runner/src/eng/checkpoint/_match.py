@@ -70,6 +70,10 @@ class LoadReport:
         return not (self.missing or self.unexpected or self.wrong_shape or self.errors)
 
     def __str__(self) -> str:
+        """Returns the report that is logged: how much was loaded, then the keys that were not, at most 20 per kind.
+
+        If no parameter was loaded at all, the report ends with advice on renaming the keys.
+        """
         loaded = (
             f"{self.share:.1%} of the model's parameters were loaded ({self.num_loaded:,} of {self.num_parameters:,})"
         )

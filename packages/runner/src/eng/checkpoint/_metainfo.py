@@ -33,5 +33,5 @@ def _as_array(tensor: torch.Tensor) -> np.ndarray | torch.Tensor:
         # The tensor may be memory-mapped, and users may write to the array, so the array is a copy.
         return tensor.detach().cpu().numpy().copy()
     except (TypeError, NotImplementedError, RuntimeError):
-        # numpy has no bfloat16, and a tensor on the device "meta" has no values.
+        # numpy has no bfloat16, and a tensor on the device "meta" has no values. Such a tensor is returned unchanged.
         return tensor

@@ -120,6 +120,8 @@ def _digest(checkpoint: dict[str, Any]) -> str:
 
 
 class _Hashing(io.RawIOBase):
+    """A writable file that computes the SHA-256 of the bytes written to it, and stores none of them."""
+
     def __init__(self) -> None:
         self.sha256 = hashlib.sha256()
 

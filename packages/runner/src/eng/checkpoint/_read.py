@@ -35,7 +35,7 @@ class _Policy:
     verify: bool = True
 
 
-_POLICY: ContextVar[_Policy] = ContextVar("eng_checkpoint_policy", default=_Policy())  # noqa: B039  # frozen
+_POLICY: ContextVar[_Policy] = ContextVar("eng_checkpoint_policy", default=_Policy())  # noqa: B039  # _Policy is frozen
 
 
 @contextmanager
@@ -43,7 +43,8 @@ def reading(trust: bool = False, verify: bool = True) -> Iterator[None]:
     """Sets whether checkpoint files are trusted and verified while the ``with`` block runs.
 
     The settings hold for every call of :func:`read_checkpoint` in the block, also for calls by loaders of other
-    packages, which have no such arguments.
+    packages, which have no such arguments. A nested block cannot withdraw the trust of the outer block, nor switch its
+    checksums on again.
 
     Args:
         trust: whether code in checkpoint files may run.

@@ -206,8 +206,8 @@ def _map_values(path: Path, offset: int, dtype: torch.dtype, shape: torch.Size) 
         return torch.empty(shape, dtype=dtype)
     memory: Any = torch.UntypedStorage.from_file(str(path), False, offset + length)
     values = torch.empty(0, dtype=torch.uint8).set_(memory[offset : offset + length])
-    # Older programs write a header without padding. The values may then begin at an address that is no multiple of
-    # the dtype's size, and torch cannot view the memory as a tensor of `dtype`.
+    # Older programs write a header without padding. The values may then begin at an address that is no multiple of the
+    # dtype's size, and torch cannot view the memory as a tensor of `dtype`, so the values are copied.
     if offset % dtype.itemsize:
         values = values.clone()
     return values.view(dtype).view(shape)

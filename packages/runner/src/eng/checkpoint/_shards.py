@@ -256,7 +256,11 @@ class ShardReader(StorageReader):
         return plans
 
     def read_data(self, plan: LoadPlan, planner: LoadPlanner) -> Future[None]:
-        """Reads the tensors that the plan lists from the files, and copies the values into the planner's tensors."""
+        """Reads the tensors that the plan lists from the files, and copies the values into the planner's tensors.
+
+        Raises:
+            UntrustedCheckpointError: the plan lists an entry that is no tensor, which torch would unpickle.
+        """
         for item in plan.items:
             if item.type != LoadItemType.TENSOR:
                 raise UntrustedCheckpointError(str(self._folder), "pickle.load for an entry that is no tensor")

@@ -335,7 +335,7 @@ def _quantized(
     if len(parameters) == 4:
         _check_channels(*parameters[1:], size)
     # torch has no public name for the function that constructs a quantized tensor when a pickle is read. The first item
-    # that ``__reduce_ex__`` of any quantized tensor returns is this function.
+    # that ``__reduce_ex__`` of any quantized tensor returns is this function, so it is taken from there.
     rebuild: Any = torch.quantize_per_tensor(torch.zeros(1, device="cpu"), 1.0, 0, torch.qint8).__reduce_ex__(2)[0]
     typed = torch.storage.TypedStorage(wrap_storage=storage.memory, dtype=dtype, _internal=True)
     tensor: torch.Tensor = rebuild(typed, offset, size, stride, parameters, False, None)

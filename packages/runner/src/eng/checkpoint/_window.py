@@ -46,6 +46,6 @@ class Window(io.RawIOBase):
         target = memoryview(buffer).cast("B")
         size = max(0, min(len(target), self._length - self._position))
         self._file.seek(self._offset + self._position)
-        count: int = self._file.readinto(target[:size])  # type: ignore[attr-defined]  # binary files have it
+        count: int = self._file.readinto(target[:size])  # type: ignore[attr-defined]  # files have readinto
         self._position += count
         return count

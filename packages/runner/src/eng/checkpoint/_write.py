@@ -127,7 +127,8 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any], verify: Callable[[
         partial.replace(path)
         _flush_folder(path.parent)
     except (OSError, RuntimeError, BrokenCheckpointError) as error:
-        # torch.save raises a RuntimeError, not an OSError, if a write fails, for example on a full disk.
+        # torch.save raises a RuntimeError, not an OSError, if a write fails, for example on a full disk. So both are
+        # caught.
         raise CheckpointWriteError(str(path), _explain(path.parent, error)) from error
     finally:
         with contextlib.suppress(OSError):

@@ -88,7 +88,7 @@ class WriteBeside:
         self._writer = AsyncCheckpointWriter()
 
     def prepare(self, checkpoint: dict[str, Any]) -> None:
-        """Allocates the memory for copies, so that the first save takes no longer than later ones."""
+        """Allocates the memory for copies of checkpoints, so that the first save takes no longer than later saves."""
         self._writer.prepare(checkpoint)
 
     def save(self, checkpoint: dict[str, Any], path: str, on_intact: Callable[[], None]) -> None:

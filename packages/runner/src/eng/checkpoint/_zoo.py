@@ -13,7 +13,7 @@ from eng.logging.near_names import suggest
 __all__ = ["get_external_models", "get_mmcls_models", "get_torchvision_models", "zoo_home"]
 
 _GROUP = "eng.model_zoo"
-# Older configs name weights as torchvision did before version 0.13.
+# Names of weights in torchvision before version 0.13, which older configs use, and today's names of these weights.
 _OLD_TORCHVISION_NAMES = {
     "inception_v3_google": "inception_v3",
     **{f"shufflenetv2_x{size}": f"shufflenet_v2_x{size.replace('.', '_')}" for size in ("0.5", "1.0", "1.5", "2.0")},
@@ -51,7 +51,8 @@ def get_torchvision_models() -> dict[str, str]:
             urls[str(weight)] = weight.url
             urls[f"{name}.{weight.name.lower()}"] = weight.url
         urls[f"{name}.default"] = weights.DEFAULT.url
-        # In MMEngine the name of a model without a version means the weights of the model that were published first.
+        # As in MMEngine, the name of a model without a version means the weights of the model that were published
+        # first.
         urls[name] = next(iter(weights)).url
     for old, new in _OLD_TORCHVISION_NAMES.items():
         urls[old] = urls[new]

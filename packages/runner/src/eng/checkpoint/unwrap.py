@@ -55,7 +55,8 @@ def model_name(module: nn.Module) -> str:
     if isinstance(name, str):
         return name
     model_class = type(bare)
-    # fully_shard replaces the class of a module by a subclass of FSDPModule and the user's class.
+    # fully_shard replaces the class of a module by a subclass of FSDPModule and the user's class, whose name is
+    # returned.
     if [base.__name__ for base in model_class.__bases__[:-1]] == ["FSDPModule"]:
         model_class = model_class.__bases__[-1]
     return model_class.__name__

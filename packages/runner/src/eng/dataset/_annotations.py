@@ -75,7 +75,7 @@ def is_absolute(path: str) -> bool:
         >>> is_absolute("/data/a.json"), is_absolute("s3://bucket/a.json"), is_absolute("a.json")
         (True, True, False)
     """
-    return os.path.isabs(path) or "://" in path  # noqa: PTH117  # called per dataset and cheap
+    return os.path.isabs(path) or "://" in path  # noqa: PTH117  # a URL is no Path
 
 
 def join(folder: str, path: str) -> str:

@@ -38,8 +38,8 @@ def browse(
 ) -> None:
     """Draw a contact sheet of CONFIG's samples as they come out of the pipeline.
 
-    Each row is a sample, each column an epoch: what its random transforms do to it then, with the config's seed. No
-    model is built.
+    Each row shows a sample, each column an epoch. The random transforms draw other random numbers in each epoch, as in
+    a training run with the config's seed. No model is built.
     """
     from ._contact_sheet import draw_sheet, pictures_of
 

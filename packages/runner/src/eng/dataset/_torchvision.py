@@ -85,7 +85,7 @@ class TorchvisionTransform:
         """
         if not _is_v2(self.transform):
             return {name: self.transform(value) for name, value in parts.items()}
-        from torchvision import tv_tensors  # type: ignore[import-untyped,unused-ignore]  # it has no types
+        from torchvision import tv_tensors  # type: ignore[import-untyped,unused-ignore]  # torchvision has no types
 
         for name, value in parts.items():
             if isinstance(value, torch.Tensor) and name in self.mask_keys:

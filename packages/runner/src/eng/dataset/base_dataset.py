@@ -92,7 +92,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         2
     """
 
-    METAINFO: dict[str, Any] = {}  # noqa: RUF012  # subclasses set it; it is copied, never changed
+    METAINFO: dict[str, Any] = {}  # noqa: RUF012  # subclasses set METAINFO; it is copied, never changed
     _fully_initialized: bool = False
 
     def __init__(
@@ -128,7 +128,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         if not lazy_init:
             self.full_init()
 
-    # -- reading ------------------------------------------------------------------------------------------------
+    # -- reading the annotation file ----------------------------------------------------------------------------
 
     def full_init(self) -> None:
         """Reads the annotations, filters them, selects those of ``indices``, and packs them into shared memory.
@@ -226,7 +226,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         """
         return _serialize.pack(self.data_list)
 
-    # -- looking ------------------------------------------------------------------------------------------------
+    # -- metainfo and annotations of the samples ----------------------------------------------------------------
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -278,7 +278,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
             return len(self.data_address)
         return len(self.data_list)
 
-    # -- samples ------------------------------------------------------------------------------------------------
+    # -- samples after the pipeline -----------------------------------------------------------------------------
 
     def __getitem__(self, idx: int) -> Any:
         """Returns sample `idx` after the pipeline.
@@ -333,7 +333,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
     def _rand_another(self) -> int:
         return int(np.random.randint(0, len(self)))  # noqa: NPY002  # this global generator is seeded per sample
 
-    # -- subsets ------------------------------------------------------------------------------------------------
+    # -- subsets of the samples ---------------------------------------------------------------------------------
 
     @force_full_init
     def get_subset_(self, indices: Sequence[int] | int) -> None:
@@ -403,7 +403,7 @@ class BaseDataset(KeyedFetch, Dataset[Any]):
         copied.data_address = np.empty(0, np.int64)
         return copied
 
-    # -- metainfo and paths -------------------------------------------------------------------------------------
+    # -- arguments of the constructor: metainfo and paths -------------------------------------------------------
 
     @classmethod
     def _load_metainfo(cls, metainfo: Mapping[str, Any] | Config | None = None) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def _check_index(owner: Any, idx: int, length: int) -> int:
         SampleIndexError: the dataset has no sample with this number.
     """
     index = int(idx)
-    if idx < 0:  # A text compares with no number, so it raises a TypeError.
+    if idx < 0:  # This comparison raises TypeError if `idx` is a string.
         index += length
     if not 0 <= index < length:
         raise SampleIndexError(owner, idx, length)

@@ -30,7 +30,8 @@ class SeekableSampler(Sampler[int]):
 
     def __init__(self, dataset: Sized, shuffle: bool, seed: int | None) -> None:
         rank, world_size = get_dist_info()
-        # Ranks that hold parts of the same model replica, as with tensor parallelism, read the same samples.
+        # Ranks that hold parts of the same model replica, as with tensor parallelism, read the same samples. So they
+        # count as one rank here.
         self.rank, self.world_size = rank // get_ranks_per_share(), world_size // get_ranks_per_share()
         self.dataset = dataset
         self.shuffle = shuffle

@@ -38,6 +38,12 @@ class ShardedStream(IterableDataset[Any]):
             self.state_dict, self.load_state_dict = self._state_dict, self._load_state_dict
 
     def __iter__(self) -> Iterator[Any]:
+        """Yields this reader's share: every n-th sample of the dataset.
+
+        n is the number of readers: the worker processes of all ranks, or the ranks if they have no worker processes.
+        The first pass after a state was loaded counts the samples from the saved position, so that each reader yields
+        the same samples as in an uninterrupted run.
+        """
         readers, reader = self.world_size, self.rank
         worker = get_worker_info()
         if worker is not None:

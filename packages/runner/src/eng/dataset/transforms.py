@@ -59,7 +59,7 @@ class LoadImage:
             raise TransformError(f"LoadImage: {path} is no image that Pillow reads: {error}") from error
         except OSError as error:
             # An OSError of the operating system (the file is missing or unreadable) has an errno; an OSError that
-            # Pillow raises for a damaged image has none.
+            # Pillow raises for a damaged image has none. Only the second means that the image is damaged.
             if error.errno is not None:
                 raise
             raise TransformError(f"LoadImage: {path} is cut short or damaged: {error}") from error

@@ -19,7 +19,7 @@ from eng.structures import BaseDataElement
 from ._loader_parts import batch_sampler_of, dataset_of, sampler_of
 
 COLLATE_FUNCTIONS = FUNCTIONS
-"""The registry of functions, under its older name from the time when it held only collate functions."""
+"""Older name of the registry FUNCTIONS, which at first held only collate functions."""
 
 
 def worker_init_fn(
@@ -201,7 +201,7 @@ def set_epoch(loader: Any, epoch: int) -> None:
     if hasattr(dataset, "set_epoch"):
         dataset.set_epoch(epoch)
     for stage in getattr(dataset, "pipeline", None) or ():
-        # The shuffling stages of a WebDataset count passes over the data in their attribute ``epoch``, and increase the
-        # count before each pass.
+        # The shuffling stages of a WebDataset count passes over the data in their attribute ``epoch``. They add 1
+        # before each pass, so they get the number of the epoch before.
         if type(getattr(stage, "epoch", None)) is int:
             stage.epoch = epoch - 1

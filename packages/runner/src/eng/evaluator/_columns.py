@@ -125,7 +125,7 @@ def _join(values: Any) -> Any:
         return values
     joined = torch.stack(tensors)
     # The label of a sample is often a tensor of shape (1,). Stacked labels have the shape (N, 1), but metrics expect
-    # (N,).
+    # (N,), so the last dimension is removed.
     if joined.dim() == 2 and joined.shape[1] == 1 and not joined.is_floating_point():
         return joined.squeeze(1)
     return joined

@@ -92,7 +92,7 @@ class LossMeter:
         self._num_samples = {}
 
     def compute(self) -> dict[str, float]:
-        """Returns the average of each loss over the samples of all ranks, by name, and starts anew.
+        """Returns the average of each loss over the samples of all ranks, by name, and removes the losses.
 
         All ranks must call this method.
         """

@@ -28,7 +28,7 @@ class _Sums(BatchMetric):
     def add(self, **amounts: torch.Tensor) -> None:
         """Adds each amount to the sum with the same name.
 
-        The sums stay on the device, so that the program does not wait for it.
+        The sums stay on the device of the amounts, so that the CPU does not wait for the device.
         """
         for name, amount in amounts.items():
             total = amount.detach()

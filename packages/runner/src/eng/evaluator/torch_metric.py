@@ -96,8 +96,8 @@ class TorchMetric(BatchMetric):
         """Returns this rank's states of the wrapped metric, for merging them with those of other ranks.
 
         Returns:
-            update count and states of a torchmetrics metric, and of each metric that it contains; for a metric of
-            torcheval the metric itself.
+            update count and states of a torchmetrics metric, and of each metric that it contains. For a metric of
+            torcheval the metric itself; with a single rank an empty tuple, since nothing is merged.
 
         Raises:
             TypeError: there are several ranks, and the metric has neither torchmetrics' rules nor ``merge_state``.
@@ -200,7 +200,8 @@ def metrics_of(metric: Any) -> list[Any]:
     """Converts one entry of an evaluator's argument `metrics` to metrics with the interface of eng.
 
     A metric of eng is returned unchanged, a metric of another library is wrapped in a :class:`TorchMetric`. From a
-    collection of torchmetrics each metric is wrapped separately, with its name in the collection.
+    collection of torchmetrics each metric is wrapped separately, with its name in the collection. An object that is no
+    metric is returned unchanged; the evaluator refuses it.
     """
     if all(callable(getattr(metric, name, None)) for name in ("process", "evaluate")):
         return [metric]
@@ -232,12 +233,13 @@ def register_torchmetrics() -> None:
 
 
 def _exported_classes(file: Path) -> list[str]:
-    """Returns the names of the metrics that a subpackage of torchmetrics exports.
+    """Returns the names of the metric classes that a subpackage of torchmetrics exports.
 
     The source file is parsed instead of imported, because importing torchmetrics takes seconds.
 
     Args:
-        file: path of the subpackage's ``__init__.py``.
+        file: path of the subpackage's ``__init__.py``. The subpackages ``functional`` and ``utilities`` have no metric
+            classes.
     """
     if file.parent.name in ("functional", "utilities"):
         return []

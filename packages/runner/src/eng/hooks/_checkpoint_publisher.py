@@ -46,7 +46,8 @@ class Publisher:
         except KeyError as error:
             logger.warning("Nothing is published: %s", error.args[0])
         except FileNotFoundError as error:
-            # The best checkpoint of a forked run may lie in the folder of the original run, which can be deleted.
+            # The best checkpoint of a forked run may lie in the folder of the original run, which can be deleted. So a
+            # missing file is no error.
             logger.warning("Nothing is published of %s, which is not there any more: %s", path, error)
         else:
             run_logger.info("Published %s as %s with %s", path, copy, ", ".join(self.keys))

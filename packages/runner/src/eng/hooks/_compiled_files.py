@@ -60,7 +60,7 @@ def unpack(content: bytes) -> None:
             if name.startswith(_LIBRARIES) and not target.exists():
                 with atomic_write(target, sync=False) as file:
                     file.write(archive.read(name))
-                    # The compiler loads the file as a shared library, which must be executable.
+                    # The compiler loads the file as a shared library, so the file is made executable.
                     os.fchmod(file.fileno(), 0o700)
         torch.compiler.load_cache_artifacts(archive.read(_ARTIFACTS))
 
@@ -71,15 +71,16 @@ def _cache_folder() -> Path:
     If the variable is not set, the function sets it to torch's documented default.
     """
     default = Path(tempfile.gettempdir(), f"torchinductor_{_user()}")
-    # `pack` compares paths in this folder with paths from /proc/self/maps, which contain no symbolic links.
+    # `pack` compares paths in this folder with paths from /proc/self/maps, which contain no symbolic links. So symbolic
+    # links are resolved here too.
     return Path(os.environ.setdefault(_FOLDER_VARIABLE, str(default))).resolve()
 
 
 def _user() -> str:
     try:
-        return re.sub(r'[\\/:*?"<>|]', "_", getpass.getuser())  # as torch replaces what no file name can contain
+        return re.sub(r'[\\/:*?"<>|]', "_", getpass.getuser())  # torch replaces the same characters
     except (KeyError, OSError):
-        # In a container the user id may have no user name.
+        # In a container the user id may have no user name, so the id itself names the folder.
         return f"uid_{os.getuid()}"
 
 

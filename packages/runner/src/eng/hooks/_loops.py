@@ -1,4 +1,4 @@
-"""Questions of hooks and the log processor about a loop: its unit (epochs or iterations), its position, its dataset."""
+"""Tells hooks and the log processor about a loop: whether it counts epochs or iterations, its position, its dataset."""
 
 from __future__ import annotations
 

@@ -83,7 +83,8 @@ def _limit(note: Any) -> str:
     failure = str(getattr(note, "fail_reason", None) or "")
     if not any(name in failure for name in ("recompile_limit", "cache_size_limit")):
         return ""
-    # Metrics of a failed compilation lack the function's name, which earlier metrics of the same function contain.
+    # Metrics of a failed compilation lack the function's name, which earlier metrics of the same function contain. So
+    # the name is taken from these.
     frame = str(note.compile_id).partition("/")[0]
     named = next(
         (earlier for earlier in reversed(compilation_metrics()) if _is_of(earlier, frame) and earlier.co_name), note

@@ -106,7 +106,8 @@ class RunNumbers:
             if type(tokens) is torch.Tensor:
                 self._tokens += tokens.numel()
             elif type(tokens) is list:
-                # The default collate function of configs, `pseudo_collate`, lists the samples instead of stacking them.
+                # The default collate function of configs, `pseudo_collate`, lists the samples instead of stacking them,
+                # so the tokens of all samples are added.
                 self._tokens += sum(item.numel() for item in tokens if type(item) is torch.Tensor)
 
     def want_grad_norm(self) -> None:

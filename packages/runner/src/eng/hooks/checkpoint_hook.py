@@ -329,6 +329,7 @@ class CheckpointHook(Hook):
             number = runner.iter
         is_last = self._retention.last_name == self._run_files(runner).regular(number)
         # A folder of shards cannot be replaced atomically: a kill during the write would destroy an intact checkpoint.
+        # So only a single file is saved again.
         if is_last and not runner.strategy.sharded:
             self._lacks_validation = False
             self._save_checkpoint_with_step(runner, number, None)
@@ -492,6 +493,11 @@ class CheckpointHook(Hook):
 
 
 def _as_list(value: Any) -> list[Any] | None:
+    """Returns the setting ``save_best`` as a list of metric names; None stays None.
+
+    Raises:
+        TypeError: ``value`` is neither a name, a list or tuple of names, nor None.
+    """
     if value is None or isinstance(value, list):
         return value
     if isinstance(value, str):

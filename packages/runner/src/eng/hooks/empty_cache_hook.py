@@ -47,5 +47,6 @@ class EmptyCacheHook(Hook):
         outputs: Sequence[Any] | dict[str, Any] | None = None,
         mode: str = "train",
     ) -> None:
+        """Releases cached memory after an iteration of training, validation or test, with ``after_iter=True``."""
         if self._do_after_iter:
             empty_cache()

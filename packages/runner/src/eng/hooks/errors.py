@@ -90,7 +90,10 @@ class RunInterrupted(SystemExit):
 
 
 def _number(iteration: int | str) -> int:
-    """Returns ``iteration`` if it is a number; -1 if it is a message, from which pickle creates an error again."""
+    """Returns ``iteration`` if it is a number; -1 if it is a text.
+
+    An error that pickle or a loader worker rebuilds gets its message in place of the iteration, which is then unknown.
+    """
     if isinstance(iteration, str):
         return -1
     return iteration

@@ -72,7 +72,8 @@ class GarbageCollectionHook(Hook):
             gc.enable()
 
     def _enable_in_worker(self) -> None:
-        # A forked worker of a dataloader runs no training iterations, so it would never collect garbage.
+        # A forked worker of a dataloader runs no training iterations, so it would never collect garbage. Python's
+        # automatic collection is therefore enabled in it.
         if self._holds_collection:
             gc.enable()
 

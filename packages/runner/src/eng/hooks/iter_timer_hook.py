@@ -126,7 +126,7 @@ class IterTimerHook(Hook):
             self._done += 1
             self._left -= 1
             if self._left == math.inf:
-                # Without a known number of iterations the remaining time cannot be estimated.
+                # Without a known number of iterations the remaining time cannot be estimated, so no `eta` is stored.
                 hub.runtime_info.pop("eta", None)
             else:
                 hub.runtime_info["eta"] = self.time_sec_tot / self._done * self._left

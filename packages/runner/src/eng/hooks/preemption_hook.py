@@ -93,7 +93,8 @@ class PreemptionHook(Hook):
         position = f"epoch {runner.epoch + 1}, iteration {done}"
         if mode == "val":
             position = validation_position(runner)
-        # Without a checkpoint a requeued job would start from the beginning each time and never finish.
+        # Without a checkpoint a requeued job would start from the beginning each time and never finish, so it is not
+        # requeued.
         if self.requeue and path is not None and reason != "SIGINT":
             # Slurm kills the job as soon as the job is requeued, so wait until all ranks have written their files.
             barrier()
@@ -114,7 +115,8 @@ class PreemptionHook(Hook):
             loader = runner.test_dataloader
         samples = length_of(dataset_of(loader))
         if samples is None:
-            # A dataset without a length may end after a different number of batches on each rank.
+            # A dataset without a length may end after a different number of batches on each rank, so the ranks cannot
+            # agree after a batch.
             return False
         return batch_idx < samples // (self._ranks * (batch_size_of(loader) or 1))
 

@@ -102,8 +102,8 @@ class ProgressBarHook(Hook):
     def _move_evaluation(self, runner: RunnerView, mode: str) -> None:
         """Counts an evaluated batch in the bar.
 
-        With several datasets one bar covers all datasets, and ``batch_idx`` restarts at 0 for each dataset, so it is
-        not used.
+        With several datasets one bar covers all datasets. The bar counts the batches itself, because the ``batch_idx``
+        of the loop restarts at 0 for each dataset.
         """
         bar = self._evaluation
         if bar is None:

@@ -130,7 +130,7 @@ class RuntimeInfoHook(Hook):
                 runner.message_hub.update_info(f"{mode}/{name}", value)
 
     def _update_dataset_meta(self, runner: RunnerView, name: str) -> None:
-        # The loop of another library may have no dataloader.
+        # The loop of another library may have no dataloader, so the attribute may be missing.
         metainfo = metainfo_of(getattr(runner, name, None))
         if metainfo is not None:
             runner.message_hub.update_info("dataset_meta", metainfo)

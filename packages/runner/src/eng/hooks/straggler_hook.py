@@ -199,7 +199,7 @@ class LineSampler:
         """Counts the line that the main thread executes, a hundred times per second until ``close`` is called."""
         main = threading.main_thread().ident
         while not self._stop.wait(_SAMPLE_EVERY_S):
-            frame = sys._current_frames().get(main or 0)  # noqa: SLF001  # Documented by Python despite its name.
+            frame = sys._current_frames().get(main or 0)  # noqa: SLF001  # Python documents this function.
             if frame is not None and self._is_on():
                 self._lines[line_of(frame)] += 1
 

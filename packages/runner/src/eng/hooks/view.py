@@ -69,7 +69,7 @@ class CountsUnits(Protocol):
 
 
 class CastsForward(Protocol):
-    """An optimizer wrapper that runs the forward pass under autocast, with autocast's default dtype for None."""
+    """An optimizer wrapper that runs the forward pass under autocast; None stands for autocast's default dtype."""
 
     cast_dtype: torch.dtype | None
 

@@ -43,8 +43,8 @@ class BaseInferencer(ABC):
     """Runs a trained model on files, directories, URLs, arrays or lists of these.
 
     A subclass defines how an input is prepared (`_init_pipeline`), how predictions are drawn (`visualize`) and how they
-    are returned (`postprocess`). Its sets ``preprocess_kwargs``, ``forward_kwargs``, ``visualize_kwargs`` and
-    ``postprocess_kwargs`` list the keyword arguments of a call that each step takes.
+    are returned (`postprocess`). Its class attributes ``preprocess_kwargs``, ``forward_kwargs``, ``visualize_kwargs``
+    and ``postprocess_kwargs`` are sets with the names of those keyword arguments of a call that the step takes.
 
     Several threads may call an inferencer at the same time, because a call does not change its attributes.
 
@@ -72,6 +72,11 @@ class BaseInferencer(ABC):
     postprocess_kwargs: ClassVar[set[str]] = set()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Checks the names of keyword arguments in a new subclass: no two steps may list the same name.
+
+        Raises:
+            TypeError: two steps list the same name, or ``preprocess_kwargs`` or one of the other three is a string.
+        """
         super().__init_subclass__(**kwargs)
         owner: dict[str, str] = {}
         for step in _STEPS:
@@ -169,7 +174,7 @@ class BaseInferencer(ABC):
     def forward(self, inputs: dict[str, Any] | tuple[Any, ...], **kwargs: Any) -> Any:
         """Returns the model's predictions for a batch, computed without gradients."""
         with torch.inference_mode():
-            return self.model.test_step(inputs, **kwargs)  # type: ignore[operator]  # a model of eng has it
+            return self.model.test_step(inputs, **kwargs)  # type: ignore[operator]  # models of eng have it
 
     @abstractmethod
     def visualize(self, inputs: list[Any], preds: Any, show: bool = False, **kwargs: Any) -> list[np.ndarray] | None:
@@ -224,7 +229,7 @@ class BaseInferencer(ABC):
             return
         logger.warning("%s has no checkpoint: its weights are random", type(model).__name__)
         if hasattr(model, "init_weights"):
-            model.init_weights()  # type: ignore[operator]  # BaseModule's
+            model.init_weights()  # type: ignore[operator]  # a method of BaseModule
 
     def _load_model_from_metafile(self, model: str) -> tuple[Config, str | None]:
         """Returns the config, and the path or URL of the checkpoint, of a published model.
@@ -257,7 +262,7 @@ class BaseInferencer(ABC):
             function = FUNCTIONS.get(function)
         if arguments:
             return partial(function, **arguments)
-        return function  # type: ignore[no-any-return]  # what is registered there is a function
+        return function  # type: ignore[no-any-return]  # FUNCTIONS holds functions
 
     def _init_visualizer(self, cfg: Config) -> Visualizer | None:
         """Builds the visualizer of the config; returns None if the config has no visualizer.

@@ -42,7 +42,8 @@ class OneReport:
             return
         if not self._has_reported:
             self._has_reported = True
-            # Standard error may be redirected to the same full disk, or be closed.
+            # Standard error may be redirected to the same full disk, or be closed. An error of this print is therefore
+            # ignored.
             with contextlib.suppress(OSError, ValueError):
                 print(f"eng: log lines cannot be written to {self._target}: {error}", file=sys.stderr)  # noqa: T201
 

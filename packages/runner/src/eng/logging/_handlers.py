@@ -165,7 +165,8 @@ def _as_ansi(line: Any) -> str:
     return text
 
 
-# File names that are not valid in the locale contain surrogates, which UTF-8 cannot encode without an error handler.
+# File names that are not valid in the locale contain surrogates, which UTF-8 cannot encode. The error handler
+# "backslashreplace" writes them as escapes.
 _TEXT: Mapping[str, Any] = {"encoding": "utf-8", "errors": "backslashreplace"}
 
 

@@ -20,11 +20,14 @@ from .near_names import suggest
 __all__ = ["HistoryBuffer"]
 
 _SPILL = 1024
-"""Number of pending values at which they are packed: numbers into the array, tensors into one chunk on their device."""
+"""Number of pending values (appended and not yet in the buffer's arrays) at which ``update`` calls ``pack``."""
 _SMALLEST_TAIL = 256
 _ONE = np.array(1)
 PACK_EVERY = 1000
-"""Number of iterations after which users of recorders call ``pack``, because a recorder does not count its values."""
+"""Number of iterations after which code that appends values by :meth:`HistoryBuffer.recorder` calls ``pack``.
+
+The function that ``recorder`` returns does not count the values, so it cannot call ``pack`` itself.
+"""
 _PLAIN, _FLOAT = {float, int, bool}, {float}
 _FEW = 64
 
@@ -144,7 +147,8 @@ class HistoryBuffer:
     def _weigh(self, count: Any) -> None:
         """Stores the weight of the value that is appended next.
 
-        It is called for weights other than 1 only. Values that were appended before without a weight get the weight 1.
+        The method is called only for weights other than 1. Values that were appended before without a weight get the
+        weight 1.
         """
         if not isinstance(count, numbers.Real):
             raise UsageTypeError(f"count is the weight of the value, a number, not {type(count).__name__}")
@@ -186,7 +190,10 @@ class HistoryBuffer:
         self._companions = companions
 
     def _settle(self) -> None:
-        """Moves the pending values into the arrays; tensors of all buffers of the hub are read in the same transfer."""
+        """Moves the pending values into the buffer's arrays.
+
+        If tensors are among them, the pending tensors of all buffers of the message hub are read in the same transfer.
+        """
         if not self._pending and not self._chunks:
             return
         if not self._holds_tensors():
@@ -422,6 +429,8 @@ class HistoryBuffer:
         return {**state, "_earlier": self._earlier.as_list()}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Restores the buffer from a pickle or a checkpoint of eng or MMEngine."""
+        """Restores the buffer from a pickle or a checkpoint of eng or MMEngine."""
         # MMEngine pickles its history buffers into checkpoints. Their state has no "_earlier", and may have
         # "_max_length" instead of "max_length".
         self.max_length = int(state.get("max_length", state.get("_max_length", 1_000_000)))

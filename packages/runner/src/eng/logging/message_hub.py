@@ -83,7 +83,7 @@ class MessageHub(ManagerMixin):
         for key, buffer in self._log_scalars.items():
             if not isinstance(buffer, HistoryBuffer):
                 raise UsageTypeError(f"log_scalars[{key!r}] must be a HistoryBuffer, not {type(buffer).__name__}")
-            # The values of all buffers are then copied from the GPU in one transfer.
+            # A buffer that knows the other buffers reads the values of all buffers from the GPU in one transfer.
             buffer.read_together_with(self._log_scalars)
 
     @classmethod

@@ -24,7 +24,7 @@ def optional_module(name: str, user: str, package: str | None = None) -> Any:
         return import_module(name)
     except ModuleNotFoundError as error:
         if error.name is not None and error.name.partition(".")[0] != top:
-            # The package is installed, and one of its own dependencies is missing.
+            # The package is installed, and one of its own dependencies is missing. The error names this dependency.
             raise
         package = package or top
         raise ModuleNotFoundError(f"{user} needs {package}: pip install '{package}'", name=name) from error

@@ -62,7 +62,8 @@ def is_alive(facts: Mapping[str, Any]) -> bool:
     except ProcessLookupError:
         return False
     except (OSError, OverflowError):
-        # The process belongs to another user, or the number is too large for a process id.
+        # The process belongs to another user, or the number is too large for a process id. The start time decides
+        # below.
         pass
     return _began_as(facts, start_of(pid))
 

@@ -138,19 +138,18 @@ class Bar:
         if self.total:
             count = f"{self.done}/{self.total}"
         if self.rate:
-            rate = f"{_number(self.rate)} {self.unit}/s"
+            rate = f"{_rate_text(self.rate)} {self.unit}/s"
         parts = [part for part in (count, rate, self._remaining(), self.note) if part]
         title = _cut(self.title, max(columns // 3, _SHORTEST_TITLE), ellipsis)
         # The last part stays; the parts before it are left out from right to left until the line fits.
         while len(parts) > 1 and len(f"{title}  {'  '.join(parts)}") > columns:
             parts.pop(-2)
         text = "  ".join(parts)
-        room = min(columns - len(title) - len(text) - 3, _LONGEST_BAR)
-        if not self.total or room < _SHORTEST_BAR:
+        bar_width = min(columns - len(title) - len(text) - 3, _LONGEST_BAR)
+        if not self.total or bar_width < _SHORTEST_BAR:
             return f"{title} {text}"[:columns]
-        filled = round(room * min(max(self.done / self.total, 0.0), 1.0))
-
-        return f"{title} {full * filled}{empty * (room - filled)} {text}"
+        filled = round(bar_width * min(max(self.done / self.total, 0.0), 1.0))
+        return f"{title} {full * filled}{empty * (bar_width - filled)} {text}"
 
     def _remaining(self) -> str:
         if not self.total or not self.rate or self.done >= self.total:
@@ -249,7 +248,7 @@ def _cut(text: str, length: int, mark: str) -> str:
     return text[: length - 1] + mark
 
 
-def _number(value: float) -> str:
+def _rate_text(value: float) -> str:
     if value >= 100:
         return f"{value:.0f}"
     if value >= 1:
@@ -299,7 +298,7 @@ class _Screen:
             if self.bars:
                 self.draw()
                 return
-            self._put(_ERASE_BELOW)
+            self._write_to_terminal(_ERASE_BELOW)
             for guard in self.guards:
                 guard.release()
 
@@ -310,21 +309,21 @@ class _Screen:
         with self.lock:
             columns = self._columns()
             lines = "".join(f"\n{bar.line(columns - 1, self.fancy)}" for bar in self.bars)
-            begun = "".join(guard.begun for guard in self.guards)
-            # A carriage return restarts the line, so only the text after the last one is visible.
-            begun = begun.rpartition("\r")[2][: columns - 1]
+            incomplete_line = "".join(guard.incomplete_line for guard in self.guards)
+            # A carriage return restarts the line, so only the text after the last carriage return is visible.
+            incomplete_line = incomplete_line.rpartition("\r")[2][: columns - 1]
             # Draw the bars below the cursor, move the cursor up to the empty line again and show the incomplete line.
-            self._put(f"{_ERASE_BELOW}{lines}\x1b[{len(self.bars)}A\r{begun}")
+            self._write_to_terminal(f"{_ERASE_BELOW}{lines}\x1b[{len(self.bars)}A\r{incomplete_line}")
 
     def erase(self) -> None:
-        self._put(_ERASE_BELOW)
+        self._write_to_terminal(_ERASE_BELOW)
 
     def _columns(self) -> int:
         with contextlib.suppress(OSError):
             return os.get_terminal_size(self.number).columns or 80
         return 80
 
-    def _put(self, text: str) -> None:
+    def _write_to_terminal(self, text: str) -> None:
         """Writes to the terminal's file descriptor, because the streams' ``write`` methods are replaced."""
         data = text.encode(self.encoding, "replace")
         with contextlib.suppress(OSError):  # The terminal may have been closed.
@@ -341,7 +340,7 @@ class _Guard:
 
     def __init__(self, stream: Any, screen: _Screen) -> None:
         self.stream, self.screen = stream, screen
-        self.begun = ""
+        self.incomplete_line = ""
         self.had_write = "write" in getattr(stream, "__dict__", {})
         self.write_through = stream.write
         stream.write = self.write
@@ -357,7 +356,7 @@ class _Guard:
                 self.write_through(text)
             return len(text)
         with self.screen.lock:
-            lines, newline, self.begun = (self.begun + text).rpartition("\n")
+            lines, newline, self.incomplete_line = (self.incomplete_line + text).rpartition("\n")
             if newline:
                 self.screen.erase()
                 self.write_through(lines + newline)
@@ -371,9 +370,9 @@ class _Guard:
             self.stream.write = self.write_through
         else:
             del self.stream.write
-        unfinished, self.begun = self.begun, ""
-        if unfinished:
-            self.stream.write(unfinished)
+        incomplete_line, self.incomplete_line = self.incomplete_line, ""
+        if incomplete_line:
+            self.stream.write(incomplete_line)
 
 
 def _screen() -> _Screen | None:

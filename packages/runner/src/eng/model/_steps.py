@@ -64,12 +64,12 @@ def train_wrapped(
     model = wrapper.module
     with watched("the training step"):
         with optim_wrapper.optim_context(wrapper):
-            losses = wrapper._run_forward(model.data_preprocessor(data, True), mode="loss")  # noqa: SLF001  # ours
+            losses = wrapper._run_forward(model.data_preprocessor(data, True), mode="loss")  # noqa: SLF001  # of eng
         parsed_loss, log_vars = model.parse_losses(losses)
         if before_update is not None:
             before_update(parsed_loss)
         update_params(optim_wrapper, parsed_loss, losses)
-    return log_vars  # type: ignore[no-any-return]  # module is any model
+    return log_vars  # type: ignore[no-any-return]  # the model's type is unknown
 
 
 def free_gathered(model: nn.Module) -> None:

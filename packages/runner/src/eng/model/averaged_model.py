@@ -145,7 +145,7 @@ class BaseAveragedModel(nn.Module):
         third the tensors of the copy that are overwritten, and the fourth the same tensors of ``model``.
         """
         pairs: tuple[list[Slot], list[Slot], list[Slot], list[Slot]] = ([], [], [], [])
-        theirs = dict(model.named_modules(remove_duplicate=False))
+        trained_modules = dict(model.named_modules(remove_duplicate=False))
         seen: set[int] = set()
         for name, module in self.module.named_modules():
             for table in ("_parameters", "_buffers"):
@@ -153,11 +153,11 @@ class BaseAveragedModel(nn.Module):
                     if tensor is None or id(tensor) in seen:  # A weight that two modules share is averaged once.
                         continue
                     seen.add(id(tensor))
-                    into = 2
+                    list_index = 2
                     if table == "_parameters" or (self.update_buffers and tensor.is_floating_point()):
-                        into = 0
-                    pairs[into].append((getattr(module, table), key))
-                    pairs[into + 1].append((getattr(theirs[name], table), key))
+                        list_index = 0
+                    pairs[list_index].append((getattr(module, table), key))
+                    pairs[list_index + 1].append((getattr(trained_modules[name], table), key))
         return pairs
 
     def __getstate__(self) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def efficient_conv_bn_eval_forward(bn: _BatchNorm, conv: Any, x: torch.Tensor) -
     if bn.bias is not None:
         bias = bn.bias + bias
     if not transposed:
-        # A call of the module would run its hooks, among them those that compute its weight.
+        # The convolution module itself is not called: its forward hooks would run, and its forward uses its own weight.
         return convolve(conv, x, weight, bias)
     function = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)[
         conv.weight.dim() - 3

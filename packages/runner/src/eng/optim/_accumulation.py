@@ -42,7 +42,7 @@ class WeightedWindow:
         self.total = total
 
     def weighed(self, loss: torch.Tensor, weight: float | torch.Tensor) -> torch.Tensor:
-        """Returns the loss times its weight, and adds the weight to the sum of the window's weights.
+        """Returns the loss times its weight, and adds the weight to the sum of the accumulation window's weights.
 
         Args:
             loss: a loss of the window, as a 0-dim tensor.
@@ -63,7 +63,7 @@ class WeightedWindow:
         return loss * weight
 
     def normalise(self, gradients: Sequence[torch.Tensor | None]) -> None:
-        """Divides the gradients in place by the sum of the window's weights.
+        """Divides the gradients in place by the sum of the weights of all losses in the accumulation window.
 
         With several ranks the gradients are averages over the ranks, so each rank divides by the average of the ranks'
         sums of weights. If the average is zero, all losses had the weight 0; the gradients are zero and stay unchanged.
@@ -138,7 +138,8 @@ def _gradient_for(parameter: Any, gradient: torch.Tensor) -> torch.Tensor:
 
 def has_batch_norm(model: nn.Module) -> bool:
     """Whether the model has a layer that normalises with the statistics of a batch, such as BatchNorm."""
-    # BatchNorm layers of other libraries need not derive from torch's class, but all have the attribute running_mean.
+    # BatchNorm layers of other libraries need not derive from torch's class, but all have the attribute running_mean,
+    # so the attribute is tested instead of the class.
     return any(hasattr(m, "running_mean") and not isinstance(m, _INSTANCE_NORMS) for m in model.modules())
 
 

@@ -75,7 +75,10 @@ def summary(previews: dict[str, Any]) -> list[str]:
 
 
 def _list_names(labels: list[str]) -> str:
-    """Joins names from ``labels`` (texts of names with commas) into one text, and shortens a long list to a count."""
+    """Returns the first three names in ``labels`` as one text, followed by the number of further names.
+
+    Each label is a text with one or several names, such as ``"head.weight, head.bias"``.
+    """
     names = [name for label in labels for name in label.split(", ")]
     text = ", ".join(names[:_MOST_NAMES])
     if len(names) > _MOST_NAMES:

@@ -16,6 +16,7 @@ from .errors import OptimError
 logger = logging.getLogger(__name__)
 
 # torch.compile, FSDP and activation checkpointing insert components such as `_orig_mod` into the names of parameters.
+# These components are removed, so that names do not depend on the wrapping.
 _WRAPPING = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 
 

@@ -30,7 +30,8 @@ class ScheduleError(OptimError):
 class MissingValueError(OptimError, KeyError):
     """A parameter group, a metric dict or a config lacks a value that an optimizer or a schedule needs."""
 
-    # KeyError.__str__ would return the repr of the message, with quotes around the message.
+    # KeyError.__str__ would return the repr of the message, with quotes around the message, so ValueError's method is
+    # used.
     __str__ = ValueError.__str__
 
 

@@ -78,7 +78,7 @@ def _table(runs: Sequence[Any], names: Sequence[str]) -> list[str]:
     for name in names:
         for run in runs:
             for (other, axis), (steps, values) in run.points.items():
-                # The comparison is also False for NaN.
+                # The comparison is also False for NaN, so NaN is left out like infinity.
                 finite = [value for value in values if abs(value) < float("inf")]
                 if other == name and finite:
                     low, high = min(finite), max(finite)
@@ -109,11 +109,10 @@ def _table(runs: Sequence[Any], names: Sequence[str]) -> list[str]:
 )
 @click.pass_context
 def sync(ctx: click.Context, work_dir: Path, target: str, options: tuple[str, ...]) -> None:
-    """Write the curves of a run to a tracker afterwards.
+    """Write the curves of a finished run to a tracker.
 
-    They are read from the run's JSON lines.
-
-    WORK_DIR is the run's, or the folder of one of its starts. Each call makes a new run in the tracker.
+    WORK_DIR is the work directory of the run, or the folder of one of its starts, whose file scalars.json is read. Each
+    call makes a new run in the tracker.
     """
     from .curves import find_scalars
     from .sync import sync_run

@@ -121,7 +121,7 @@ class Visualizer(Drawing, ManagerMixin):
     @_vis_backends.setter
     def _vis_backends(self, backends: Mapping[str, BaseVisBackend]) -> None:
         # The visualization hooks of MMPretrain and MMDetection set this attribute to {} to write nothing to trackers
-        # while they show images in a window.
+        # while they show images in a window. So this attribute can be set, as in MMEngine.
         self._fan_out.backends = dict(backends)
 
     @property

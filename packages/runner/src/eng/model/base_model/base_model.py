@@ -56,7 +56,7 @@ class BaseModel(VendorDevices, BaseModule):
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
         """Runs a training iteration: data preprocessor, forward, backward and parameter update.
 
-        With gradient accumulation, only the iteration that ends an accumulation window updates the parameters.
+        With gradient accumulation over N batches, only every N-th iteration updates the parameters.
 
         Args:
             data: a batch, as the dataloader yields it.

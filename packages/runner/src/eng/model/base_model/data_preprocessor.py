@@ -76,7 +76,7 @@ class BaseDataPreprocessor(VendorDevices, nn.Module):
         if isinstance(data, tuple) and hasattr(data, "_fields"):
             return type(data)(*(self.cast_data(item) for item in data))
         if isinstance(data, Sequence):
-            return type(data)(self.cast_data(item) for item in data)  # type: ignore[call-arg]  # lists and tuples
+            return type(data)(self.cast_data(item) for item in data)  # type: ignore[call-arg]  # from an iterable
         return data
 
     def forward(self, data: Any, training: bool = False) -> Any:
@@ -105,6 +105,7 @@ def _moved(data: Any, device: torch.device) -> Any:
         return data.to(device)
     except (TypeError, ValueError, AttributeError):
         # ``to`` of a physical quantity converts units: astropy's raises TypeError for a device, pint's AttributeError.
+        # Such an object has no device and is returned unchanged.
         return data
 
 

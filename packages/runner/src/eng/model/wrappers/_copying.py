@@ -52,6 +52,8 @@ def _plain(model: nn.Module) -> Iterator[None]:
     try:
         for module, cls, attributes in zip(modules, classes, added, strict=True):
             if hasattr(module, "reshard"):
+                # fully_shard sets a class that derives from FSDPModule and the module's original class. The original
+                # class is therefore third in the method resolution order.
                 module.__class__ = cls.__mro__[2]
             for key, value in attributes.items():
                 vars(module).pop(key)

@@ -278,7 +278,7 @@ def _reset(module: nn.Module) -> None:
         raise WrapperOptionError(
             "param_init_fn", f"{type(module).__name__} is on the meta device and has no reset_parameters(); give one"
         )
-    module.reset_parameters()  # type: ignore[operator]  # asked above
+    module.reset_parameters()  # type: ignore[operator]  # checked above
 
 
 def _first_rank(group: Any) -> int:

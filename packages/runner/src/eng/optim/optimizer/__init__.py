@@ -36,8 +36,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # ZeroRedundancyOptimizer is imported at first use, since its module torch.distributed.optim takes most of a second
-    # to import and few runs need the class.
+    """Imports ZeroRedundancyOptimizer when this package is first asked for it; any other name raises AttributeError.
+
+    The class needs the module ``torch.distributed.optim``, whose import takes most of a second, and few runs use it.
+    """
     if name == "ZeroRedundancyOptimizer":
         from .zero_optimizer import ZeroRedundancyOptimizer
 

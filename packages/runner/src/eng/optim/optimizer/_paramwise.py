@@ -87,7 +87,7 @@ def custom_key_of(path: str, custom_keys: Mapping[str, Any]) -> str | None:
         '.cls_token'
     """
     # MMEngine puts a dot before the name of a parameter that the model itself owns, so configs have keys such as
-    # '.cls_token'.
+    # '.cls_token'. The same is done here, so that such keys match.
     rooted = path if "." in path else f".{path}"
     return next((key for key in sorted(sorted(custom_keys), key=len, reverse=True) if key in rooted), None)
 
@@ -203,6 +203,7 @@ def _check_custom(key: str, values: Any, group_values: Collection[str] | None) -
             known = ["lr_mult", "decay_mult", *group_values]
             if not difflib.get_close_matches(name, known, n=1, cutoff=0.8):
                 # A hook may read an unknown setting from the parameter group; mmpretrain's SimSiam hook reads fix_lr.
+                # So an unknown setting is accepted.
                 continue
             raise OptimError(f"paramwise_cfg.{where}: a parameter group has no {name!r}{suggest(name, known)}")
 

@@ -78,7 +78,8 @@ class ApexOptimWrapper(OptimWrapper):
             "max_loss_scale": max_loss_scale,
         }
         self._pending_state: Any = None
-        # apex marks an optimizer that it has prepared with this attribute, and refuses to prepare it twice.
+        # apex marks an optimizer that it has prepared with this attribute, and refuses to prepare it twice. So an
+        # optimizer with the attribute counts as initialized.
         self._is_initialized = hasattr(self.optimizer, "_amp_stash")
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
@@ -128,6 +129,7 @@ class ApexOptimWrapper(OptimWrapper):
 
 
 def _apex_amp() -> ModuleType:
+    """Imports and returns the module ``apex.amp``; without apex the ImportError names the alternative."""
     try:
         amp = import_module("apex.amp")
     except ImportError as error:

@@ -186,7 +186,7 @@ class BaseOptimWrapper(metaclass=ABCMeta):
 
 def _momentum(group: Mapping[str, Any]) -> float:
     if "momentum" in group:
-        return group["momentum"]  # type: ignore[no-any-return]  # whatever number the optimizer keeps
+        return group["momentum"]  # type: ignore[no-any-return]  # a number of the group
     if "betas" in group:
-        return group["betas"][0]  # type: ignore[no-any-return]  # as above
+        return group["betas"][0]  # type: ignore[no-any-return]  # a number of the group
     return 0

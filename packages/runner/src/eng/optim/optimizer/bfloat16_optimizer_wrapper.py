@@ -201,7 +201,8 @@ class BFloat16OptimWrapper(AmpOptimWrapper):
                 self._masters[weight] = (wide, write_count(weight))
                 return
             if wide.device not in generators:
-                # The random generator of a CPU uses only 32 bits of a seed.
+                # The random generator of a CPU uses only 32 bits of a seed, so the seed is reduced to 32 bits for all
+                # devices.
                 seed = (self.seed * _SPREAD + self._inner_count) % 2**32
                 generators[wide.device] = torch.Generator(wide.device).manual_seed(seed)
             weight.copy_(_round_at_random(wide, generators[wide.device]))

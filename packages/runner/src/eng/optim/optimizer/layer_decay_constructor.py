@@ -58,6 +58,11 @@ class LayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         self._rules = paramwise_cfg
 
     def _validate_cfg(self) -> None:
+        """Checks the rules of ``paramwise_cfg``, and that the optimizer's config sets ``lr``, which decays by layer.
+
+        Raises:
+            OptimError: a rule is unknown, or ``lr`` is missing.
+        """
         super()._validate_cfg()
         for rule in self.paramwise_cfg:
             if rule not in KNOWN:

@@ -95,7 +95,7 @@ class OptimWrapperDict(OptimWrapper):
             max_iters: number of iterations of the run; not used.
         """
         for wrapper in self.optim_wrappers.values():
-            if not wrapper._names:  # noqa: SLF001  # a wrapper of the same family
+            if not wrapper._names:  # noqa: SLF001  # an OptimWrapper too
                 wrapper.name_parameters(model)
 
     def name_parameters(self, model: nn.Module) -> None:
@@ -104,11 +104,11 @@ class OptimWrapperDict(OptimWrapper):
             wrapper.name_parameters(model)
 
     @property
-    def param_groups(self) -> dict[str, list[dict[str, Any]]]:  # type: ignore[override]  # by name, as in the reference
+    def param_groups(self) -> dict[str, list[dict[str, Any]]]:  # type: ignore[override]  # by name, as in MMEngine
         """The parameter groups of all wrappers, as a dict by the name of the wrapper."""
         return {name: wrapper.param_groups for name, wrapper in self.optim_wrappers.items()}
 
-    @property  # type: ignore[misc]  # the wrappers count
+    @property  # type: ignore[misc]  # without a setter: the wrappers hold the counts
     def update_count(self) -> int:
         """The number of updates of the wrapper that has made the most updates."""
         return max((wrapper.update_count for wrapper in self.optim_wrappers.values()), default=0)

@@ -106,7 +106,7 @@ class CosineRestartParamScheduler(_ParamScheduler):
             >>> position(50, [100, 200]), position(100, [100, 200]), position(200, [100, 200])
             (0, 1, None)
         """
-        return next((index for index, behind in enumerate(cumulative_periods) if iteration < behind), None)
+        return next((index for index, end in enumerate(cumulative_periods) if iteration < end), None)
 
 
 @PARAM_SCHEDULERS.register_module()

@@ -83,7 +83,7 @@ def preview(
     every = max(1, max_iters // points)
     for iteration in range(max_iters):
         if iteration % every == 0 or iteration == max_iters - 1:
-            _note(seen, optim_wrapper, iteration)
+            _record_values(seen, optim_wrapper, iteration)
         updated = (iteration + 1) % accumulative_counts == 0
         epoch_ended = epoch_length is not None and (iteration + 1) % epoch_length == 0
         for scheduler in counting:
@@ -101,7 +101,7 @@ def _unit_of(scheduler: Any) -> Any:
     return "iter"
 
 
-def _note(seen: Preview, optim_wrapper: Any, iteration: int) -> None:
+def _record_values(seen: Preview, optim_wrapper: Any, iteration: int) -> None:
     rates, momenta = optim_wrapper.get_lr()["lr"], optim_wrapper.get_momentum()["momentum"]
     seen.iterations.append(iteration)
     for store, values in ((seen.lr, rates), (seen.momentum, momenta)):

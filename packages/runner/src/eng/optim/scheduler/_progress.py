@@ -98,6 +98,7 @@ def _order_of_steps(schedulers: Sequence[Any], steps: Sequence[int], iterations:
     """
 
     def moments(index: int) -> Any:
+        """Yields a sort key for each step of the scheduler ``index``: first the iteration at which it was made."""
         scheduler, count = schedulers[index], steps[index]
         length = {"epoch": epoch_length, "iter": 1.0}.get(scheduler.by) or iterations / max(count, 1)
         return (((number + 1) * length, scheduler.by == "epoch", index) for number in range(count))

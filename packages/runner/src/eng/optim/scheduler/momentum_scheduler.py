@@ -56,16 +56,16 @@ class MomentumSchedulerMixin:
         if self.use_betas:
             for group in optimizer.param_groups:
                 group["momentum"] = group["betas"][0]
-        super().__init__(optimizer, "momentum", *args, **kwargs)  # type: ignore[call-arg]  # the next class in line takes them
+        super().__init__(optimizer, "momentum", *args, **kwargs)  # type: ignore[call-arg]  # the next class in the MRO takes them
 
     def _set_base_values(self, groups: list[dict[str, Any]]) -> None:
         if self.use_betas:
             for group in groups:
                 group.setdefault("momentum", group["betas"][0])
-        super()._set_base_values(groups)  # type: ignore[misc]  # the next class in line is a _ParamScheduler
+        super()._set_base_values(groups)  # type: ignore[misc]  # the next class in the MRO is a _ParamScheduler
 
     def _write(self, groups: list[dict[str, Any]], values: list[Any]) -> None:
-        super()._write(groups, values)  # type: ignore[misc]  # the next class in line is a _ParamScheduler
+        super()._write(groups, values)  # type: ignore[misc]  # the next class in the MRO is a _ParamScheduler
         if self.use_betas:
             for group in groups:
                 group["betas"] = (group["momentum"], group["betas"][1])

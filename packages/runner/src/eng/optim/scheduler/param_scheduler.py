@@ -261,7 +261,10 @@ class CosineAnnealingParamScheduler(_ParamScheduler):
         super().__init__(optimizer, param_name, begin, end, last_step, by_epoch, verbose, by)
 
     def _get_value(self) -> list[Any]:
-        # With eta_min_ratio, each parameter group has a lowest value of its own: a fraction of its initial value.
+        """Returns the hyperparameter's value at the present step, for each parameter group.
+
+        With ``eta_min_ratio``, each parameter group has a lowest value of its own: a fraction of its initial value.
+        """
         lowest = self.eta_min or 0.0
         values = []
         for value, base in zip(self._present(), self.base_values, strict=True):

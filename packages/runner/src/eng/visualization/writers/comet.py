@@ -36,7 +36,8 @@ class CometVisBackend(TrackerVisBackend):
     def __init__(self, save_dir: str, offline: bool = True, init_kwargs: dict[str, Any] | None = None) -> None:
         super().__init__(save_dir)
         self._offline = offline
-        # By default Comet sends source code and metrics of other libraries, which the user did not ask for.
+        # By default Comet sends source code and metrics of other libraries, which the user did not ask for. So both are
+        # turned off here.
         quiet = {
             "log_code": False,
             "auto_metric_logging": False,

@@ -64,7 +64,8 @@ class WandbVisBackend(TrackerVisBackend):
         self._run.define_metric("iteration/*", hidden=True)
         self._run.define_metric("*", step_metric="step", step_sync=True)
         self._over_epochs: set[str] = set()
-        # If the user resumes a wandb run by its id, the run already contains the points of the earlier launch.
+        # If the user resumes a wandb run by its id, the run already contains the points of the earlier launch, which
+        # are not sent again.
         summary = {}
         if getattr(self._run, "resumed", False):
             summary = self._run.summary
