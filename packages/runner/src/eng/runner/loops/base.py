@@ -146,7 +146,8 @@ class BaseLoop(metaclass=ABCMeta):
         """
         for name in ("epoch", "iter"):
             setattr(self, f"_{name}", position[name])
-            with contextlib.suppress(AttributeError):  # A property of this name has no setter and reads _epoch or _iter.
+            # A property of this name has no setter; it reads _epoch or _iter.
+            with contextlib.suppress(AttributeError):
                 setattr(self, name, position[name])
         if rng is not None and rng["now"] is not None:
             restore_rng(rng["now"])
