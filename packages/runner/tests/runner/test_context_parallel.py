@@ -167,6 +167,26 @@ def test_a_step_without_attention_that_is_reached_is_refused(alone: Any, batch: 
         model.train_step({"input_ids": batch["input_ids"]}, Optim())
 
 
+class Forgetful(Plain):
+    """Attends in its first step only."""
+
+    attends = True
+
+    def forward(self, input_ids: Any, mode: str = "tensor") -> dict[str, torch.Tensor]:
+        x = input_ids.float()[None, ..., None].requires_grad_()
+        if self.attends:
+            x = nn.functional.scaled_dot_product_attention(x, x, x)
+        self.attends = False
+        return {"loss": x.mean()}
+
+
+def test_a_later_step_without_attention_is_refused(alone: Any, batch: dict[str, Any]) -> None:
+    model = wrapped(Forgetful(), alone, {"size": 1, "inputs": {"input_ids": 1}, "positions": None})
+    model.train_step({"input_ids": batch["input_ids"]}, Optim())
+    with pytest.raises(SettingsError, match="a training step of Forgetful called no"):
+        model.train_step({"input_ids": batch["input_ids"]}, Optim())
+
+
 def test_a_batch_without_keys_is_refused(alone: Any) -> None:
     with pytest.raises(SettingsError, match="splits batches that are mappings, by key; .* gave a list"):
         wrapped(Plain(), alone).train_step([torch.ones(2, 8)], Optim())

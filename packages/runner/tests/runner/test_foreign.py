@@ -39,6 +39,44 @@ class Epochs:
         return self.runner.model.train_step(batch, optim_wrapper=self.runner.optim_wrapper)
 
 
+class Counting:
+    """A training loop that counts in plain attributes called `epoch` and `iter`."""
+
+    def __init__(self, runner, dataloader, max_epochs):
+        self.runner, self.dataloader, self.max_epochs = runner, runner.build_dataloader(dataloader), max_epochs
+        self.max_iters = max_epochs * len(self.dataloader)
+        self.start()
+
+    def start(self):
+        self.epoch = self.iter = 0
+
+    def run(self):
+        self.runner.call_hook("before_train")
+        while self.epoch < self.max_epochs:
+            self.runner.call_hook("before_train_epoch")
+            for index, batch in enumerate(self.dataloader):
+                self.runner.call_hook("before_train_iter", batch_idx=index, data_batch=batch)
+                outputs = self.runner.model.train_step(batch, optim_wrapper=self.runner.optim_wrapper)
+                self.runner.call_hook("after_train_iter", batch_idx=index, data_batch=batch, outputs=outputs)
+                self.iter += 1
+            self.runner.call_hook("after_train_epoch")
+            self.epoch += 1
+        self.runner.call_hook("after_train")
+
+
+class CountingOfClass(Counting):
+    epoch = iter = 0
+
+    def start(self):
+        """Leaves the counters of the class."""
+
+
+class CountingBase(Counting, BaseLoop):
+    """Derives from BaseLoop too, whose `runner` has no setter."""
+
+    runner = None
+
+
 class Failing(Epochs):
     def step(self, batch):
         if self._iter == 5:
@@ -78,6 +116,18 @@ def test_a_training_loop_of_a_user_trains_saves_and_resumes(make_runner, tmp_pat
     resumed.train()
     assert type(resumed.train_loop) is Positioned
     assert (resumed.epoch, resumed.iter, resumed.max_epochs, resumed.max_iters) == (3, 12, 3, 12)
+    for name, value in straight.model.state_dict().items():
+        assert torch.equal(resumed.model.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("kind", [Counting, CountingOfClass, CountingBase])
+def test_a_loop_that_counts_in_plain_attributes_resumes(make_runner, tmp_path, kind) -> None:
+    straight = make_runner(work_dir=tmp_path / "straight", train_cfg=dict(type=kind, max_epochs=3))
+    straight.train()
+    make_runner(train_cfg=dict(type=kind, max_epochs=2)).train()
+    resumed = make_runner(train_cfg=dict(type=kind, max_epochs=3), resume=True)
+    resumed.train()
+    assert (resumed.epoch, resumed.iter) == (3, 12)
     for name, value in straight.model.state_dict().items():
         assert torch.equal(resumed.model.state_dict()[name], value)
 

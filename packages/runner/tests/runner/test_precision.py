@@ -69,14 +69,47 @@ def test_named_layers_multiply_in_float8_close_to_float32(setting, names) -> Non
         assert (ours - theirs).norm() / theirs.norm() < 0.2
 
 
+@pytest.mark.filterwarnings("ignore")  # of torchao's imports
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16], ids=["float32", "autocast"])
+@pytest.mark.parametrize(("recipe", "rows"), [(None, 7), ("rceil_wgrad_with_hp", 7), ("rceil", 32)])
+def test_named_layers_multiply_in_mxfp8_close_to_the_other_precision(recipe, rows, dtype) -> None:
+    pytest.importorskip("torchao.prototype.moe_training.mxfp8_linear")
+    from eng.runner.mxfp8_linear import MXFP8Linear
+
+    net, plain = network().eval(), network().eval()
+    state = copy.deepcopy(net.state_dict())
+    names = ["layers.0.2", "layers.1.0", "layers.1.2"]  # the head's sizes are no multiples of 32
+    assert convert_precision(net, dict(linear="mxfp8", recipe=recipe, skip="layers.0.0")) == names
+    assert [name for name, module in net.named_modules() if isinstance(module, MXFP8Linear)] == names
+    assert list(net.state_dict()) == list(state)
+    assert all(torch.equal(value, state[name]) for name, value in net.state_dict().items())
+    assert not any(module.training for module in net.modules())
+    batch = torch.randn(rows, 32)
+    for model in (net, plain):
+        nn.init.normal_(model["layers"][1][2].bias, generator=torch.Generator().manual_seed(1))
+    results = []
+    for model in (net, plain):
+        with torch.autocast("cpu", dtype=dtype, enabled=dtype is not None):
+            results.append(model["layers"][1](model["layers"][0](batch)).float())
+        results[-1].square().mean().backward()
+    in_mxfp8, expected = results
+    # e4m3 has 3 bits behind the point: each product is off by up to 1/16, and sums of many by less.
+    assert 0 < (in_mxfp8 - expected).norm() / expected.norm() < 0.1
+    for name in ("layers.0.0.weight", "layers.0.2.weight", "layers.1.2.weight", "layers.1.2.bias"):
+        ours, theirs = (dict(model.named_parameters())[name].grad for model in (net, plain))
+        assert (ours - theirs).norm() / theirs.norm() < 0.2, name
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
         (dict(weight="bfloat16"), "precision takes no 'weight'; did you mean 'weights'"),
         (dict(weights="float16"), "weights must be one of 'bfloat16', 'float32', got 'float16'"),
-        (dict(linear="int8"), "linear must be one of 'float8', got 'int8'"),
+        (dict(linear="int8"), "linear must be one of 'float8', 'mxfp8', got 'int8'"),
         (dict(linear="float8", recipe="blockwise"), "recipe must be one of 'tensorwise', 'rowwise'"),
-        (dict(skip="head"), "are of linear='float8', which is missing"),
+        (dict(skip="head"), "are of linear='float8' or 'mxfp8', which is missing"),
+        (dict(linear="mxfp8", recipe="rowwise"), "recipe must be one of 'rceil_wgrad_with_hp', 'rceil', got 'rowwise'"),
+        (dict(linear="mxfp8", modules="head"), "linear='mxfp8'.* 1 are named, and sizes must be multiples of 32"),
         (dict(linear="float8", modules="layer"), "modules='layer' names no linear layer"),
         (dict(linear="float8", modules="odd"), "fits no linear layer of ModuleDict: 1 are named, and sizes must be multiples of 16"),
         ("float8", r"precision takes no 'float8': write precision=dict\(weights='bfloat16'\) or"),
@@ -90,10 +123,17 @@ def test_settings_that_fit_nothing_are_refused(setting, message) -> None:
         convert_precision(network(), setting)
 
 
-def test_a_missing_torchao_is_named(monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "torchao.float8", None)
-    with pytest.raises(SettingsError, match="needs torchao: pip install torchao"):
-        convert_precision(network(), dict(linear="float8"))
+@pytest.mark.parametrize(
+    ("linear", "module", "version"),
+    [
+        ("float8", "torchao.float8", "torchao"),
+        ("mxfp8", "eng.runner.mxfp8_linear", r"torchao 0\.18 or newer"),
+    ],
+)
+def test_a_missing_torchao_is_named(monkeypatch, linear, module, version) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(SettingsError, match=f"needs {version}: pip install torchao"):
+        convert_precision(network(), dict(linear=linear))
 
 
 class Regression(BaseModel):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from eng.runner.state.restore import window_with_ranks
 from eng.runner.strategy.base import window_share
 
 
@@ -55,3 +56,30 @@ def test_weights_that_are_integers_are_summed_too() -> None:
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_the_state_of_another_wrapper_class_stays_as_it_is(ranks: int) -> None:
     assert window_share({"micro": 3, "inner_count": 3}, ranks) == {"micro": 3, "inner_count": 3}
+
+
+def test_a_weighted_window_that_names_no_ranks_counts_for_all_ranks_of_its_run() -> None:
+    older, lines = window_with_ranks(window(9.0, 3.0), world_size=2)
+    share = window_share(older, 4)
+    assert (float(share["gradients"]["w"]), share["weight"]) == (4.5, 1.5)
+    assert len(lines) == 1
+    assert "loss weight of the first of 2 ranks" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("saved", "world_size"),
+    [
+        (window(9.0, 3.0), 1),
+        ({**window(9.0, 3.0), "ranks": 2}, 2),
+        (window(9.0, None), 2),
+        ([window(6.0, 2.0), window(12.0, 4.0)], 2),
+        ({"weight": window(9.0, 3.0), "bias": window(9.0, None)}, 2),
+        ({"micro": 3}, 2),
+        (None, 2),
+    ],
+    ids=["one process", "named ranks", "means", "each rank", "several wrappers", "another class", "none"],
+)
+def test_other_windows_are_restored_as_they_are(saved: Any, world_size: int) -> None:
+    restored, lines = window_with_ranks(saved, world_size)
+    assert restored is saved
+    assert lines == []

@@ -1,8 +1,8 @@
-"""Lower precision: bfloat16 weights, and float8 matrix products through torchao."""
+"""Lower precision: bfloat16 weights, and float8 or MXFP8 matrix products through torchao."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -18,9 +18,13 @@ from .module_patterns import names_by_pattern
 __all__ = ["PrecisionSettings", "convert_precision"]
 
 _WEIGHTS = {"bfloat16": torch.bfloat16, "float32": torch.float32}
-_FLOAT8_RECIPES = ("tensorwise", "rowwise", "rowwise_with_gw_hp")
-# Kernels of float8 take sizes that are multiples of 16.
-_MULTIPLE_OF = 16
+# Recipes of torchao by the type of the products; the first is the default.
+_RECIPES = {
+    "float8": ("tensorwise", "rowwise", "rowwise_with_gw_hp"),
+    "mxfp8": ("rceil_wgrad_with_hp", "rceil"),
+}
+# Kernels of float8 take sizes that are multiples of 16; 32 values of MXFP8 share a scale.
+_MULTIPLES = {"float8": 16, "mxfp8": 32}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,11 +34,13 @@ class PrecisionSettings:
     weights: str | None = None
     """``"bfloat16"`` or ``"float32"`` converts the weights, see :class:`eng.optim.BFloat16OptimWrapper`; None does not."""
     linear: str | None = None
-    """``"float8"`` makes linear layers multiply in float8, through torchao; None leaves them as they are."""
+    """``"float8"`` or ``"mxfp8"`` makes linear layers multiply in it, through torchao; None leaves them as they are."""
     recipe: str | None = None
-    """How float8 values are scaled: ``"tensorwise"`` (default), ``"rowwise"`` or ``"rowwise_with_gw_hp"``."""
+    """How values are scaled. float8: ``"tensorwise"`` (default), ``"rowwise"`` or ``"rowwise_with_gw_hp"``. mxfp8:
+    ``"rceil_wgrad_with_hp"`` (default), or ``"rceil"``, which computes gradients of weights in MXFP8 too."""
     modules: list[str] | str = "*"
-    """Names of the linear layers to convert, with wildcards; layers whose sizes are no multiples of 16 are left out."""
+    """Names of the linear layers to convert, with wildcards; layers whose sizes are no multiples of 16 (mxfp8: 32) are
+    left out."""
     skip: list[str] | str = ()  # type: ignore[assignment]  # none
     """Names of linear layers that stay as they are, with wildcards, such as ``"head"``."""
 
@@ -57,10 +63,13 @@ class PrecisionSettings:
                 raise SettingsError(f"precision takes no {key!r}{suggest(key, known)}")
         settings = cls(**setting)
         _check("weights", settings.weights, tuple(_WEIGHTS))
-        _check("linear", settings.linear, ("float8",))
-        _check("recipe", settings.recipe, _FLOAT8_RECIPES)
-        if settings.linear is None and (settings.recipe or settings.skip or settings.modules != "*"):
-            raise SettingsError("precision: recipe, modules and skip are of linear='float8', which is missing")
+        _check("linear", settings.linear, tuple(_RECIPES))
+        if settings.linear is not None:
+            _check("recipe", settings.recipe, _RECIPES[settings.linear])
+        elif settings.recipe or settings.skip or settings.modules != "*":
+            raise SettingsError(
+                "precision: recipe, modules and skip are of linear='float8' or 'mxfp8', which is missing"
+            )
         return settings
 
 
@@ -72,7 +81,7 @@ def convert_precision(model: nn.Module, setting: Mapping[str, Any] | None) -> li
         setting: :class:`PrecisionSettings` as a mapping; None changes nothing.
 
     Returns:
-        Names of the linear layers that multiply in float8.
+        Names of the linear layers that multiply in float8 or MXFP8.
 
     Raises:
         SettingsError: a setting is unknown, no layer can be converted, or torchao is not installed.
@@ -87,20 +96,22 @@ def convert_precision(model: nn.Module, setting: Mapping[str, Any] | None) -> li
                 parameter.data = parameter.data.to(dtype)
     if settings.linear is None:
         return []
-    names = _linear_layers(model, settings)
-    _to_float8(model, settings, lambda module, name: name in names)
+    recipe = settings.recipe or _RECIPES[settings.linear][0]
+    names = _linear_layers(model, settings, _MULTIPLES[settings.linear])
+    convert = _to_float8 if settings.linear == "float8" else _to_mxfp8
+    convert(model, names, recipe)
     return sorted(names)
 
 
-def _linear_layers(model: nn.Module, settings: PrecisionSettings) -> set[str]:
+def _linear_layers(model: nn.Module, settings: PrecisionSettings, multiple: int) -> set[str]:
     """Returns the names of the linear layers to convert: named by ``modules``, not by ``skip``, with fitting sizes."""
     layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear) and name}
     chosen = _named(layers, settings.modules, "modules") - _named(layers, settings.skip, "skip")
-    fitting = {name for name in chosen if not any(size % _MULTIPLE_OF for size in layers[name].weight.shape)}
+    fitting = {name for name in chosen if not any(size % multiple for size in layers[name].weight.shape)}
     if not fitting:
         raise SettingsError(
             f"precision=dict(linear={settings.linear!r}) fits no linear layer of {model_name(model)}: {len(chosen)} are named, and "
-            f"sizes must be multiples of {_MULTIPLE_OF}"
+            f"sizes must be multiples of {multiple}"
         )
     return fitting
 
@@ -112,17 +123,28 @@ def _named(layers: Mapping[str, nn.Module], patterns: list[str] | str, key: str)
     return names_by_pattern(layers, patterns, unknown, with_members=True)
 
 
-def _to_float8(model: nn.Module, settings: PrecisionSettings, chosen: Callable[[nn.Module, str], bool]) -> None:
+def _to_float8(model: nn.Module, names: set[str], recipe: str) -> None:
     try:
         from torchao.float8 import Float8LinearConfig, convert_to_float8_training
     except ImportError as error:
         raise _missing(error) from error
-    config = Float8LinearConfig.from_recipe_name(settings.recipe or _FLOAT8_RECIPES[0])
-    convert_to_float8_training(model, config=config, module_filter_fn=chosen)
+    config = Float8LinearConfig.from_recipe_name(recipe)
+    convert_to_float8_training(model, config=config, module_filter_fn=lambda module, name: name in names)
 
 
-def _missing(error: ImportError) -> SettingsError:
-    return SettingsError(f"precision=dict(linear=...) needs torchao: pip install torchao ({error})")
+def _to_mxfp8(model: nn.Module, names: set[str], recipe: str) -> None:
+    try:
+        from .mxfp8_linear import MXFP8Linear
+    except ImportError as error:
+        raise _missing(error, " 0.18 or newer") from error
+    for name in names:
+        layer = model.get_submodule(name)
+        assert isinstance(layer, nn.Linear)
+        model.set_submodule(name, MXFP8Linear(layer, wgrad_with_hp=recipe == "rceil_wgrad_with_hp"))
+
+
+def _missing(error: ImportError, version: str = "") -> SettingsError:
+    return SettingsError(f"precision=dict(linear=...) needs torchao{version}: pip install torchao ({error})")
 
 
 def _check(key: str, value: str | None, known: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -137,13 +138,17 @@ class BaseLoop(metaclass=ABCMeta):
         """Restores the counters and random generators of a checkpoint.
 
         The counters are set as ``_epoch`` and ``_iter``, the attributes behind ``epoch`` and ``iter`` in MMEngine's
-        loops.
+        loops, and also as ``epoch`` and ``iter`` unless the loop class defines these as properties.
 
         Args:
             position: result of :meth:`position` in the saved run.
             rng: result of :meth:`rng_state`; None if the saved run had fewer ranks and no states for this one.
         """
-        self._epoch, self._iter = position["epoch"], position["iter"]
+        for name in ("epoch", "iter"):
+            setattr(self, f"_{name}", position[name])
+            # A property of this name has no setter; it reads _epoch or _iter.
+            with contextlib.suppress(AttributeError):
+                setattr(self, name, position[name])
         if rng is not None and rng["now"] is not None:
             restore_rng(rng["now"])
 

@@ -102,14 +102,20 @@ def check_optimizers(optim_wrapper: OptimWrapper, saved: object, saved_classes: 
         return
     for name, wrapper, state in _pairs_of_eng(optim_wrapper, saved):
         groups = state.get("param_groups", ())
-        if not groups:
+        if not groups or not wrapper.defaults:  # An optimizer of another library may have no defaults.
             continue
-        defaults = wrapper.defaults
-        if not isinstance(defaults, Mapping) or not defaults:  # an optimizer of another library may have none
-            continue
-        before, now = _TELLING.intersection(groups[0]), _TELLING.intersection(defaults)
+        before, now = _telling_keys(groups), _telling_keys(wrapper.optimizer.param_groups)
         if before != now:
-            raise ResumeError(_other_optimizer(f"one{name} with {sorted(before)}", f"{mine} with {sorted(now)}"))
+            raise ResumeError(_other_optimizer(f"one{name} with {_in_words(before)}", f"{mine} with {_in_words(now)}"))
+
+
+def _telling_keys(groups: Sequence[Mapping[str, Any]]) -> set[frozenset[str]]:
+    """Returns the telling hyperparameters of each parameter group; a SplitOptimizer has groups of several kinds."""
+    return {_TELLING.intersection(group) for group in groups}
+
+
+def _in_words(keys_of_groups: set[frozenset[str]]) -> str:
+    return " and ".join(str(keys) for keys in sorted(sorted(keys) for keys in keys_of_groups))
 
 
 def check_shapes(model: nn.Module, weights: Mapping[str, Any]) -> None:

@@ -273,6 +273,30 @@ def _plain(value: object) -> Any:
     return value
 
 
+def window_with_ranks(saved: object, world_size: int) -> tuple[object, list[str]]:
+    """Completes a weighted accumulation window of a checkpoint that was written before windows named their ranks.
+
+    Under FSDP2, such a window holds gradients averaged over all ranks, and the loss weight of the first rank. One
+    process and DDP, which saves a list of windows, are not concerned.
+
+    Args:
+        saved: the accumulation state of a checkpoint.
+        world_size: number of data-parallel ranks of the saved run.
+
+    Returns:
+        the accumulation state to restore, and a line of text about an inexact weight, in a list.
+    """
+    if world_size == 1 or not isinstance(saved, Mapping) or "gradients" not in saved or "ranks" in saved:
+        return saved, []
+    if saved["weight"] is None:
+        return saved, []
+    line = (
+        f"accumulation: an earlier version of eng saved the loss weight of the first of {world_size} ranks for all of "
+        "them; the update of the accumulation window that was open is approximate"
+    )
+    return {**saved, "ranks": world_size}, [line]
+
+
 def restore_accumulation(optim_wrapper: OptimWrapper, saved: object, strategy: BaseStrategy) -> None:
     """Restores the gradients of the accumulation window that was unfinished when the checkpoint was saved."""
     if saved is not None and isinstance(optim_wrapper, OptimWrapper):

@@ -448,10 +448,11 @@ class RunState:
         lines = differences.hook_differences(hooks, saved.get("hooks", {}))
         restore.restore_hooks(hooks, saved.get("hooks", {}))
         lines += differences.stop_differences(loop, hooks)
+        self._accumulation = None
         if optimizer:
-            self._accumulation = saved.get("accumulation")
-        else:
-            self._accumulation = None
+            window, inexact = restore.window_with_ranks(saved.get("accumulation"), saved.get("world_size", 1))
+            self._accumulation = window
+            lines += inexact
         return lines
 
 

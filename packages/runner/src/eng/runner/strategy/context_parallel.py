@@ -157,6 +157,7 @@ class ContextParallelModel(MMFullyShardedDataParallel):
 
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
         """See :meth:`eng.model.BaseModel.train_step`; the returned losses are means over the complete sequences."""
+        self._attention.calls = 0
         with self._attention:
             log_vars = super().train_step(data, optim_wrapper)
         if not self._attention.calls:
