@@ -88,10 +88,8 @@ def test_recompile_limit_is_torchs(raises):
         assert torch._dynamo.config.recompile_limit == 3
 
 
-def test_tensors_are_averaged_and_copied_in_place():
+def test_tensors_are_copied_in_place():
     targets, sources = [torch.zeros(2), torch.ones(1)], [torch.ones(2), torch.full((1,), 3.0)]
-    torch_internals.average_tensors(targets, sources, 0.25)
-    assert [target.tolist() for target in targets] == [[0.25, 0.25], [1.5]]
     torch_internals.copy_tensors(targets, sources)
     assert [target.tolist() for target in targets] == [[1.0, 1.0], [3.0]]
     torch_internals.copy_tensors([], [])
@@ -123,15 +121,6 @@ def test_the_checkpoint_process_of_torch_is_taken(monkeypatch):
     monkeypatch.setattr(executor, "_CHECKPOINT_PROCESS", SimpleNamespace(_save_process=process))
     assert torch_internals.take_checkpoint_process() == (process,)
     assert executor._CHECKPOINT_PROCESS is None
-
-
-def test_a_convolution_takes_other_weights_and_pads_as_its_module_does():
-    conv, other = (nn.Conv2d(2, 3, 3, padding=1, padding_mode="reflect") for _ in range(2))
-    calls = []
-    conv.register_forward_hook(lambda *_: calls.append(1))
-    x = torch.randn(1, 2, 5, 5)
-    assert torch.equal(torch_internals.convolve(conv, x, other.weight, other.bias), other(x))
-    assert not calls
 
 
 def test_metrics_of_compilations_are_those_of_the_compiler():

@@ -179,10 +179,12 @@ def unwrap(model: nn.Module) -> nn.Module:
     while True:
         if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
             model = cast(nn.Module, model.module)
-        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
-            model = cast(nn.Module, model._orig_mod)  # noqa: SLF001  # torch.compile's wrapper; torch documents the name for state dicts
-        else:
+            continue
+        # The module that torch.compile returns has one submodule, whose name begins all keys of its state dict.
+        compiled = dict(model.named_children()).get("_orig_mod")
+        if compiled is None:
             return model
+        model = compiled
 
 
 def initialize_lazy_parameters(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> nn.Module:

@@ -16,12 +16,10 @@ from torch import nn
 from torch.utils._pytree import tree_map_only
 
 __all__ = [
-    "average_tensors",
     "child_modules",
     "compilation_metrics",
     "compile_call",
     "compiled_module",
-    "convolve",
     "copy_tensors",
     "has_met_end",
     "load_entries",
@@ -112,12 +110,10 @@ def run_load_hooks(module: nn.Module, missing: list[str], unexpected: list[str])
 def compiled_module(module: nn.Module) -> nn.Module | None:
     """Returns the original module inside the result of ``torch.compile(module)``; None for any other module.
 
-    The class of the result is not checked, because that would import the compiler, which takes a second.
+    The result has one submodule, whose name begins all keys of its state dict. The class of the result is not checked,
+    because that would import the compiler, which takes a second.
     """
-    inner = getattr(module, "_orig_mod", None)
-    if isinstance(inner, nn.Module):
-        return inner
-    return None
+    return next((child for name, child in module.named_children() if name == "_orig_mod"), None)
 
 
 def compile_call(module: nn.Module, keywords: Mapping[str, Any]) -> None:
@@ -162,20 +158,6 @@ def compilation_metrics() -> Sequence[Any]:
 
 
 # ---------------------------------------------------------------- torch's internals of tensors
-
-
-def convolve(conv: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-    """Returns the convolution of ``x`` with a weight and a bias other than those of the module ``conv``.
-
-    Stride, dilation, groups and the padding by ``padding_mode`` are those of ``conv``, whose hooks are not called.
-    """
-    result: torch.Tensor = conv._conv_forward(x, weight, bias)
-    return result
-
-
-def average_tensors(targets: list[torch.Tensor], sources: list[torch.Tensor], weight: float) -> None:
-    """Sets each target to ``target + weight * (source - target)`` in place, with one fused kernel for all tensors."""
-    torch._foreach_lerp_(targets, sources, weight)
 
 
 def copy_tensors(targets: list[torch.Tensor], sources: list[torch.Tensor]) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 
 from eng.checkpoint.dtensor import local_part
-from eng.checkpoint.torch_internals import average_tensors, copy_tensors, write_count
+from eng.checkpoint.torch_internals import copy_tensors, write_count
 from eng.model.errors import ModelValueError
 from eng.registry import MODELS
 
@@ -112,7 +113,7 @@ class BaseAveragedModel(nn.Module):
         steps = self._steps()
         if steps == 0:
             copy_tensors(averaged, sources)
-        elif steps % self.interval == 0:
+        elif averaged and steps % self.interval == 0:
             self.avg_foreach(averaged, _matched(averaged, sources), steps)
         copy_tensors(copies, originals)
         self.steps += 1
@@ -198,14 +199,14 @@ class StochasticWeightAverage(BaseAveragedModel):
 
     def avg_func(self, averaged_param: torch.Tensor, source_param: torch.Tensor, steps: int) -> None:
         """Updates the mean of the weights so far with the present weight; all averaged weights count equally."""
-        averaged_param.lerp_(source_param, self._share(steps))
+        averaged_param.lerp_(source_param, 1 / (self._count_of_averaged(steps) + 1))
 
     def avg_foreach(self, averaged: list[torch.Tensor], sources: list[torch.Tensor], steps: int) -> None:
         """Updates the means of many tensors by one fused operation; the result is that of :meth:`avg_func`."""
-        average_tensors(averaged, sources, self._share(steps))
+        get_swa_multi_avg_fn()(averaged, sources, self._count_of_averaged(steps))
 
-    def _share(self, steps: int) -> float:
-        return 1 / (int(steps) // self.interval + 1)
+    def _count_of_averaged(self, steps: int) -> int:
+        return int(steps) // self.interval
 
 
 @MODELS.register_module()
@@ -261,7 +262,7 @@ class ExponentialMovingAverage(BaseAveragedModel):
 
     def avg_foreach(self, averaged: list[torch.Tensor], sources: list[torch.Tensor], steps: int) -> None:
         """Updates the averages of many tensors by one fused operation; the result is that of :meth:`avg_func`."""
-        average_tensors(averaged, sources, self.momentum_at(int(steps)))
+        get_ema_multi_avg_fn(1 - self.momentum_at(int(steps)))(averaged, sources, steps)
 
 
 @MODELS.register_module()

@@ -172,10 +172,11 @@ class FsspecBackend(RemoteStore):
                 chained: tuple[Any, str] = fsspec.core.url_to_fs(url, **self.options)
                 return chained
             # `url_to_fs` would create the file system at each call where its class is not cached by fsspec, which for
-            # FTP is a login per file; it also drops options such as `encoding`. The two methods below have a leading
-            # underscore, but are those that fsspec tells authors of file systems to override.
+            # FTP is a login per file; it also drops options such as `encoding`. `_get_kwargs_from_urls` (read in fsspec
+            # 2024.2 to 2026.9) is the method with which a file system tells which options stand in its URLs. fsspec
+            # has no public function that calls the method without creating the file system.
             cls = fsspec.get_filesystem_class(scheme if mark else "file")
-            return self._shared(cls, cls._get_kwargs_from_urls(url)), str(cls._strip_protocol(url))
+            return self._shared(cls, cls._get_kwargs_from_urls(url)), str(fsspec.core.strip_protocol(url))
         except ImportError as error:
             needed = f"{scheme}:// needs a package that is not installed: {error}{_how_to_install(scheme)}"
             raise MissingClientError(needed) from error
