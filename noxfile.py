@@ -26,6 +26,7 @@ from nox_environments import (
     find_python,
     install_torchvision,
     needs_torch,
+    peers_python,
     prepare,
     prepare_everything,
     project,
@@ -485,14 +486,14 @@ def look(session: nox.Session) -> None:
 
 @nox.session(python=torch_python())
 def bench(session: nox.Session) -> None:
-    """Benchmarks beside the bare call and beside MMEngine 0.10.7, which gets an environment of its own."""
+    """Benchmarks beside the bare call, beside MMEngine 0.10.7 and beside other engines, which get environments of their own."""
     prepare_everything(
         session, "pytest>=8", "pytest-timeout", "pytest-benchmark>=5", "psutil", "scikit-learn", "requests", "moto[server]>=5"
     )  # fmt: skip
     reference = reference_python(session)
     session.run(
         "python", "-m", "pytest", "-q", "benchmarks", "-p", "no:cacheprovider", "--timeout=1200", *session.posargs,
-        env={"ENG_REFERENCE_PYTHON": reference},
+        env={"ENG_REFERENCE_PYTHON": reference, "ENG_PEERS_PYTHON": peers_python(session)},
     )  # fmt: skip
     if "--history" in session.posargs:
         session.run("python", "scripts/benchmark_page.py", "benchmarks/history", "docs/benchmarks.md")

@@ -130,9 +130,23 @@ def reference() -> Callable[..., Any]:
 
     `nox -s bench` makes that environment and names its interpreter in ENG_REFERENCE_PYTHON.
     """
-    python = os.environ.get("ENG_REFERENCE_PYTHON")
+    return runs_scripts("ENG_REFERENCE_PYTHON", "mmengine 0.10.7")
+
+
+@pytest.fixture(scope="session")
+def peers() -> Callable[..., Any]:
+    """Runs a script in an environment that holds Ignite, Accelerate and Lightning and gives the JSON that it prints last.
+
+    `nox -s bench` makes that environment and names its interpreter in ENG_PEERS_PYTHON.
+    """
+    return runs_scripts("ENG_PEERS_PYTHON", "ignite, accelerate and lightning")
+
+
+def runs_scripts(variable: str, contents: str) -> Callable[..., Any]:
+    """A function that runs a script with the interpreter that an environment variable names; skips the test without one."""
+    python = os.environ.get(variable)
     if not python:
-        pytest.skip("ENG_REFERENCE_PYTHON does not name an interpreter with mmengine 0.10.7 (nox -s bench sets it)")
+        pytest.skip(f"{variable} does not name an interpreter with {contents} (nox -s bench sets it)")
 
     def run(script: str, *args: str, timeout: float = 300) -> Any:
         done = subprocess.run(

@@ -106,6 +106,14 @@ def test_an_iteration_over_a_bare_loop(versus, reference):
         versus.report(f"an iteration of {name} over a bare loop", f"{engine - bare:+.1f} us", target, detail)
 
 
+def test_an_iteration_of_other_engines_over_a_bare_loop(versus, peers):
+    script = (ROOT / "benchmarks/peer_loops.py").read_text(encoding="utf-8")
+    for name in ("Ignite", "Accelerate", "Lightning"):
+        bare, engine = peers(script, name.lower(), "60", "50")
+        detail = f"medians: {engine:.0f} us against {bare:.0f} us; small MLP, the engine's defaults"
+        versus.report(f"an iteration of {name} over a bare loop", f"{engine - bare:+.1f} us", "(peer)", detail)
+
+
 IMPORT = """
 import json, time
 import torch, torch.utils.data, torch.distributed

@@ -223,12 +223,22 @@ def install_torchvision(session: nox.Session) -> None:
 
 def reference_python(session: nox.Session) -> str:
     """The interpreter of an environment with MMEngine 0.10.7, which is made beside that of the session."""
-    folder = Path(session.virtualenv.location).parent / "reference"
+    return _python_beside(session, "reference", "mmengine==0.10.7", "setuptools<80")
+
+
+def peers_python(session: nox.Session) -> str:
+    """The interpreter of an environment with Ignite, Accelerate and Lightning, which is made beside that of the session."""
+    return _python_beside(session, "peers", "pytorch-ignite==0.5.5", "accelerate==1.15.0", "lightning==2.6.6")
+
+
+def _python_beside(session: nox.Session, name: str, *packages: str) -> str:
+    """The interpreter of an environment with torch and `packages`, in a folder `name` beside that of the session."""
+    folder = Path(session.virtualenv.location).parent / name
     python = venv_python(folder)
     if not (folder / "ready").exists():
         session.run("python", "-m", "venv", str(folder))
         pip = (python, "-m", "pip", "install", "-q", "-c", str(ROOT / "constraints.txt"))
         session.run(*pip, "torch", external=True)
-        session.run(*pip, "mmengine==0.10.7", "setuptools<80", external=True)
+        session.run(*pip, *packages, external=True)
         (folder / "ready").touch()
     return python

@@ -8,6 +8,7 @@ import torch
 
 from eng.hooks import Hook, IterTimerHook, iter_timer_hook
 from eng.model import BaseModel
+from eng.runner import hook_list
 
 
 class OfALibrary(IterTimerHook):
@@ -118,6 +119,7 @@ class After(Hook):
 def test_times_are_those_of_the_clock_whatever_other_hooks_take(make_runner, monkeypatch, train_cfg) -> None:
     clock = Clock()
     monkeypatch.setattr(iter_timer_hook, "time", SimpleNamespace(perf_counter=clock, time=clock))
+    monkeypatch.setattr(hook_list, "perf_counter", clock)
     runner = make_runner(
         model=TakesTimeToo(clock),
         train_dataloader=dict(dataset=TakesTime(clock, BATCH_S), batch_size=1, num_workers=0),

@@ -31,8 +31,10 @@ class IterTimerHook(Hook):
         self.time_sec_test_val = 0.0
         self.start_iter = 0
         self._last = 0.0
-        self._waits_since = self._got_batch = -math.inf
-        self._before_validation = 0.0
+        # Seconds of the present iteration that passed before a validation interrupted it; 0 at the beginning of a pass
+        # over the data. None if nothing comes between two iterations.
+        self._passed: float | None = None
+        self._passed_in_training = 0.0
         self._done = 0
         self._left: float = 0
 
@@ -50,59 +52,43 @@ class IterTimerHook(Hook):
 
     def before_train(self, runner: RunnerView) -> None:
         """Starts the measurement for the estimate of the remaining time."""
-        self._follow(runner, "train")
         self.start_iter = runner.iter
         self.time_sec_tot = 0.0
         self._done, self._left = 0, runner.max_iters - runner.iter
 
     def _before_epoch(self, runner: RunnerView, mode: str = "train") -> None:
-        self._follow(runner, mode)
         self._last = time.perf_counter()
+        self._passed = 0.0
         if mode != "train":
             self.time_sec_test_val = 0.0
 
-    def _follow(self, runner: RunnerView, mode: str) -> None:
-        """Registers functions that read the clock before or after all hooks of a point, to exclude the hooks' time.
-
-        A runner of another library, without a ``hook_list``, cannot call these functions, so nothing is registered.
-        """
+    def before_val(self, runner: RunnerView) -> None:
+        """Stores the seconds since the last training iteration, so that the time of the validation can be excluded."""
         hooks = getattr(runner, "hook_list", None)
         if hooks is None:
-            return
-        hooks.call_around(f"before_{mode}_epoch", None, self._begin_pass)
-        hooks.call_around(f"before_{mode}_iter", self._end_wait, None)
-        hooks.call_around(f"after_{mode}_iter", None, self._begin_wait)
-        if mode == "train":
-            hooks.call_around("before_val", self._leave_training, None)
-            hooks.call_around("after_val", None, self._return_to_training)
+            began = time.perf_counter()
+        else:
+            began = hooks.began
+        self._passed_in_training = began - self._last
 
-    def _begin_pass(self, _: RunnerView) -> None:
-        self._last = self._waits_since = time.perf_counter()
-
-    def _end_wait(self, _: RunnerView, batch_idx: int, data_batch: DataBatch = None) -> None:
-        self._got_batch = time.perf_counter()
-
-    def _begin_wait(self, _: RunnerView, batch_idx: int, data_batch: DataBatch = None, outputs: Any = None) -> None:
-        self._waits_since = time.perf_counter()
-
-    def _leave_training(self, _: RunnerView) -> None:
-        """Stores the seconds since the last training iteration, so that the time of the validation can be excluded."""
-        self._before_validation = time.perf_counter() - self._last
-
-    def _return_to_training(self, _: RunnerView) -> None:
+    def after_val(self, runner: RunnerView) -> None:
         """Continues the measurement after a validation, as if the validation had taken no time."""
-        self._waits_since = time.perf_counter()
-        self._last = self._waits_since - self._before_validation
+        self._passed = self._passed_in_training
+        self._last = time.perf_counter() - self._passed
 
     def _before_iter(
         self, runner: RunnerView, batch_idx: int, data_batch: DataBatch = None, mode: str = "train"
     ) -> None:
         """Records the seconds for which the loop waited for this batch."""
-        since = max(self._waits_since, self._last)
-        if self._got_batch >= since:
-            until = self._got_batch
+        hooks = getattr(runner, "hook_list", None)
+        if hooks is None:
+            # A runner of another library does not tell when its hooks began and ended.
+            since, until = self._last, time.perf_counter()
         else:
-            until = time.perf_counter()
+            since, until = hooks.ended, hooks.began
+            if self._passed is not None:
+                self._last = since - self._passed
+        self._passed = None
         runner.message_hub.recorders[mode + "/data_time"](until - since)
 
     def _after_iter(
@@ -122,6 +108,7 @@ class IterTimerHook(Hook):
         if batch_idx % PACK_EVERY == PACK_EVERY - 1:
             hub.pack()
         if mode == "train":
+            self._passed = None
             self.time_sec_tot += elapsed
             self._done += 1
             self._left -= 1

@@ -18,17 +18,26 @@ def sum_losses(losses: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     Entries without ``loss`` in their name are logged but not summed, and the entry ``loss_weight`` is neither; see
     :meth:`eng.model.BaseModel.parse_losses`.
     """
-    if not isinstance(losses, Mapping):
+    if type(losses) is not dict and not isinstance(losses, Mapping):
         raise LossTypeError(None, losses)
-    values = {name: _mean(name, value) for name, value in losses.items() if name != WEIGHT_KEY}
-    parts = [value for name, value in values.items() if "loss" in name]
-    if not parts:
+    total, log_vars = None, {}
+    for name, value in losses.items():
+        if name == WEIGHT_KEY:
+            continue
+        mean = _mean(name, value)
+        log_vars[name] = mean.detach()
+        if "loss" not in name:
+            continue
+        if total is None:
+            total = mean
+        else:
+            total = total + mean
+    if total is None:
         raise NoLossError(list(losses))
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    log_vars = {name: value.detach() for name, value in values.items() if name != "loss"}
-    log_vars["loss"] = values.get("loss", total).detach()
+    # An entry of the model with this name is logged in place of the sum.
+    log_vars["loss"] = log_vars.pop("loss", None)
+    if log_vars["loss"] is None:
+        log_vars["loss"] = total.detach()
     return total, log_vars
 
 
@@ -60,7 +69,7 @@ def update_params(optim_wrapper: Any, loss: torch.Tensor, losses: Any) -> None:
     If the model returned a ``loss_weight`` among its losses, ``update_params`` gets the weight too.
     """
     weight = None
-    if isinstance(losses, Mapping):
+    if type(losses) is dict or isinstance(losses, Mapping):
         weight = losses.get(WEIGHT_KEY)
     if weight is None:
         optim_wrapper.update_params(loss)

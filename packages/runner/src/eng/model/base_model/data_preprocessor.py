@@ -57,13 +57,12 @@ class BaseDataPreprocessor(VendorDevices, nn.Module):
         """
         # Tensors, tuples and lists are checked first, since isinstance(data, Mapping), a check against an abstract
         # class, takes longer than copying a small tensor.
+        if isinstance(data, torch.Tensor) and data.device == self._device:
+            return data
         if isinstance(data, (torch.Tensor, BaseDataElement)):
             return data.to(self._device, non_blocking=self._non_blocking)
         if type(data) is tuple or type(data) is list:
-            cast = [self.cast_data(item) for item in data]
-            if type(data) is list:
-                return cast
-            return tuple(cast)
+            return type(data)(map(self.cast_data, data))
         if isinstance(data, Mapping):
             return {key: self.cast_data(value) for key, value in data.items()}
         if data is None or isinstance(data, (str, bytes)):

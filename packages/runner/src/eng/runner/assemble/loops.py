@@ -199,15 +199,13 @@ NO_TRAINING = NoTraining()
 
 def training(runner: Run) -> BaseLoop:
     """Builds the training loop if necessary and returns it; ``NO_TRAINING`` for a run without ``train_cfg``."""
-    return _or_no_training(runner.train_part.get())
+    runner.train_part.get()
+    return training_so_far(runner)
 
 
 def training_so_far(runner: Run) -> BaseLoop:
     """Returns the training loop if it is built, else ``NO_TRAINING``, whose counters are 0."""
-    return _or_no_training(runner.train_part.value)
-
-
-def _or_no_training(loop: BaseLoop | None) -> BaseLoop:
+    loop = runner.train_part.value
     # `loop or NO_TRAINING` would fail for a user's loop class with a __len__ of 0.
     if loop is None:
         return NO_TRAINING

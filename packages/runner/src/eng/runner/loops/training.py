@@ -162,7 +162,8 @@ class TrainLoop(BaseLoop):
         model: Any = runner.model
         step = self.split_step or model.train_step
         outputs = kept_outputs(model, step(data_batch, optim_wrapper=runner.optim_wrapper))
-        self._end_window_at_the_end()
+        if self._iter + 1 >= self.max_iters:
+            self._end_windows()
         runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch, outputs=outputs)
         self._iter += 1
 
@@ -179,17 +180,12 @@ class TrainLoop(BaseLoop):
         """
         if self._iter + 1 == self.max_iters:
             self._runner.call_hook("before_train_iter", batch_idx=idx, data_batch=data_batch)
-            self._end_window_at_the_end()
+            self._end_windows()
             self._runner.call_hook("after_train_iter", batch_idx=idx, data_batch=data_batch, outputs={})
         self._iter += 1
 
-    def _end_window_at_the_end(self) -> None:
-        """Makes the optimizer step of an incomplete accumulation window in the last iteration of the run."""
-        if self._iter + 1 >= self.max_iters:
-            self._end_windows()
-
     def _end_windows(self) -> None:
-        """Makes the optimizer step of incomplete gradient-accumulation windows, for each optimizer wrapper."""
+        """Makes the optimizer step of incomplete gradient-accumulation windows at the end of the run."""
         for wrapper in wrappers_by_name(self._runner.optim_wrapper).values():
             if isinstance(wrapper, OptimWrapper):
                 wrapper.end_window(self._runner.model)
