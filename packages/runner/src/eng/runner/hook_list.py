@@ -126,7 +126,9 @@ class HookList:
     def call(self, point: str, runner: RunnerView, /, **kwargs: Any) -> None:
         """Calls every hook that acts at the hook point ``point``, then the actions registered by :meth:`after_point`.
 
-        A hook may itself reach another hook point; the registered actions then wait for the outer one. If a hook raises, the hooks after it are still called, so that a checkpoint that is due is written; then the
+        If a hook itself calls the hooks of another hook point, the actions wait for the end of the outer hook point.
+
+        If a hook raises, the hooks after it are still called, so that a checkpoint that is due is written; then the
         exception is raised with the hook's name in a note. After a NonFiniteLossError no further hook is called,
         because a checkpoint would hold the broken weights.
         """

@@ -484,8 +484,8 @@ class Runner:
     def collect_checkpoint(
         self, save_optimizer: bool = True, save_param_scheduler: bool = True, meta: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Returns the state of the run as a checkpoint, without the entries that hooks add in ``before_save_checkpoint``.
+        """Returns the state of the run as a checkpoint. All ranks must call this method.
 
-        All ranks must call this method.
+        The entries that hooks add in ``before_save_checkpoint`` are not part of it.
         """
         return self.state.collect(save_optimizer, save_param_scheduler, meta)

@@ -327,8 +327,9 @@ class TrainLoop(BaseLoop):
     def _capture_stream(self, point: str | None) -> StreamState | None:
         """Returns the position of a training dataloader that has a ``state_dict``; None for other dataloaders.
 
-        Before this process has read training data, the position is the one in the checkpoint of a resumed run. It is None inside an iteration: the dataloader has already passed the current batch, which a
-        resumed run must read again.
+        Before this process has read training data, the position is the one in the checkpoint of a resumed run. Inside
+        an iteration it is None: the dataloader has already passed the current batch, which a resumed run must read
+        again.
         """
         if self._stream_state is not None or not self._has_entered_data():
             return self._stream_state
