@@ -110,8 +110,8 @@ class _Skip:
 
     def __iter__(self) -> Iterator[Any]:
         self.on_pass()
-        # A DataLoader with workers creates two iterators and draws only from the second one, so indices are skipped when
-        # the first index is drawn, in _indices(), and not here.
+        # A DataLoader with workers creates two iterators and draws only from the second one. Indices are therefore not
+        # skipped here, but in _indices(), when the first index is drawn.
         return self._indices()
 
     def _indices(self) -> Iterator[Any]:
