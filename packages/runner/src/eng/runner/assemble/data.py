@@ -129,7 +129,7 @@ def _build_sampler(cfg: MutableMapping[str, Any], dataset: object, seed: int | N
             "The dataloader of %s names no sampler: it gets dict(type='DefaultSampler', shuffle=%s)",
             type(dataset).__name__,
             bool(shuffle),
-            extra=DETAIL,  # Only for the log file: on the console, the report of the run's start says whether data are shuffled.
+            extra=DETAIL,  # Only for the log file: the report on the console says whether data are shuffled.
         )
         sampler = {"type": "DefaultSampler", "shuffle": bool(shuffle)}
     if isinstance(sampler, Mapping):
