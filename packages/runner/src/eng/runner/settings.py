@@ -45,7 +45,7 @@ class EnvSettings:
     resource_limit: int = 4096
     """Number of files that the process may open at the same time, up to the limit of the system."""
     matmul_precision: str | None = None
-    """Precision of products of float32 matrices: ``"highest"``, ``"high"`` (TF32 on NVIDIA) or ``"medium"``; None leaves
+    """Precision of products of float32 matrices: ``"highest"``, ``"high"`` (TF32 on NVIDIA) or ``"medium"``; None keeps
     torch's setting."""
     channels_last: bool = False
     """Whether weights of convolutions and images are stored channels-last, the fastest format for convolutions."""
@@ -76,14 +76,14 @@ class RunnerSettings:
     test_dataloader: Any = None
     """Dataloader of the test data, or its config; several datasets are given as in ``val_dataloader``."""
     train_cfg: Any = None
-    """The training loop: ``dict(by_epoch=True, max_epochs=..., val_begin=1, val_interval=1)``, the config of another loop
-    class, or a loop."""
+    """The training loop: ``dict(by_epoch=True, max_epochs=..., val_begin=1, val_interval=1)``, the config of another
+    loop class, or a loop."""
     val_cfg: Any = None
     """The validation loop: ``dict()``, ``dict(fp16=..., loss=...)``, the config of another loop class, or a loop."""
     test_cfg: Any = None
     """The test loop; its values are those of ``val_cfg``."""
     auto_scale_lr: Mapping[str, Any] | None = None
-    """``dict(enable=True, base_batch_size=N)`` multiplies learning rates by the batch size of all ranks, divided by N."""
+    """``dict(enable=True, base_batch_size=N)`` multiplies learning rates by the batch size of all ranks over N."""
     optim_wrapper: Any = None
     """The optimizer and its settings: ``dict(optimizer=dict(type=..., lr=...), clip_grad=...)``."""
     param_scheduler: Any = None
@@ -101,11 +101,11 @@ class RunnerSettings:
     load_from: str | None = None
     """Checkpoint whose weights are loaded before training, validation or test."""
     resume: bool | str | Mapping[str, Any] = False
-    """True to resume from ``load_from`` or, without it, from the newest intact checkpoint in ``work_dir``; a path resumes
-    from this checkpoint. With ``dict(checkpoint=None, take=[...])``, a resumed run uses the config's values of the keys
-    in ``take`` instead of the checkpoint's."""
+    """True to resume from ``load_from`` or, without it, from the newest intact checkpoint in ``work_dir``; a path to
+    resume from this checkpoint. With ``dict(checkpoint=None, take=[...])``, a resumed run uses the config's values of
+    the keys in ``take`` instead of the checkpoint's."""
     launcher: str = "none"
-    """What started the processes of the run: ``"none"`` for a single process, ``"pytorch"``, ``"slurm"`` or ``"mpi"``."""
+    """What started the processes of the run: ``"pytorch"``, ``"slurm"``, ``"mpi"``, or ``"none"`` for one process."""
     env_cfg: Mapping[str, Any] = field(default_factory=lambda: {"dist_cfg": {"backend": "nccl"}})
     """How each process is prepared, see :class:`EnvSettings`."""
     log_processor: Any = None
@@ -145,8 +145,8 @@ class RunnerSettings:
     on_error: str = "save"
     """``"save"`` tries to save a checkpoint when training raises an exception; ``"raise"`` does not."""
     preemption: Mapping[str, Any] | None = None
-    """Options of :class:`eng.hooks.PreemptionHook`, such as ``dict(requeue=True)`` for Slurm; None ends the run on SIGINT,
-    SIGTERM and SIGUSR1."""
+    """Options of :class:`eng.hooks.PreemptionHook`, such as ``dict(requeue=True)`` for Slurm; None ends the run on
+    SIGINT, SIGTERM and SIGUSR1."""
     init_weights: bool = True
     """Whether the first ``train()`` calls ``init_weights()`` of the model."""
     loss: Any = None
@@ -207,7 +207,7 @@ class RunnerSettings:
         return [mode for mode in ("train", "val", "test") if getattr(self, f"{mode}_cfg") is not None]
 
     def _wants_losses_only(self, mode: str) -> bool:
-        """Whether the validation or test needs no evaluator, because its loop config asks for losses with ``loss=True``.
+        """Whether a validation or test needs no evaluator, because its loop config asks for losses with ``loss=True``.
 
         With several datasets, one dataset with ``loss=True`` is enough here; each dataset is checked when its loop is
         built.

@@ -60,7 +60,7 @@ def arguments_taken_by(runner: type, arguments: Mapping[str, Any]) -> dict[str, 
 
     A removed argument whose value differs from the default causes a warning.
     """
-    parameters = inspect.signature(runner.__init__).parameters.values()  # type: ignore[misc]  # a subclass may have another __init__
+    parameters = inspect.signature(runner.__init__).parameters.values()  # type: ignore[misc]  # a subclass's own
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return dict(arguments)
     names = {parameter.name for parameter in parameters}

@@ -31,7 +31,7 @@ _KINDS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomS
 _TRANSFORMS = ("transform", "transforms", "target_transform", "pipeline")
 _PARTS_OF_DATASETS = ("dataset", "datasets", *_TRANSFORMS)
 # Longest list of datasets or transforms in which random generators are searched. A longer list is taken for a list of
-# samples, whose search would take too long.
+# samples, which are not searched.
 _MOST_PARTS = 10_000
 # Seeds of samplers are mixed with this number and seeds of workers with a rank, so that the two never coincide.
 _ORDER = 1 << 32

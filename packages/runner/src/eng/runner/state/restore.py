@@ -172,7 +172,7 @@ def restore_schedulers(schedulers: Schedulers, saved: Any, path: str = "param_sc
 
 
 def _restore_scheduler(scheduler: Any, state: Mapping[str, Any]) -> Mapping[str, tuple[Any, Any]]:
-    """Restores the progress of one scheduler; returns the settings that differ, as ``(saved value, config's value)``."""
+    """Restores the progress of one scheduler; returns the settings that differ, as ``(saved value, new value)``."""
     # A scheduler class that overrides load_state_dict restores its state by that method alone.
     if isinstance(scheduler, _ParamScheduler) and type(scheduler).load_state_dict is _ParamScheduler.load_state_dict:
         return scheduler.load_progress(state)

@@ -454,7 +454,10 @@ class RunState:
         return lines
 
     def _restore_rest(self, loop: BaseLoop, saved: Mapping[str, Any], optimizer: bool) -> list[str]:
-        """Restores hooks, and keeps accumulated gradients for :meth:`start_counting`; returns lines about differences."""
+        """Restores hooks, and keeps accumulated gradients for :meth:`start_counting`.
+
+        Returns lines of text about differences between the saved run and this run.
+        """
         hooks = self._run.hook_list.hooks
         lines = differences.hook_differences(hooks, saved.get("hooks", {}))
         restore.restore_hooks(hooks, saved.get("hooks", {}))

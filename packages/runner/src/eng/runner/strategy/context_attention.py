@@ -147,7 +147,7 @@ class _GatherParts(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, part: torch.Tensor, dim: int, group: ProcessGroup) -> torch.Tensor:
-        """Returns the parts of all ranks, concatenated; the collective works along dimension 0, so ``dim`` moves there."""
+        """Returns the parts of all ranks, concatenated along ``dim``; torch gathers along dimension 0."""
         ctx.dim, ctx.group = dim, group
         rows = part.movedim(dim, 0).contiguous()
         gathered = rows.new_empty((len(rows) * torch_dist.get_world_size(group), *rows.shape[1:]))
