@@ -126,7 +126,8 @@ def tests(session: nox.Session, package: str) -> None:
     if package == "tune":  # its tests start `eng tune` and `eng sweep` as a user does
         brought |= siblings("eng")
     others = nox.project.dependency_groups(project(package), "test")
-    may_measure = label.endswith(f"-{TORCH_PYTHON}")
+    # The floors are values of Linux: elsewhere, tests of its files, signals and locales are skipped.
+    may_measure = label.endswith(f"-{TORCH_PYTHON}") and sys.platform == "linux"
     if may_measure:
         others = [*others, "slipcover>=1.1"]
     prepare(session, [str(PACKAGES / name) for name in sorted(brought)], others, torch=needs_torch(brought))
@@ -454,9 +455,14 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=torch_python())
 def site_versions(session: nox.Session) -> None:
-    """Deploys the site in two versions with mike, into a scratch clone (two minutes)."""
-    session.install("mkdocs-material>=9.5", "mkdocstrings[python]>=0.27", "mkdocs-static-i18n>=1.3", "mike>=2.1")
-    session.run("python", "scripts/site_versions.py")
+    """The site of each release of the front door and of the commit that is checked out, in site/, with a menu of versions.
+
+    ``-- --try`` builds two versions of the commit in a scratch folder instead.
+    """
+    session.install(
+        "mkdocs-material>=9.5", "mkdocstrings[python]>=0.27", "mkdocs-static-i18n>=1.3", "jieba>=0.42", "mike>=2.1"
+    )
+    session.run("python", "scripts/site_versions.py", *session.posargs)
 
 
 @nox.session(python=torch_python())

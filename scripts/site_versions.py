@@ -1,46 +1,102 @@
-"""Tries the site in two versions: deploys both with mike into a scratch clone, and looks at what readers would get.
+"""Builds the site in all its versions: ``site_versions.py`` writes it to site/, for the workflow that publishes it.
 
-``nox -s site_versions`` runs this. RELEASING.md has the commands that deploy a release.
+The version ``main`` is that of the commit that is checked out, and ``1.4`` that of the newest tag ``eng-v1.4.*``. The root leads to
+the newest release, or to ``main`` while there is none. ``site_versions.py --try`` builds two versions of the commit in a scratch
+folder and looks at what readers would get.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-BRANCH = "gh-pages"
+BRANCH = "built-site"
+MAIN = "main"
+PAGES = ("index.html", "zh/index.html", "start/fifteen-minutes/index.html", "search/search_index.json")
 
 
 def output(*call: str, cwd: Path) -> str:
-    """What a command prints; its failure ends the script."""
-    return subprocess.run(call, cwd=cwd, check=True, capture_output=True, text=True, timeout=900).stdout
+    """What a command prints; its failure ends the script.
+
+    Raises:
+        SystemExit: the command failed.
+    """
+    done = subprocess.run(call, cwd=cwd, check=False, capture_output=True, encoding="utf-8", timeout=900)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(call)} ended with exit status {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
 
 
-def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        clone = Path(name) / "eng"
+def released_versions(tags: list[str]) -> dict[str, str]:
+    """The tag of the newest patch of each minor version of the front door, the oldest version first.
+
+    Example:
+        >>> released_versions(["eng-v1.9.0", "eng-v1.10.1", "eng-v1.10.0", "eng-config-v2.0.0"])
+        {'1.9': 'eng-v1.9.0', '1.10': 'eng-v1.10.1'}
+    """
+    matches = [match for tag in tags if (match := re.fullmatch(r"eng-v(\d+)\.(\d+)\.(\d+)", tag))]
+    ordered = sorted(matches, key=lambda match: tuple(map(int, match.groups())))
+    return {f"{match[1]}.{match[2]}": match[0] for match in ordered}
+
+
+def build(clone: Path, versions: dict[str, str]) -> None:
+    """Builds the site of each revision into a branch of the clone; the last version is where the root leads.
+
+    Args:
+        clone: a clone of this repository that may be changed.
+        versions: a revision for each version.
+    """
+    for key, value in {"user.name": "eng", "user.email": "eng@localhost"}.items():
+        output("git", "config", key, value, cwd=clone)
+    mike = str(Path(sys.executable).with_name("mike"))
+    for version, revision in versions.items():
+        output("git", "checkout", "-q", "--detach", revision, cwd=clone)
+        output(mike, "deploy", "--branch", BRANCH, "--update-aliases", version, "latest", cwd=clone)
+    output(mike, "set-default", "--branch", BRANCH, "latest", cwd=clone)
+
+
+def problems(site: Path, versions: list[str]) -> list[str]:
+    """What readers of a built site would miss, one line each."""
+    listed = {entry["version"]: entry["aliases"] for entry in json.loads((site / "versions.json").read_text("utf-8"))}
+    expected = {version: ["latest"] if version == versions[-1] else [] for version in versions}
+    messages = [] if listed == expected else [f"versions.json has {listed}, expected {expected}"]
+    messages += [
+        f"{version}/{page} is missing" for version in versions for page in PAGES if not (site / version / page).exists()
+    ]
+    if "latest/" not in (site / "index.html").read_text(encoding="utf-8"):
+        messages.append("index.html does not lead to the newest version")
+    return messages
+
+
+def main() -> int:
+    trial = "--try" in sys.argv
+    with tempfile.TemporaryDirectory() as scratch:
+        clone = Path(scratch, "clone")
         output("git", "clone", "-q", str(ROOT), str(clone), cwd=ROOT)
-        for key, value in {"user.name": "eng", "user.email": "eng@localhost"}.items():
-            output("git", "config", key, value, cwd=clone)
-        mike = str(Path(sys.executable).with_name("mike"))
-        output(mike, "deploy", "--branch", BRANCH, "--update-aliases", "1.0", "latest", cwd=clone)
-        output(mike, "deploy", "--branch", BRANCH, "--update-aliases", "1.1", "latest", cwd=clone)
-        output(mike, "set-default", "--branch", BRANCH, "latest", cwd=clone)
-        versions = json.loads(output("git", "show", f"{BRANCH}:versions.json", cwd=clone))
-        files = set(output("git", "ls-tree", "-r", "--name-only", BRANCH, cwd=clone).splitlines())
-        start = output("git", "show", f"{BRANCH}:index.html", cwd=clone)
-    aliases = {entry["version"]: entry["aliases"] for entry in versions}
-    assert aliases == {"1.1": ["latest"], "1.0": []}, aliases
-    pages = ("index.html", "zh/index.html", "start/fifteen-minutes/index.html", "search/search_index.json")
-    missing = [f"{version}/{page}" for version in aliases for page in pages if f"{version}/{page}" not in files]
-    assert not missing, missing
-    assert "latest/" in start, "the root does not lead to the newest version"
-    print(f"versions {', '.join(aliases)}; {len(files)} files; the root leads to latest")
+        tags = output("git", "tag", "--list", "eng-v*", cwd=ROOT).split()
+        versions = {"1.0": "HEAD", "1.1": "HEAD"} if trial else {MAIN: "HEAD", **released_versions(tags)}
+        revisions = {
+            version: output("git", "rev-parse", f"{revision}^{{commit}}", cwd=clone).strip()
+            for version, revision in versions.items()
+        }
+        build(clone, revisions)
+        site = Path(scratch, "site") if trial else ROOT / "site"
+        shutil.rmtree(site, ignore_errors=True)
+        output("git", "clone", "-q", "--branch", BRANCH, str(clone), str(site), cwd=ROOT)
+        shutil.rmtree(site / ".git")
+        messages = problems(site, list(versions))
+        pages = sum(1 for _ in site.rglob("*.html"))
+    print(
+        "\n".join(messages) or f"versions {', '.join(versions)}; {pages} pages; the root leads to {list(versions)[-1]}"
+    )
+    return 1 if messages else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

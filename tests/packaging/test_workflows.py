@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ SESSIONS = {
     if isinstance(node, ast.FunctionDef) and any("nox.session" in ast.unparse(item) for item in node.decorator_list)
 }
 PREPARATION = re.compile(r"python -m pip install nox|sudo apt-get update && sudo apt-get install .*")
+TESTS_SESSION = re.compile(r'-s "tests\((.+)\)"$')
 # It needs the shim of torchvision that lies beside a checkout of ours.
 NOT_ON_GITHUB = {"downstream"}
 
@@ -30,13 +32,19 @@ def jobs(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def commands(path: Path) -> Iterator[str]:
-    """Each command of a workflow, once for each session of its matrix."""
+    """Each command of a workflow, once for each combination of its matrix."""
     for job in jobs(path).values():
-        sessions = job.get("strategy", {}).get("matrix", {}).get("session", [""])
+        matrix = job.get("strategy", {}).get("matrix", {})
         for step in job["steps"]:
-            yield from dict.fromkeys(
-                step.get("run", "").replace("${{ matrix.session }}", session) for session in sessions if "run" in step
-            )
+            filled = (fill(step["run"], matrix, values) for values in product(*matrix.values()) if "run" in step)
+            yield from dict.fromkeys(filled)
+
+
+def fill(command: str, names: Iterable[str], values: Iterable[str]) -> str:
+    """The command for one combination of a matrix."""
+    for name, value in zip(names, values, strict=True):
+        command = command.replace(f"${{{{ matrix.{name} }}}}", value)
+    return command
 
 
 def session_of(command: str) -> str | None:
@@ -68,6 +76,19 @@ def test_github_runs_what_ci_runs() -> None:
     there = {session_of(command) for command in commands(ROOT / ".github/workflows/ci.yml")}
     assert "lint" in here
     assert here - there == NOT_ON_GITHUB
+
+
+def test_github_runs_each_package_alone_as_ci_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    environments = pytest.importorskip("nox_environments", reason="the session that runs these tests installs nox")
+    free = {f"{name}-{python}" for name in environments.TORCH_FREE for python in constant("TORCH_FREE_PYTHONS")}
+    torch = {
+        f"{name}-{environments.TORCH_PYTHON}" for name in environments.NAMES if name not in environments.TORCH_FREE
+    }
+    there = {
+        match[1] for command in commands(ROOT / ".github/workflows/ci.yml") if (match := TESTS_SESSION.search(command))
+    }
+    assert there == {*free, *torch, "integration"}
 
 
 def test_the_matrix_has_every_package_and_the_ends_of_the_support_window(monkeypatch: pytest.MonkeyPatch) -> None:

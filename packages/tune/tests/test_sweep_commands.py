@@ -21,7 +21,7 @@ RANGE = f"{LR}=loguniform(1e-2,1.0)"
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch, inline: Any) -> Any:
     """Trains the runs of `eng sweep` in this process."""
-    monkeypatch.setattr("eng.tune._sweep_commands._executor", lambda options, folder: inline)
+    monkeypatch.setattr("eng.tune._sweep_commands._executor_from_options", lambda options, folder: inline)
     return inline
 
 

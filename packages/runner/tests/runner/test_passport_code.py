@@ -58,7 +58,8 @@ def test_the_revision_of_a_script_is_that_of_its_repository(tmp_path: Path, monk
     git(script.parent, "init", "-q")
     commit(script, "first = 1\n")
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules["__main__"], "__file__", str(script))
+        # `__main__` of a worker process of pytest-xdist has no `__file__`.
+        patch.setattr(sys.modules["__main__"], "__file__", str(script), raising=False)
         options: dict[str, Any] = dict(train_cfg=dict(max_epochs=1), log_level="ERROR")
         Runner(
             nn.Linear(1, 1), str(tmp_path / "run"), loss=lambda output: output.mean(), train_dataloader=[torch.ones(2, 1)],

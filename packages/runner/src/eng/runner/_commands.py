@@ -47,7 +47,7 @@ def _shared(function: F) -> F:
             "--max-restarts", type=click.IntRange(0), default=0, help="Restarts of all processes after a failure."
         ),
         click.option("--verbose", is_flag=True, help="Print what the log file holds: environment, config, hooks."),
-        # torch.distributed.launch passes this option to every process.
+        # torch.distributed.launch passes this option to every process, so it is accepted and has no effect.
         click.option("--local_rank", "--local-rank", type=int, hidden=True),
         click.pass_context,
     )
@@ -98,7 +98,7 @@ def train(
     done, 2 a mistake in the call or the config, 130 Ctrl-C, 143 SIGTERM, 138 SIGUSR1, 75 the time budget was used up.
     """
     if _wants_agent(common):
-        return _on_several(common)
+        return _start_with_agent(common)
     cfg = _load(ctx, config, common)
     if resume is not None:
         cfg.resume, cfg.load_from = True, None
@@ -285,6 +285,7 @@ def _use_amp(cfg: Config) -> None:
 
 
 def _enable_auto_scale_lr(cfg: Config) -> None:
+    """Sets ``auto_scale_lr.enable``; raises an error if the config has no ``base_batch_size`` to scale by."""
     if not (cfg.get("auto_scale_lr") or {}).get("base_batch_size"):
         raise _mistake("--auto-scale-lr needs auto_scale_lr=dict(base_batch_size=...) in the config")
     cfg.auto_scale_lr.enable = True
@@ -357,7 +358,7 @@ def _wants_agent(common: Mapping[str, Any]) -> bool:
     return False
 
 
-def _on_several(common: dict[str, Any]) -> int:
+def _start_with_agent(common: dict[str, Any]) -> int:
     """Starts the processes of this machine with torchrun's agent, and returns the exit status.
 
     Raises:
@@ -398,9 +399,19 @@ def _evaluate(
     action: Callable[[Any], dict[str, float]],
     prepare: Callable[[Any], None] = lambda cfg: None,
 ) -> int:
-    """Loads config and weights, runs a validation or test, and prints the metrics; returns the exit status."""
+    """Loads config and weights, runs a validation or test, and prints the metrics; returns the exit status.
+
+    Args:
+        ctx: context of the command, whose ``obj`` loads configs.
+        config: path of the config file.
+        checkpoint: value of ``--checkpoint``; None if the user did not set it.
+        allow_partial: whether a checkpoint may match less than half of the parameters.
+        common: values of the options that train, val and test share.
+        action: function that validates or tests with a Runner, and returns the metrics.
+        prepare: function that changes the config for other options of the command, such as ``--tta``.
+    """
     if _wants_agent(common):
-        return _on_several(common)
+        return _start_with_agent(common)
     cfg = _load(ctx, config, common)
     cfg.resume = False
     prepare(cfg)

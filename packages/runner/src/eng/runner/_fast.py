@@ -84,6 +84,7 @@ def fast_config(cfg: Config, work_dir: str, rounds: int) -> Any:
 
 
 def _is_by_epoch(train_cfg: Any) -> bool:
+    """Whether the training loop counts epochs; without ``by_epoch``, ``max_epochs`` and ``max_iters`` decide."""
     return bool(train_cfg.get("by_epoch", "max_iters" not in train_cfg or "max_epochs" in train_cfg))
 
 
@@ -103,6 +104,10 @@ def _fast_training(train_cfg: Mapping[str, Any], by_epoch: bool, rounds: int) ->
 
 
 def _fast_evaluation(cfg: Config, dataloader: object) -> Any:
+    """Returns ``val_cfg`` or ``test_cfg`` with ``limit_batches``, for each dataset if the config names several.
+
+    The config of a user's own loop class is returned unchanged.
+    """
     names = names_of_sets(dataloader)
     if names and is_named_by(cfg, names):
         return {name: _fast_evaluation(set_cfg, None) for name, set_cfg in cfg.items()}

@@ -17,6 +17,7 @@ from .call import eng_words
 
 TEMPLATE = Path(__file__).parent / "_init_template"
 _SUFFIX = ".tmpl"
+# Names of packages that an import inside the project would confuse with the project's own package.
 _TAKEN = frozenset(sys.stdlib_module_names) | {"eng", "torch", "numpy", "tests", "config"}
 # File names that differ from those in the template, besides the name of the project.
 _RENAMED = {"gitignore": ".gitignore"}
@@ -45,6 +46,8 @@ def init(folder: Path, name: str | None) -> None:
 def write_project(folder: Path, name: str) -> list[str]:
     """Writes the files of a new project; if writing fails, no file is left.
 
+    The files are written into a temporary folder beside the target, and moved when all of them are complete.
+
     Args:
         folder: a new or empty folder.
         name: name of the project's Python package.
@@ -54,25 +57,32 @@ def write_project(folder: Path, name: str) -> list[str]:
     """
     folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        files = sorted(_write(source, aside, name) for source in TEMPLATE.rglob(f"*{_SUFFIX}"))
+        files = sorted(_write_file(source, unfinished, name) for source in TEMPLATE.rglob(f"*{_SUFFIX}"))
         folder.mkdir(exist_ok=True)
-        for entry in aside.iterdir():
+        for entry in unfinished.iterdir():
             entry.rename(folder / entry.name)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
     return files
 
 
-def _write(source: Path, aside: Path, name: str) -> str:
+def _write_file(source: Path, folder: Path, name: str) -> str:
+    """Writes one file of a new project from its template; returns its path relative to ``folder``.
+
+    Args:
+        source: the template. ``project`` in its path and ``__project__`` in its text stand for the project's name.
+        folder: folder into which the project is written.
+        name: name of the project's Python package.
+    """
     relative = source.relative_to(TEMPLATE)
     stem = relative.name.removesuffix(_SUFFIX)
     folders = [name if part == "project" else part for part in relative.parts[:-1]]
-    target = aside.joinpath(*folders, _RENAMED.get(stem, stem).replace("project", name))
+    target = folder.joinpath(*folders, _RENAMED.get(stem, stem).replace("project", name))
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(source.read_text(encoding="utf-8").replace("__project__", name), encoding="utf-8")
-    return str(target.relative_to(aside))
+    return str(target.relative_to(folder))
 
 
 def _package_name(text: str, is_given: bool) -> str:
@@ -89,6 +99,7 @@ def _package_name(text: str, is_given: bool) -> str:
 
 
 def _must_be_free(folder: Path) -> None:
+    """Raises an error unless the folder of a new project does not exist yet or is empty."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise click.ClickException(f"{folder} is there already and is no folder")
     if folder.is_dir() and any(folder.iterdir()):

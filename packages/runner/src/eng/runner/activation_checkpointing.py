@@ -41,11 +41,11 @@ class ActivationSettings:
     recompute: bool = True
     """Whether activations are recomputed in the backward pass."""
     keep: list[str] | str | None = None
-    """Operators whose results are saved instead of recomputed: ``"matmul"``, ``"attention"``, ``"convolution"``, or names of
-    torch's operators such as ``"aten.mm"``."""
+    """Operators whose results are saved instead of recomputed: ``"matmul"``, ``"attention"``, ``"convolution"``, or
+    names of torch's operators such as ``"aten.mm"``."""
     offload: bool = False
-    """Whether saved activations move to CPU memory until the backward pass. Weights, distributed tensors and the results of
-    the operators in ``keep`` stay on the device. Without an accelerator nothing moves."""
+    """Whether saved activations move to CPU memory until the backward pass. Weights, distributed tensors and the
+    results of the operators in ``keep`` stay on the device. Without an accelerator nothing moves."""
 
     @classmethod
     def of(cls, setting: object) -> ActivationSettings | None:
@@ -57,7 +57,7 @@ class ActivationSettings:
         if not setting:
             return None
         if not isinstance(setting, Mapping):
-            return cls(modules=_names(setting))
+            return cls(modules=_module_names(setting))
         known = [field.name for field in fields(cls)]
         for key in setting:
             if key not in known:
@@ -66,7 +66,7 @@ class ActivationSettings:
             raise SettingsError(
                 f"activation_checkpointing needs modules, such as ['layers.*']; it has {sorted(setting)}"
             )
-        settings = cls(**{**setting, "modules": _names(setting["modules"])})
+        settings = cls(**{**setting, "modules": _module_names(setting["modules"])})
         if not settings.recompute and (settings.keep or not settings.offload):
             raise SettingsError(
                 "activation_checkpointing with recompute=False keeps everything: it goes with offload=True, and without keep"
@@ -74,7 +74,8 @@ class ActivationSettings:
         return settings
 
 
-def _names(modules: object) -> list[str] | str:
+def _module_names(modules: object) -> list[str] | str:
+    """Returns a name, or several names as a list; raises a SettingsError for every other value."""
     if isinstance(modules, str):
         return modules
     if not isinstance(modules, (Sequence, Set)) or not all(isinstance(name, str) for name in modules):
@@ -83,7 +84,7 @@ def _names(modules: object) -> list[str] | str:
 
 
 def turn_on_activation_checkpointing(model: nn.Module, modules: Mapping[str, Any] | list[str] | str) -> None:
-    """Makes modules recompute their activations in the backward pass, or move them to CPU memory, to save device memory.
+    """Saves device memory: makes modules recompute their activations in the backward pass, or move them to CPU memory.
 
     Names of parameters and results stay the same.
 
@@ -127,7 +128,11 @@ def _operators(names: list[str] | str) -> list[Any]:
 
 
 def _overloads(name: str) -> list[Any]:
-    """Returns the overloads of an operator such as ``aten.mm``, or one such as ``aten.mm.default``; empty for an unknown name."""
+    """Returns the overloads of an operator of torch.
+
+    The name ``aten.mm`` gives all overloads of the operator, ``aten.mm.default`` only this one; for an unknown name the
+    list is empty.
+    """
     namespace, _, operator_and_overload = name.partition(".")
     operator, _, overload = operator_and_overload.partition(".")
     packet = None
@@ -178,6 +183,7 @@ class _Checkpointed:
         return inspect.signature(self._function())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the module's forward, under torch's activation checkpointing and CPU offload as the settings ask for."""
         with self._offload():
             if not self._settings.recompute:
                 return self._function()(*args, **kwargs)
@@ -187,11 +193,13 @@ class _Checkpointed:
             return checkpoint(self._function(), *args, use_reentrant=False, context_fn=contexts, **kwargs)
 
     def _function(self) -> Callable[..., Any]:
+        """Returns the replaced ``forward``: the function that was assigned to the module, or its class's method."""
         if self.forward is not None:
             return self.forward
         return MethodType(type(self.module).forward, self.module)
 
     def _offload(self) -> AbstractContextManager[Any]:
+        """Returns a context in which tensors saved for the backward pass move to CPU memory, if ``offload`` is set."""
         if not self._settings.offload:
             return nullcontext()
         parameters = (_local(parameter) for parameter in self.module.parameters())
@@ -207,9 +215,13 @@ def _local(parameter: nn.Parameter) -> torch.Tensor:
 
 
 def _to_host(tensor: torch.Tensor, *, weights: set[int]) -> Any:
-    """Copies a tensor for the backward pass to CPU memory; returns device and copy.
+    """Copies a tensor that autograd saves for the backward pass to CPU memory; returns device and copy.
 
     Weights, DTensors and tensors in CPU memory are returned as they are.
+
+    Args:
+        tensor: the saved tensor.
+        weights: addresses of the storages of the module's weights.
     """
     if _is_on_host(tensor) or is_dtensor(tensor) or tensor.untyped_storage().data_ptr() in weights:
         return tensor
@@ -219,6 +231,7 @@ def _to_host(tensor: torch.Tensor, *, weights: set[int]) -> Any:
 
 
 def _from_host(packed: Any) -> torch.Tensor:
+    """Returns, in the backward pass, the tensor from which :func:`_to_host` made ``packed``, on its former device."""
     if isinstance(packed, torch.Tensor):
         return packed
     device, copy = packed

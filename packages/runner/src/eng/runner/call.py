@@ -139,6 +139,10 @@ def _launch_eng(arguments: list[str]) -> str:
 
 
 def _launch_python(arguments: list[str]) -> str:
+    """Composes a command that calls Python with arguments, through torchrun if torchrun started this process.
+
+    In a process that ``eng train --nproc`` started, torchrun is left out, because the ``eng`` command starts it.
+    """
     if _is_under_torchrun() and ORIGINAL_CALL not in os.environ:
         count = os.environ.get("LOCAL_WORLD_SIZE", "1")
         return _in_folder(
@@ -153,6 +157,7 @@ def _is_interactive() -> bool:
 
 
 def _python() -> list[str]:
+    """Returns ``python`` if the user's shell finds this environment's Python under that name, otherwise its path."""
     path = shutil.which("python")
     if "NOX_CURRENT_SESSION" not in os.environ and _is_ours(path):
         return ["python"]
@@ -164,7 +169,8 @@ def _is_under_torchrun() -> bool:
 
 
 def _main_module() -> str | None:
-    # A debugger that was started with `python -m pdb` removes the attribute from the module.
+    """Returns the name of the module that ``python -m`` runs; None if this process runs a script or is interactive."""
+    # getattr() has a default, because a debugger started with `python -m pdb` removes ``__spec__`` from the module.
     spec: ModuleSpec | None = getattr(sys.modules.get("__main__"), "__spec__", None)
     if spec is None:
         return None
@@ -185,6 +191,7 @@ def _in_folder(text: str) -> str:
 
 
 def _short(path: str) -> str:
+    """Returns a path relative to the current folder if the file is below that folder, otherwise the path itself."""
     relative = os.path.relpath(path)
     if not relative.startswith("..") and os.sep in relative:
         return relative

@@ -55,6 +55,7 @@ def setup_environment(env_cfg: Mapping[str, Any], launcher: str) -> None:
 
 
 def _set_matmul_precision(precision: str) -> None:
+    """Sets torch's precision for products of float32 matrices; raises a SettingsError for an unknown one."""
     if precision not in _MATMUL_PRECISIONS:
         raise SettingsError(
             f"env_cfg.matmul_precision must be one of {', '.join(map(repr, _MATMUL_PRECISIONS))}, got {precision!r}"
@@ -63,6 +64,7 @@ def _set_matmul_precision(precision: str) -> None:
 
 
 def _dist_options(settings: EnvSettings) -> dict[str, Any]:
+    """Returns ``dist_cfg`` for :func:`eng.dist.init_dist`; without a backend, the default for the device is added."""
     options = dict(settings.dist_cfg or {})
     if options.get("backend") is None:
         options["backend"] = settings.backend or torch_dist.get_default_backend_for_device(get_device())
@@ -86,13 +88,16 @@ def check_versions() -> None:
 
 
 def _versions() -> dict[str, str]:
-    """The versions that must be equal on all ranks. The build of torch, such as ``+cpu``, may differ and is left out."""
+    """Returns the versions that must be equal on all ranks, without the build of torch, such as ``+cpu``."""
     python = ".".join(map(str, sys.version_info[:2]))
     return {"Python": python, "torch": torch.__version__.partition("+")[0], "eng-runner": __version__}
 
 
 def _set_up_workers(mp_start_method: str | None = None, opencv_num_threads: int = 0) -> None:
-    """Sets the start method of worker processes and, if OpenCV is imported, its number of threads in each process.
+    """Sets how worker processes start, and how many threads each process uses.
+
+    The number of threads is set for OpenCV, if it is imported. With several ranks, OpenMP and MKL get one thread each,
+    unless the environment sets another number.
 
     Without ``mp_start_method`` the start method that the program chose stays; a program that chose none gets ``"fork"``.
     """
@@ -109,6 +114,10 @@ def _set_up_workers(mp_start_method: str | None = None, opencv_num_threads: int 
 
 
 def _raise_file_limit(wanted: int) -> None:
+    """Raises the limit of open file descriptors to ``wanted``, as far as the hard limit of this process allows.
+
+    Workers pass tensors to the main process by file descriptors. A higher limit stays; Windows has no such limit.
+    """
     if platform.system() == "Windows":
         return
     import resource
@@ -168,7 +177,13 @@ def log_environment(
 
 
 def experiment_name_for(setting: str | None, config_file: str | None, timestamp: str) -> str:
-    """Returns ``<name>_<timestamp>``, where the name is the user's or the stem of the config file; without both, the timestamp."""
+    """Returns the name of a run: ``<name>_<timestamp>``, or the timestamp alone.
+
+    Args:
+        setting: the setting ``experiment_name``, which is the name; None uses the stem of the config file.
+        config_file: config file of the run; None if there is none.
+        timestamp: time at which the run started, as text.
+    """
     stem = setting
     if stem is None and config_file:
         stem = Path(config_file).stem

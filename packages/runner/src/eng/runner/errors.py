@@ -1,6 +1,7 @@
 """Errors of a run: wrong settings, and failures in building, resuming and training.
 
-Each class can be built from its message alone, because pickle, copy and torch's worker processes rebuild errors that way.
+Each class can be built from its message alone, because pickle, copy and torch's worker processes rebuild exceptions by
+calling the class with the message.
 """
 
 from __future__ import annotations

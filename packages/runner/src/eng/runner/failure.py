@@ -45,13 +45,13 @@ def _report(runner: Run, saver: SavesNow | None, error: Exception, saves: bool) 
         return
     loop = as_base_loop(runner.train_loop)
     frames = list(_frames(error))
-    where, left = _position(runner, loop, error, frames), ""
+    where, checkpoint_text = _position(runner, loop, error, frames), ""
     if saves and not _is_before_training(frames):
-        left = _leave_checkpoint(runner, saver, error, frames, loop.is_validating)
-    text = f"Training failed {where}: {type(error).__name__}: {message_with_notes(error)}{left}"
+        checkpoint_text = _save_if_possible(runner, saver, error, frames, loop.is_validating)
+    text = f"Training failed {where}: {type(error).__name__}: {message_with_notes(error)}{checkpoint_text}"
     extra = None
-    if add_note(error, f"raised {where}{left}"):
-        extra = DETAIL  # Only for the log file: the console shows the note. Python 3.10 has no notes.
+    if add_note(error, f"raised {where}{checkpoint_text}"):
+        extra = DETAIL  # Only for the log file, because the console shows the note below the traceback.
     runner.logger.error(text, extra=extra)
     if type(error).__module__.startswith("eng.") and find_spec("eng.cli") is not None:
         add_note(error, f"eng help {type(error).__name__} says what to do")
@@ -60,7 +60,7 @@ def _report(runner: Run, saver: SavesNow | None, error: Exception, saves: bool) 
 def _position(runner: Run, loop: BaseLoop, error: Exception, frames: list[FrameType]) -> str:
     """Returns where training failed, such as ``at epoch 2, iteration 41``, with the indices of the samples."""
     if _is_before_training(frames):
-        # A resumed run starts at an iteration above 0.
+        # A resumed run has completed iterations before it begins to train, so the message names the next one.
         if not loop.iter:
             return "before the first iteration"
         return f"before iteration {loop.iter + 1}"
@@ -83,7 +83,7 @@ def _is_before_training(frames: list[FrameType]) -> bool:
     )
 
 
-def _leave_checkpoint(
+def _save_if_possible(
     runner: Run, saver: SavesNow | None, error: Exception, frames: list[FrameType], in_validation: bool
 ) -> str:
     """Saves a checkpoint if possible; returns a sentence that says how to use it, or why there is none.
@@ -105,11 +105,12 @@ def _leave_checkpoint(
         return f". No checkpoint is written: {type(second).__name__}: {second}"
     return (
         f". The weights before this iteration are in {runner.log_dir}/failed_iter_{done}.pth, for load_from alone: buffers and "
-        f"random generators may have moved inside the iteration. {_way_back(runner)}"
+        f"random generators may have moved inside the iteration. {_resume_advice(runner)}"
     )
 
 
-def _way_back(runner: Run) -> str:
+def _resume_advice(runner: Run) -> str:
+    """Returns a sentence that says whether the run can resume from a regular checkpoint."""
     if find_latest_checkpoint(runner.work_dir) is None:
         return "There is no regular checkpoint yet that resume=True (--resume) could go on from"
     return "resume=True (--resume) goes on from the newest regular checkpoint"
@@ -136,11 +137,12 @@ def _is_update(frame: FrameType) -> bool:
 
 
 def _is_between_steps(runner: Run, frames: list[FrameType], in_validation: bool) -> bool:
-    """Whether the failure left the state of the run as between two iterations, so that an exact resume is possible.
+    """Whether the state of the run is still the one after the last completed iteration, so that it can resume exactly.
 
-    This is the case in a validation, and while the main process waits for a batch of worker processes.
+    This is the case if a validation failed, or if the next batch failed to load in a worker process; it is not the case
+    if a hook failed.
     """
-    # Hooks that ran before the failed hook at the same point have already changed their states.
+    # Hooks that were called before the failed hook, at the same hook point, have already changed their states.
     if any(frame.f_code.co_name == "call_hook" for frame in frames):
         return False
     if in_validation:
@@ -152,6 +154,7 @@ def _is_between_steps(runner: Run, frames: list[FrameType], in_validation: bool)
 
 
 def _frames(error: BaseException) -> Iterator[FrameType]:
+    """Yields the stack frames of an exception's traceback, outermost first."""
     trace = error.__traceback__
     while trace is not None:
         yield trace.tb_frame

@@ -68,7 +68,7 @@ class HookList:
 
         Args:
             hook: the hook.
-            priority: None (default) is the hook's own priority.
+            priority: priority of the hook; None (default) uses the hook's own.
 
         Raises:
             TypeError: a method of the hook does not take the arguments that :meth:`call` passes at its point.
@@ -82,12 +82,14 @@ class HookList:
         self._methods.clear()
 
     def charge(self, clock: PartClock, parts: Mapping[str, tuple[int, int]]) -> None:
-        """Makes a clock measure how long the parts of an iteration take; it replaces an earlier clock.
+        """Makes a clock measure how long the parts of an iteration take, such as loading data.
+
+        A clock of an earlier call is replaced.
 
         Args:
-            clock: clock that is switched from one part to another at each of the hook points.
-            parts: maps each hook point to two parts: the one that begins before its hooks, and the one that begins
-                after.
+            clock: clock that is switched from one part to another at each hook point in ``parts``.
+            parts: by hook point, the numbers of two parts: the first part begins before the hooks of the point are
+                called, the second one after they were called.
         """
         self.part_clock, self._parts = clock, parts
 
@@ -96,13 +98,18 @@ class HookList:
         return next((hook for hook in self.hooks if isinstance(hook, hook_class)), None)
 
     def methods_at(self, point: str) -> tuple[Method, ...]:
-        """Returns the bound methods to call at ``point``; the tuple is cached until another hook is registered."""
+        """Returns the bound methods to call at the hook point ``point``, in the order of their calls.
+
+        The tuple is cached until another hook is registered.
+        """
         if point not in self._methods:
             self._methods[point] = tuple(getattr(hook, point) for hook in self.hooks if acts_at(hook, point))
         return self._methods[point]
 
     def call(self, point: str, runner: RunnerView, /, **kwargs: Any) -> None:
-        """Calls every hook that acts at ``point``, then the actions registered by :meth:`after_point`.
+        """Calls every hook that acts at the hook point ``point``, then the actions registered by :meth:`after_point`.
+
+        If a hook itself calls the hooks of another hook point, the actions wait for the end of the outer hook point.
 
         If a hook raises, the hooks after it are still called, so that a checkpoint that is due is written; then the
         exception is raised with the hook's name in a note. After a NonFiniteLossError no further hook is called,
@@ -113,15 +120,14 @@ class HookList:
             self._has_begun = True
         methods = self._methods.get(point) or self.methods_at(point)
         clock, parts = self.part_clock, self._parts.get(point)
-        call_each = _CALLS_OF_ITERATIONS.get(point, _call_each)
-        waiting = iter(methods)
-        has_called_all = False
+        done = 0
         self.began = now = perf_counter()
         try:
             if clock is not None and parts is not None:
                 clock.switch(parts[0], now)
-            call_each(waiting, runner, **kwargs)
-            has_called_all = True
+            for method in methods:
+                method(runner, **kwargs)
+                done += 1
             if self._actions and outer is None:
                 self._act()
             self.ended = now = perf_counter()
@@ -131,10 +137,9 @@ class HookList:
             self._actions.clear()
             raise
         except Exception as error:
-            rest = tuple(waiting)
-            if len(rest) < len(methods) and not has_called_all:
-                add_note(error, f"raised by {owner_name(methods[-1 - len(rest)])} at {point}")
-            self._call_quietly(rest, runner, kwargs)
+            if done < len(methods):
+                add_note(error, f"raised by {owner_name(methods[done])} at {point}")
+            self._call_quietly(methods[done + 1 :], runner, kwargs)
             if outer is None:
                 self._act_quietly()
             raise
@@ -143,7 +148,7 @@ class HookList:
 
     @contextmanager
     def opened(self) -> Iterator[None]:
-        """Enters the hooks that are context managers while the run lasts."""
+        """A context for a run: enters all hooks that are context managers, and leaves them at the end of the run."""
         self._has_begun = False
         with ExitStack() as stack:
             for hook in self.hooks:
@@ -152,9 +157,10 @@ class HookList:
             yield
 
     def close(self, runner: RunnerView) -> None:
-        """Calls ``after_run`` of every hook of a run that has failed; an error in there is logged, not raised.
+        """Calls ``after_run`` of every hook of a run that has failed; errors of these calls are logged, not raised.
 
-        For a run that failed before ``before_run`` only the visualizer is closed, which has been open since the start.
+        If the run failed before the hook point ``before_run``, no hook is called: only the visualizer is closed, which
+        has been open since the Runner was built.
         """
         self._actions.clear()
         self.point = None
@@ -164,11 +170,11 @@ class HookList:
             self._call_quietly((_close_visualizer,), runner, {}, "the end of a run that did not begin")
 
     def after_point(self, action: Callable[[], None]) -> None:
-        """Calls ``action`` once, when all hooks of the current point have run."""
+        """Calls ``action`` once, when all hooks of the current hook point have run."""
         self._actions.append(action)
 
     def table(self) -> str:
-        """Returns a text that lists, for each point, the hooks that act there in the order of their calls."""
+        """Returns a text that lists, for each hook point, the hooks that act there in the order of their calls."""
         blocks = []
         for point in POINTS:
             acting = [hook for hook in self.hooks if overrides(hook, point)]
@@ -181,6 +187,14 @@ class HookList:
     def _call_quietly(
         self, methods: tuple[Method, ...], runner: RunnerView, kwargs: dict[str, Any], point: str | None = None
     ) -> None:
+        """Calls the methods of hooks after an error; a further error is logged and does not stop the calls after it.
+
+        Args:
+            methods: the bound methods.
+            runner: first argument of each method.
+            kwargs: further arguments of each method.
+            point: name of the hook point for the log; None uses the hook point that is being called.
+        """
         for method in methods:
             try:
                 method(runner, **kwargs)
@@ -188,6 +202,11 @@ class HookList:
                 self.logger.exception("%s failed at %s", owner_name(method), point or f"{self.point} too")
 
     def _act(self) -> None:
+        """Calls the actions registered by :meth:`after_point`, and removes them.
+
+        After ``after_val_epoch`` the hook point is ``"end_of_validation"`` meanwhile, so that a checkpoint that an
+        action saves counts the validation as completed.
+        """
         if self.point == "after_val_epoch":
             self.point = "end_of_validation"
         while self._actions:
@@ -199,34 +218,6 @@ class HookList:
             self._act()
         except Exception:
             self.logger.exception("what was to follow %s failed too", self.point)
-
-
-def _call_each(methods: Iterator[Method], runner: RunnerView, **kwargs: Any) -> None:
-    for method in methods:
-        method(runner, **kwargs)
-
-
-def _call_before_iter(methods: Iterator[Method], runner: RunnerView, batch_idx: int, data_batch: Any = None) -> None:
-    for method in methods:
-        method(runner, batch_idx=batch_idx, data_batch=data_batch)
-
-
-def _call_after_iter(
-    methods: Iterator[Method], runner: RunnerView, batch_idx: int, data_batch: Any = None, outputs: Any = None
-) -> None:
-    for method in methods:
-        method(runner, batch_idx=batch_idx, data_batch=data_batch, outputs=outputs)
-
-
-# The points of an iteration name their arguments: a call with `**kwargs` takes Python 2 to 3 times as long, for each hook.
-_CALLS_OF_ITERATIONS: dict[str, Callable[..., None]] = {
-    "before_train_iter": _call_before_iter,
-    "before_val_iter": _call_before_iter,
-    "before_test_iter": _call_before_iter,
-    "after_train_iter": _call_after_iter,
-    "after_val_iter": _call_after_iter,
-    "after_test_iter": _call_after_iter,
-}
 
 
 def acts_at(hook: Hook, point: str) -> bool:

@@ -27,7 +27,8 @@ _SIGNALS = tuple(name for name in ("SIGTERM", "SIGINT", "SIGUSR1") if name in si
 STORE_OF_EACH_START = ("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
 """Environment variable that makes agents agree on rank 0's address at each start of the processes.
 
-Without it the agents of torch 2.13 keep the address of the first start, for which an agent that joins later waits in vain.
+Without this variable the agents of torch 2.13 keep the address of the first start, for which an agent that joins later
+waits in vain.
 """
 
 
@@ -181,6 +182,8 @@ def restarts_so_far() -> int:
 def unfinished_starts(work_dir: str, log_dir: str | None) -> int:
     """Counts the earlier launches of this job in a work dir; 0 if one of these launches has completed its training.
 
+    The result is also 0 if no scheduler or elastic agent gave this process a job name.
+
     Args:
         work_dir: work dir of the run, which has a timestamped subfolder for each launch.
         log_dir: timestamped subfolder of this launch.
@@ -193,12 +196,13 @@ def unfinished_starts(work_dir: str, log_dir: str | None) -> int:
     folders = [path.parent for path in Path(work_dir).glob(f"*/{START_FILE}") if path.parent != Path(log_dir or "")]
     facts = {folder: read_start(folder) for folder in folders}
     mine = [f for f, start in facts.items() if start.get("job") == job and not is_this_process(start)]
-    if any('"status": "done"' in _text(folder / END) for folder in mine):
+    if any('"status": "done"' in _text_or_empty(folder / END) for folder in mine):
         return 0
     return len(mine)
 
 
-def _text(path: Path) -> str:
+def _text_or_empty(path: Path) -> str:
+    """Returns the text of a file; empty if the file cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -211,7 +215,10 @@ def _names_launcher(argv: list[str]) -> bool:
 
 @contextmanager
 def _restoring_signal_handlers() -> Iterator[None]:
-    """Restores the signal handlers at the end: torch's agent leaves handlers behind that raise at the next signal."""
+    """A context that restores the handlers of ``_SIGNALS`` at its end.
+
+    Without it, the handlers that torch's agent sets would remain, and raise an exception at the next signal.
+    """
     before = {name: signal.getsignal(getattr(signal, name)) for name in _SIGNALS}
     try:
         yield

@@ -75,7 +75,7 @@ class LogProcessor:
         self._check_custom_cfg()
 
     def _check_custom_cfg(self) -> None:
-        """Refuses custom statistics that lack a key, share a name, or have a window that cannot be counted."""
+        """Raises an error for custom statistics that lack a key, share a name, or have a window that has no number."""
         names: set[str] = set()
         for index, cfg in enumerate(self.custom_cfg):
             missing = [key for key in ("data_src", "method_name") if key not in cfg]
@@ -223,6 +223,10 @@ class LogProcessor:
         return f"Epoch({mode}){f'[{epoch}]'.rjust(width)}{counter}"
 
     def _clock(self, runner: RunnerView, shown: dict[str, Any]) -> list[str]:
+        """Returns the texts for the remaining time and the times of an iteration, and removes the times from ``shown``.
+
+        Empty if the message hub has no ``eta``, or a time is not logged.
+        """
         eta = runner.message_hub.get_info("eta")
         if eta is None or any(name not in shown for name in _TIMES):
             return []
@@ -290,6 +294,10 @@ class LogProcessor:
         return {shown_prefix + key[len(prefix) :]: value for key, value in facts if key.startswith(prefix)}
 
     def _with_epoch_times(self, mode: str) -> list[dict[str, Any]]:
+        """Returns the custom statistics, and for ``time`` and ``data_time`` their means over the complete pass.
+
+        A time for which the user has set a custom statistic gets no mean.
+        """
         chosen = {cfg["data_src"].removeprefix(f"{mode}/") for cfg in self.custom_cfg}
         means = [
             {"data_src": name, "window_size": "epoch", "method_name": "mean"} for name in _TIMES if name not in chosen
@@ -389,15 +397,15 @@ def _is_shown(mode: str, name: str) -> bool:
 
 
 def _loss_last(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yields items in the order of logging, but moves ``loss`` after the losses of which it is the sum."""
-    parts = [name for name in values if "loss" in name]
-    behind = None
-    if "loss" in parts:
-        behind = parts[-1]
+    """Yields names and values in the order of logging, but ``loss`` after the losses of which it is the sum."""
+    losses = [name for name in values if "loss" in name]
+    last_loss = None
+    if "loss" in losses:
+        last_loss = losses[-1]
     for name, value in values.items():
         if name != "loss":
             yield name, value
-        if name == behind:
+        if name == last_loss:
             yield "loss", values["loss"]
 
 

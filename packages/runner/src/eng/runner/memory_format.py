@@ -32,10 +32,12 @@ def use_channels_last(model: nn.Module, *, keep_weights: bool = False) -> None:
 
 
 def _convert_outputs(module: nn.Module, inputs: object, outputs: object) -> Any:
+    """A forward hook of the data preprocessor: returns its outputs with images in channels-last memory format."""
     return tree_map_only(torch.Tensor, _channels_last, outputs)
 
 
 def _channels_last(tensor: torch.Tensor) -> torch.Tensor:
+    """Converts a tensor of 4 or 5 dimensions with floating-point numbers; returns every other tensor unchanged."""
     memory_format = _FORMATS.get(tensor.dim())
     if memory_format is None or not tensor.is_floating_point() or tensor.layout is not torch.strided:
         return tensor

@@ -57,6 +57,12 @@ def _is_work_dir(name: str, folder: Path) -> bool:
 
 
 def _checkpoint_of_start(start: Start, wants_best: bool) -> str | None:
+    """Returns the best or the newest checkpoint of one launch; None if there is none.
+
+    Checkpoints of the launches from which this launch was resumed count too. If the last checkpoint of the launch is on
+    another storage, such as ``s3://bucket/...``, its address is returned, also for ``wants_best``: that storage is not
+    searched.
+    """
     last = str(start.end.get("last_checkpoint") or "")
     if "://" in last:
         return last

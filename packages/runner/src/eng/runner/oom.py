@@ -126,7 +126,17 @@ def split_where_asked(loop: BaseLoop, on_oom: str | None, model: nn.Module, opti
 
 
 class _PartOfStep:
-    """The optimizer wrapper that ``train_step`` gets for a part of a batch; only the last part updates parameters."""
+    """The optimizer wrapper that ``train_step`` gets for a part of a batch; only the last part updates parameters.
+
+    Args:
+        wrapper: the run's optimizer wrapper, from which all other attributes are read.
+        share: the part's share of the samples in the complete batch, from 0 to 1.
+        is_last: whether this is the last part of the batch.
+
+    Attributes:
+        share: weight of the part in the average of the logged values: its share of the samples or, if the model returns
+            a ``loss_weight``, that weight.
+    """
 
     def __init__(self, wrapper: OptimWrapper, share: float, *, is_last: bool) -> None:
         self._wrapper, self._is_last = wrapper, is_last
@@ -143,6 +153,10 @@ class _PartOfStep:
         zero_kwargs: dict[str, Any] | None = None,
         weight: float | torch.Tensor | None = None,
     ) -> None:
+        """Adds the gradients of the part's loss; in the last part, also makes the optimizer step.
+
+        Without a ``weight`` of the model, the loss is multiplied by the part's share of the samples.
+        """
         if weight is None:
             loss = loss * self._fraction
         else:
@@ -169,6 +183,7 @@ class _StepState:
         self._rng = capture_rng()
 
     def restore(self) -> None:
+        """Restores the state before the step: accumulated gradients, buffers and random generators."""
         self._wrapper.zero_grad()
         self._wrapper.load_accumulation_state(self._window)
         with torch.no_grad():
@@ -219,6 +234,15 @@ def split_batch(batch: Any, num_parts: int) -> list[Any]:
 
 
 def _cut(length: int, begin: int, end: int) -> Callable[[Any], Any]:
+    """Returns a function that takes the samples ``begin`` to ``end`` out of one value of a batch.
+
+    Args:
+        length: number of samples in the batch. Only tensors and lists of this length are cut, also inside mappings;
+            other values are returned unchanged.
+        begin: first sample of the part.
+        end: sample after the last one of the part.
+    """
+
     def cut(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {key: cut(entry) for key, entry in value.items()}

@@ -44,8 +44,9 @@ def is_training(optimizer: Optimizer) -> bool:
 def switch_to_evaluation(optimizer: Any) -> None:
     """Puts the evaluation weights into the model, and saves the training weights in the optimizer's state.
 
-    The optimizer computes one set of weights from the other, with rounding errors. Saving the training weights makes the
-    switch back exact, and a checkpoint that is saved meanwhile contains them for an exact resume.
+    The optimizer computes one set of weights from the other, with rounding errors. Saving the training weights makes
+    the switch back exact, and a checkpoint that is saved meanwhile contains them for an exact resume. An optimizer that
+    is already in evaluation mode keeps the training weights of the earlier call.
 
     Args:
         optimizer: an optimizer with the methods ``train`` and ``eval``.
@@ -88,7 +89,9 @@ def evaluating(optim_wrapper: OptimWrapper) -> Iterator[None]:
 
 
 def follow_modes(runner: FollowsModes) -> None:
-    """Adds an OptimizerModesHook to a run whose optimizer has the methods ``train`` and ``eval``; a second call adds none.
+    """Adds an OptimizerModesHook to a run whose optimizer has the methods ``train`` and ``eval``.
+
+    A second call adds no second hook.
 
     Args:
         runner: the run, whose optimizer is built.
@@ -111,7 +114,8 @@ class FollowsModes(Protocol):
 class OptimizerModesHook(Hook):
     """Switches optimizers between training and evaluation mode.
 
-    At the beginning of training and validation it runs before all other hooks; at their end the switch follows all hooks.
+    At the beginning of a training or validation, the optimizers are switched before other hooks are called, at the end
+    after all hooks were called.
 
     Args:
         optimizers: optimizers with the methods ``train`` and ``eval``.

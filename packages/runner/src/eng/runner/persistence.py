@@ -41,7 +41,7 @@ class SaveCount:
     def go_on_from(self, meta: Mapping[str, Any]) -> None:
         """Takes over run id and number from a resumed checkpoint's ``meta``.
 
-        A checkpoint of MMEngine has neither, so that a new run begins.
+        A checkpoint of MMEngine has neither; this run then keeps its new id and counts from 0.
         """
         run_id, number = meta.get("run_id"), meta.get("save_number")
         if isinstance(run_id, str) and type(number) is int:

@@ -124,6 +124,7 @@ def _named(layers: Mapping[str, nn.Module], patterns: list[str] | str, key: str)
 
 
 def _to_float8(model: nn.Module, names: set[str], recipe: str) -> None:
+    """Replaces the named linear layers of a model by layers of torchao that multiply in float8; raises a SettingsError without torchao."""
     try:
         from torchao.float8 import Float8LinearConfig, convert_to_float8_training
     except ImportError as error:
@@ -133,6 +134,7 @@ def _to_float8(model: nn.Module, names: set[str], recipe: str) -> None:
 
 
 def _to_mxfp8(model: nn.Module, names: set[str], recipe: str) -> None:
+    """Replaces the named linear layers of a model by layers that multiply in MXFP8; raises a SettingsError without torchao."""
     try:
         from .mxfp8_linear import MXFP8Linear
     except ImportError as error:

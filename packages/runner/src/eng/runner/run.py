@@ -1,4 +1,4 @@
-"""A run as the parts of this package see it."""
+"""Run: the members of a Runner that other modules of this package use."""
 
 from __future__ import annotations
 

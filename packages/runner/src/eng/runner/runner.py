@@ -69,8 +69,8 @@ class Runner:
         model: the model; a strategy of several ranks puts it into a wrapper.
         timestamp: when the run started: ``YYYYmmdd_HHMMSS``, the same on all ranks.
         work_dir: folder of the checkpoints; each launch of the run has a timestamped subfolder in it, ``log_dir``.
-        experiment_name: name by which ``get_instance`` of the logger, message hub and visualizer finds those of this
-            run.
+        experiment_name: name under which ``MMLogger.get_instance``, ``MessageHub.get_instance`` and
+            ``Visualizer.get_instance`` return the logger, message hub and visualizer of this run.
     """
 
     model: nn.Module
@@ -153,7 +153,10 @@ class Runner:
             self.dump_config()
 
     def _open_logs(self, settings: RunnerSettings) -> None:
-        """Builds logger, message hub and visualizer, which ``get_instance(experiment_name)`` finds afterwards."""
+        """Builds logger, message hub and visualizer, which ``get_instance(experiment_name)`` finds afterwards.
+
+        When the Runner is garbage-collected, those that it built itself are closed and their names become free.
+        """
         scope = DefaultScope.get_instance(self.experiment_name, scope_name=self.default_scope)
         self.log_processor = self.build_log_processor(settings.log_processor or {})
         self.logger = self.build_logger(log_level=settings.log_level)
@@ -176,7 +179,7 @@ class Runner:
         """Builds a Runner from a config, after a check of the complete config unless ``check`` is False.
 
         Raises:
-            SettingsError: a setting is missing or wrong; the message names all certain mistakes at once.
+            SettingsError: a setting is missing or wrong; the message lists all mistakes that the check finds.
         """
         if check:
             check_config(cfg, cls)
@@ -225,7 +228,11 @@ class Runner:
         return evaluate(self, "test", self.test_part)
 
     def tune(self, setting: str, **options: Any) -> Any:
-        """Measures a good ``"lr"``, ``"batch"`` or ``"workers"`` for this run; ``options`` go to eng-tune's function.
+        """Measures a good learning rate, batch size or number of worker processes for this run, with eng-tune.
+
+        Args:
+            setting: ``"lr"``, ``"batch"`` or ``"workers"``.
+            options: keyword arguments of the eng-tune function for this setting.
 
         Raises:
             SettingsError: eng-tune is not installed, or ``setting`` is none of the three.
@@ -254,13 +261,23 @@ class Runner:
     train_loop: Any = fact(lambda run: run.train_part.get(), "The training loop, built when it is first read.")
     val_loop: Any = fact(lambda run: run.val_part.get(), "The validation loop, built when it is first read.")
     test_loop: Any = fact(lambda run: run.test_part.get(), "The test loop, built when it is first read.")
-    train_dataloader: Any = fact(loops.part_of("train", "dataloader"), "Training batches; builds the loop.")
-    val_dataloader: Any = fact(loops.part_of("val", "dataloader"), "Validation batches; builds the loop.")
-    test_dataloader: Any = fact(loops.part_of("test", "dataloader"), "Test batches; builds the loop.")
-    val_evaluator: Any = fact(loops.part_of("val", "evaluator"), "Metrics of the validation; builds the loop.")
-    test_evaluator: Any = fact(loops.part_of("test", "evaluator"), "Metrics of the test; builds the loop.")
-    optim_wrapper: Any = part("optim_part", "The optimizer wrapper; its config before training begins.")
-    param_schedulers: Any = part("scheduler_part", "The parameter schedulers; their configs before training begins.")
+    train_dataloader: Any = fact(
+        loops.part_of("train", "dataloader"), "Dataloader of the training; reading it builds the training loop."
+    )
+    val_dataloader: Any = fact(
+        loops.part_of("val", "dataloader"), "Dataloader of the validation; reading it builds the validation loop."
+    )
+    test_dataloader: Any = fact(
+        loops.part_of("test", "dataloader"), "Dataloader of the test; reading it builds the test loop."
+    )
+    val_evaluator: Any = fact(
+        loops.part_of("val", "evaluator"), "Evaluator of the validation; reading it builds the validation loop."
+    )
+    test_evaluator: Any = fact(
+        loops.part_of("test", "evaluator"), "Evaluator of the test; reading it builds the test loop."
+    )
+    optim_wrapper: Any = part("optim_part", "The optimizer wrapper; before it is built, its config.")
+    param_schedulers: Any = part("scheduler_part", "The parameter schedulers; before they are built, their configs.")
 
     # --- Builders of the parts. A subclass may override each of them.
 
@@ -320,7 +337,10 @@ class Runner:
         )
 
     def scale_lr(self, optim_wrapper: OptimWrapper, auto_scale_lr: Mapping[str, Any] | None = None) -> None:
-        """Scales learning rates by the global batch size over its base, if ``auto_scale_lr`` has ``enable=True``."""
+        """Multiplies learning rates by the global batch size over ``base_batch_size``, if ``enable=True`` is set.
+
+        Both keys belong to ``auto_scale_lr``; ``base_batch_size`` is the global batch size of the tuned learning rates.
+        """
         if auto_scale_lr and auto_scale_lr.get("enable", False):
             batch_size = data.batch_size_of(self.train_dataloader)
             optim.scale_lr(optim_wrapper, batch_size, get_data_world_size(), auto_scale_lr)
@@ -352,20 +372,26 @@ class Runner:
     # --- Hooks.
 
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
-        """Calls every hook that acts at the point ``fn_name``, in the order of their priorities."""
+        """Calls every hook that acts at the hook point ``fn_name``, in the order of their priorities."""
         self.hook_list.call(fn_name, self, **kwargs)
 
-    call_hooks = call_hook  # The manual calls the method so; code of MMEngine calls ``call_hook``.
+    call_hooks = call_hook  # MMEngine's manual writes ``call_hooks`` and its code ``call_hook``; both work.
 
     def after_this_point(self, action: Callable[[], None]) -> None:
-        """Calls ``action`` when all hooks of the current point have run."""
+        """Calls ``action`` once, when all hooks of the current hook point have run."""
         self.hook_list.after_point(action)
 
     def register_hook(self, hook: HookSetting, priority: str | int | Priority | None = None) -> None:
-        """Adds a hook or the hook of a config; ``priority`` None is that of the config or, without one, of the hook.
+        """Adds a hook, which is an object or a config.
+
+        Args:
+            hook: the hook or its config.
+            priority: priority of the hook. None (default) uses the ``priority`` in the config or, if the config has
+                none, the hook's own.
 
         Raises:
-            TypeError: ``hook`` is neither a hook nor a config, or a method does not take the arguments of its point.
+            TypeError: ``hook`` is neither a hook nor a config, or a method does not take the arguments of its hook
+                point.
         """
         built, in_config = hook_parts.build_hook(hook)
         self.hook_list.register(built, in_config if priority is None else priority)
@@ -375,7 +401,7 @@ class Runner:
         self.register_custom_hooks(hook_parts.default_hooks_of(self.settings, hooks))
 
     def register_custom_hooks(self, hooks: list[HookSetting]) -> None:
-        """Adds hooks beside the default ones."""
+        """Adds hooks, given as objects or configs, beside the default hooks."""
         for hook in hooks:
             self.register_hook(hook)
 
@@ -387,7 +413,7 @@ class Runner:
         self.register_custom_hooks(custom_hooks or [])
 
     def get_hooks_info(self) -> str:
-        """Returns a table of the hooks that act at each point."""
+        """Returns a table, as text, of the hooks that act at each hook point."""
         return self.hook_list.table()
 
     # --- Checkpoints.
@@ -405,7 +431,10 @@ class Runner:
         *,
         verify: bool = True,
     ) -> dict[str, Any]:
-        """Loads the weights of a checkpoint, and returns it; the arguments are those of ``RunState.load_weights``."""
+        """Loads the weights of a checkpoint into the model, and returns the complete checkpoint.
+
+        The arguments are those of ``RunState.load_weights``.
+        """
         return self.state.load_weights(filename, map_location, strict, revise_keys, verify)
 
     def resume(
@@ -455,5 +484,8 @@ class Runner:
     def collect_checkpoint(
         self, save_optimizer: bool = True, save_param_scheduler: bool = True, meta: dict[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Returns the state of the run, without what hooks add before a checkpoint is saved. All ranks must call it."""
+        """Returns the state of the run as a checkpoint. All ranks must call this method.
+
+        The entries that hooks add in ``before_save_checkpoint`` are not part of it.
+        """
         return self.state.collect(save_optimizer, save_param_scheduler, meta)

@@ -135,7 +135,7 @@ def _evaluator(node: Any) -> Node | Plain:
 
 
 def _is_by_set(node: object) -> bool:
-    """Whether a setting of validation or test is a mapping by the names of several datasets."""
+    """Whether an evaluator or a loop config is a mapping from the names of several datasets to the setting of each."""
     return isinstance(node, Mapping) and bool(node) and "type" not in node and all(map(_is_several, node.values()))
 
 
@@ -155,6 +155,11 @@ class _Dataloader:
 
 
 def _evaluation_loop(mode: str) -> Callable[[Any], Node | Plain]:
+    """Returns the schema of ``val_cfg`` or ``test_cfg``, which may hold one loop config or one for each dataset.
+
+    Args:
+        mode: name of the loop class that a config without ``type`` uses.
+    """
     loop = Node(roots.LOOPS, mode, supplied=_LOOP_PARTS)
     return lambda node: Plain(others=loop) if _is_by_set(node) else loop
 
@@ -217,7 +222,7 @@ def _one_wrapper(node: Mapping[str, Any]) -> Node:
 
 
 def _nothing(_: Any) -> None:
-    """Returns None, because a value that is not checked has no schema."""
+    """Returns None as the schema of a value, so that the value is not checked."""
 
 
 def _has_constructor(node: Mapping[str, Any]) -> bool:
@@ -300,7 +305,7 @@ _ARGUMENTS: Mapping[str, Node] = {
     "init_cfg": Node(roots.WEIGHT_INITIALIZERS, extra=frozenset({"override", "layer", "name"})),
 }
 
-# Classes that have an effect only inside another key of the config.
+# Keys that have no effect at the top level of a config, and the top-level key inside which each of them belongs.
 _HOMES: Mapping[str, str] = {
     "optimizer": "optim_wrapper",
     "vis_backends": "visualizer",

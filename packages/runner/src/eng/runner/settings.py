@@ -37,7 +37,7 @@ class EnvSettings:
     cudnn_benchmark: bool = False
     """Whether cuDNN measures its algorithms and uses the fastest."""
     mp_cfg: Mapping[str, Any] | None = None
-    """``mp_start_method`` of loader workers and ``opencv_num_threads`` in each."""
+    """``mp_start_method`` of dataloader workers, and ``opencv_num_threads``: OpenCV's threads in each process."""
     dist_cfg: Mapping[str, Any] | None = field(default_factory=lambda: {"backend": "nccl"})
     """Arguments of :func:`eng.dist.init_dist`; its ``backend`` is gloo on a machine without CUDA."""
     backend: str | None = None
@@ -45,11 +45,13 @@ class EnvSettings:
     resource_limit: int = 4096
     """Number of files that the process may open at the same time, up to the limit of the system."""
     matmul_precision: str | None = None
-    """``"highest"``, ``"high"`` (TF32 on NVIDIA) or ``"medium"`` for products of float32 matrices; None leaves torch's setting."""
+    """Precision of products of float32 matrices: ``"highest"``, ``"high"`` (TF32 on NVIDIA) or ``"medium"``; None keeps
+    torch's setting."""
     channels_last: bool = False
-    """Whether weights of convolutions and pictures lie in channels-last order, the fastest for convolutions."""
+    """Whether weights of convolutions and images are stored channels-last, the fastest format for convolutions."""
     gc_interval: int | None = None
-    """Training iterations from one garbage collection of Python to the next, the same on all ranks; None collects automatically."""
+    """Training iterations between two of Python's garbage collections, which all ranks then run at the same iterations;
+    None collects automatically."""
 
     @classmethod
     def of(cls, env_cfg: Mapping[str, Any]) -> EnvSettings:
@@ -65,21 +67,23 @@ class RunnerSettings:
     model: nn.Module | Mapping[str, Any]
     """A module with ``train_step``, ``val_step`` and ``test_step`` (see :class:`eng.model.BaseModel`)."""
     work_dir: str
-    """Folder of checkpoints; each start keeps its logs in ``work_dir/<timestamp>``."""
+    """Folder of the run's checkpoints; each launch of the run writes its logs into ``work_dir/<timestamp>``."""
     train_dataloader: Any = None
-    """Batches to train on."""
+    """Dataloader of the training data, or its config."""
     val_dataloader: Any = None
-    """Batches to validate on; of several sets as ``dict(clean=dict(dataset=...), corrupted=dict(dataset=...))``."""
+    """Dataloader of the validation data, or its config; several datasets are given by names, as in
+    ``dict(clean=dict(dataset=...), corrupted=dict(dataset=...))``."""
     test_dataloader: Any = None
-    """Batches to test on."""
+    """Dataloader of the test data, or its config; several datasets are given as in ``val_dataloader``."""
     train_cfg: Any = None
-    """``dict(by_epoch=True, max_epochs=..., val_begin=1, val_interval=1)``, or a loop, or the config of one."""
+    """The training loop: ``dict(by_epoch=True, max_epochs=..., val_begin=1, val_interval=1)``, the config of another
+    loop class, or a loop."""
     val_cfg: Any = None
-    """``dict()`` or ``dict(fp16=..., loss=...)``, or a loop, or the config of one."""
+    """The validation loop: ``dict()``, ``dict(fp16=..., loss=...)``, the config of another loop class, or a loop."""
     test_cfg: Any = None
-    """As ``val_cfg``, for the test."""
+    """The test loop; its values are those of ``val_cfg``."""
     auto_scale_lr: Mapping[str, Any] | None = None
-    """``dict(enable=True, base_batch_size=N)`` scales learning rates by the batch size over N."""
+    """``dict(enable=True, base_batch_size=N)`` multiplies learning rates by the batch size of all ranks over N."""
     optim_wrapper: Any = None
     """The optimizer and its settings: ``dict(optimizer=dict(type=..., lr=...), clip_grad=...)``."""
     param_scheduler: Any = None
@@ -91,18 +95,19 @@ class RunnerSettings:
     default_hooks: Mapping[str, Any] | None = None
     """Hooks or configs by the name of the default hook that they replace; None as a value removes the default hook."""
     custom_hooks: list[Any] | None = None
-    """Hooks beside the default ones."""
+    """Further hooks, or their configs, beside the default hooks."""
     data_preprocessor: Any = None
     """Config of the data preprocessor, used if ``model`` is a config without ``data_preprocessor``."""
     load_from: str | None = None
     """Checkpoint whose weights are loaded before training, validation or test."""
     resume: bool | str | Mapping[str, Any] = False
-    """True to resume from ``load_from`` or, without it, from the newest intact checkpoint in ``work_dir``;
-    ``dict(checkpoint=None, take=[...])`` takes the new values of some keys."""
+    """True to resume from ``load_from`` or, without it, from the newest intact checkpoint in ``work_dir``; a path to
+    resume from this checkpoint. With ``dict(checkpoint=None, take=[...])``, a resumed run uses the config's values of
+    the keys in ``take`` instead of the checkpoint's."""
     launcher: str = "none"
-    """``"none"``, ``"pytorch"``, ``"slurm"`` or ``"mpi"``."""
+    """What started the processes of the run: ``"pytorch"``, ``"slurm"``, ``"mpi"``, or ``"none"`` for one process."""
     env_cfg: Mapping[str, Any] = field(default_factory=lambda: {"dist_cfg": {"backend": "nccl"}})
-    """See :class:`EnvSettings`."""
+    """How each process is prepared, see :class:`EnvSettings`."""
     log_processor: Any = None
     """Config of the :class:`eng.runner.LogProcessor`, which formats logged values as lines."""
     log_level: int | str = "INFO"
@@ -112,31 +117,36 @@ class RunnerSettings:
     default_scope: str | None = "eng"
     """Scope in which registries look up names first; None or an empty text is the scope ``eng``."""
     randomness: Mapping[str, Any] = field(default_factory=lambda: {"seed": None})
-    """See :class:`Randomness`."""
+    """How random numbers are drawn, see :class:`Randomness`."""
     experiment_name: str | None = None
     """Name of the run; None takes the name of the config file."""
     cfg: Any = None
     """The complete config, which is written to the log and which hooks can read."""
     strategy: Any = None
-    """How the model is placed on devices; None is one device, or DDP if there is a process group."""
+    """Strategy that places the model on devices, its name or its config; None uses one device or, if a process group
+    exists, DDP."""
     compile: bool | Mapping[str, Any] = False
-    """True, or options of ``torch.nn.Module.compile``, and ``regions``, ``recompile_limit``, ``on_recompile_limit``, ``cache`` and ``target``
-    (:func:`eng.runner.assemble.compilation.compile_model`)."""
+    """Whether torch.compile compiles the model: True, or a dict of options of ``torch.nn.Module.compile`` and of
+    ``regions``, ``recompile_limit``, ``on_recompile_limit``, ``cache`` and ``target``, see
+    :func:`eng.runner.assemble.compilation.compile_model`."""
     activation_checkpointing: Mapping[str, Any] | list[str] | str | None = None
     """Names of modules, with wildcards, that recompute their activations in the backward pass, or
-    ``dict(modules=[...], keep="matmul", offload=True)``, see :class:`eng.runner.activation_checkpointing.ActivationSettings`."""
+    ``dict(modules=[...], keep="matmul", offload=True)``, see
+    :class:`eng.runner.activation_checkpointing.ActivationSettings`."""
     precision: Mapping[str, Any] | None = None
     """``dict(weights="bfloat16")`` or ``dict(linear="float8", modules=[...], skip=[...])``, see
     :class:`eng.runner.precision.PrecisionSettings`; None leaves the model's types."""
     nan_policy: str | Mapping[str, Any] = "warn"
-    """``"warn"``, ``"stop"``, ``"skip"`` or ``"rollback"``, or ``dict(type=..., interval=...)``, for losses that are not finite."""
+    """What happens when a loss is NaN or infinite: ``"warn"``, ``"stop"``, ``"skip"``, ``"rollback"``, or
+    ``dict(type=..., interval=...)``."""
     loss_spike: Mapping[str, Any] | None = None
-    """``dict(factor=10, window=100, action="rollback")``, see :class:`eng.hooks.spike.LossSpike`; None detects no spikes."""
+    """When a loss counts as a spike and what happens then: ``dict(factor=10, window=100, action="rollback")``, see
+    :class:`eng.hooks.spike.LossSpike`; None detects no spikes."""
     on_error: str = "save"
     """``"save"`` tries to save a checkpoint when training raises an exception; ``"raise"`` does not."""
     preemption: Mapping[str, Any] | None = None
-    """Options of :class:`eng.hooks.PreemptionHook`, such as ``dict(requeue=True)`` for Slurm; None ends the run on SIGINT, SIGTERM and SIGUSR1."""
-
+    """Options of :class:`eng.hooks.PreemptionHook`, such as ``dict(requeue=True)`` for Slurm; None ends the run on
+    SIGINT, SIGTERM and SIGUSR1."""
     init_weights: bool = True
     """Whether the first ``train()`` calls ``init_weights()`` of the model."""
     loss: Any = None
@@ -197,6 +207,11 @@ class RunnerSettings:
         return [mode for mode in ("train", "val", "test") if getattr(self, f"{mode}_cfg") is not None]
 
     def _wants_losses_only(self, mode: str) -> bool:
+        """Whether a validation or test needs no evaluator, because its loop config asks for losses with ``loss=True``.
+
+        With several datasets, one dataset with ``loss=True`` is enough here; each dataset is checked when its loop is
+        built.
+        """
         cfg = getattr(self, f"{mode}_cfg")
         if not isinstance(cfg, Mapping) or getattr(self, f"{mode}_evaluator") is not None:
             return False
@@ -205,6 +220,7 @@ class RunnerSettings:
         )
 
     def _all_or_none(self, *names: str) -> None:
+        """Raises an IncompleteSettingsError if some of these settings are None and others are not."""
         present = [name for name in names if getattr(self, name) is not None]
         missing = [name for name in names if getattr(self, name) is None]
         if present and missing:

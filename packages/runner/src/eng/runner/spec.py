@@ -60,7 +60,7 @@ def arguments_taken_by(runner: type, arguments: Mapping[str, Any]) -> dict[str, 
 
     A removed argument whose value differs from the default causes a warning.
     """
-    parameters = inspect.signature(runner.__init__).parameters.values()  # type: ignore[misc]  # the class's own constructor
+    parameters = inspect.signature(runner.__init__).parameters.values()  # type: ignore[misc]  # a subclass's own
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return dict(arguments)
     names = {parameter.name for parameter in parameters}
@@ -72,7 +72,10 @@ def arguments_taken_by(runner: type, arguments: Mapping[str, Any]) -> dict[str, 
 
 
 def tells_near_names(init: Init) -> Init:
-    """Decorates a constructor: its TypeError for an unknown keyword names a similar one, as Python does from 3.13 on."""
+    """Decorates a constructor, so that its TypeError for an unknown keyword suggests a similar one.
+
+    Python itself does so from version 3.13 on.
+    """
     names = inspect.signature(init).parameters
 
     @functools.wraps(init)
@@ -82,7 +85,7 @@ def tells_near_names(init: Init) -> Init:
                 raise TypeError(f"{type(self).__name__} takes no argument {name!r}{suggest(name, names)}")
         init(self, *args, **settings)
 
-    return checked  # type: ignore[return-value]  # of the same signature
+    return checked  # type: ignore[return-value]  # checked() takes the same arguments as init()
 
 
 def as_config(cfg: object) -> Any:
@@ -145,6 +148,7 @@ def hint_block(hints: list[Finding], file: str | None = None) -> str:
 
 
 def _group_line(group: list[Finding]) -> str:
+    """Returns one line for equal hints at several places of a config: the first place, and the number of the others."""
     if len(group) == 1:
         return f"  {group[0]}"
     plural = ""

@@ -90,7 +90,7 @@ def occupied(work_dir: str, experiment_name: str) -> Iterator[None]:
     is_ours = _lock(file)
     if is_ours:
         facts = {"experiment": experiment_name, **this_process(), "since": _now()}
-        _write(file, facts)
+        _write_facts(file, facts)
     else:
         _warn(work_dir, os.pread(file, 4096, 0))
     try:
@@ -102,8 +102,9 @@ def occupied(work_dir: str, experiment_name: str) -> Iterator[None]:
 
 
 def _open_lock(path: Path) -> int | None:
+    """Opens a lock file and returns its file descriptor; None on Windows, or if the file cannot be opened."""
     try:
-        import fcntl  # noqa: F401  # of Unix alone
+        import fcntl  # noqa: F401  # raises an ImportError on Windows
 
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except (ImportError, OSError):
@@ -136,7 +137,8 @@ def _unlock(file: int) -> None:
     os.close(file)
 
 
-def _write(file: int, facts: dict[str, Any]) -> None:
+def _write_facts(file: int, facts: dict[str, Any]) -> None:
+    """Writes facts about this run into its open lock file, which the warning of another run shows."""
     with contextlib.suppress(OSError):  # On a full disk the lock works without its text.
         os.truncate(file, 0)
         os.pwrite(file, json.dumps(facts).encode(), 0)

@@ -1,1 +1,1 @@
-"""From a config, or an object that is used as it is, to a part of a run; every input is an argument."""
+"""Functions that build the parts of a run from configs; a part that is already an object is used unchanged."""

@@ -1,4 +1,4 @@
-"""What one rank gets of a batch that is given for all ranks together."""
+"""Computes the batch size of one rank from a batch size that is given for all ranks together."""
 
 from __future__ import annotations
 

@@ -94,13 +94,13 @@ def build_dataloader(
         "collate_fn": _function(cfg.pop("collate_fn", {"type": "pseudo_collate"})),
         "worker_init_fn": init_fn,
     }
-    with DefaultScope.overwrite_default_scope(
-        "eng"
-    ):  # The default scope is ignored: a library's scope has no dataloaders, so that a lookup in it would log a warning.
+    # The run's default scope is replaced: a library's scope has no dataloaders, so a lookup in it would log a warning.
+    with DefaultScope.overwrite_default_scope("eng"):
         return _LOADERS.build(cfg, default_args=parts)
 
 
 def _build_dataset(dataset: object) -> Any:
+    """Builds a dataset from its config and reads its annotations; a dataset object is returned unchanged."""
     if isinstance(dataset, Mapping):
         dataset = DATASETS.build(dataset)
         if provides(dataset, LoadsLater):
@@ -129,7 +129,7 @@ def _build_sampler(cfg: MutableMapping[str, Any], dataset: object, seed: int | N
             "The dataloader of %s names no sampler: it gets dict(type='DefaultSampler', shuffle=%s)",
             type(dataset).__name__,
             bool(shuffle),
-            extra=DETAIL,  # the report of a run's start says whether samples are shuffled
+            extra=DETAIL,  # Only for the log file: the report on the console says whether data are shuffled.
         )
         sampler = {"type": "DefaultSampler", "shuffle": bool(shuffle)}
     if isinstance(sampler, Mapping):
@@ -138,6 +138,10 @@ def _build_sampler(cfg: MutableMapping[str, Any], dataset: object, seed: int | N
 
 
 def _build_batch_sampler(cfg: MutableMapping[str, Any], sampler: object) -> Any:
+    """Builds the batch sampler of a dataloader config; None without the key ``batch_sampler``.
+
+    If it is built from a config, ``batch_size`` is removed from ``cfg``, as a DataLoader does not take both.
+    """
     batch_sampler = cfg.pop("batch_sampler", None)
     if isinstance(batch_sampler, Mapping):
         default_args = {"sampler": sampler, "batch_size": cfg.pop("batch_size", 1)}
@@ -155,7 +159,7 @@ def _function(spec: Any) -> Callable[..., Any]:
             return partial(function, **spec)
         return function
     if callable(spec):
-        return spec  # type: ignore[no-any-return]  # a callable is what it is
+        return spec  # type: ignore[no-any-return]  # callable() leaves the type Any
     registered: Callable[..., Any] | None = FUNCTIONS.get(spec)
     if registered is None:
         raise ValueError(f"{spec!r} names no function; register it in eng.registry.FUNCTIONS or give a callable")
@@ -180,7 +184,7 @@ def _worker_init_fn(spec: object, num_workers: int, seed: int | None) -> Callabl
 
 
 class FirstSamples(Dataset[Any]):
-    """A dataset of the first ``length`` samples of another dataset, whose attributes it has too."""
+    """A dataset of the first ``length`` samples of another dataset; attributes are read from that dataset."""
 
     def __init__(self, dataset: Any, length: int) -> None:
         self._dataset = dataset
@@ -199,7 +203,7 @@ class FirstSamples(Dataset[Any]):
 
 
 def batch_size_of(dataloader: object) -> int:
-    """Returns the number of samples in a batch on one rank, from a dataloader or its config.
+    """Returns the number of samples in a batch on one rank, from a dataloader or its config, for ``auto_scale_lr``.
 
     Raises:
         ValueError: the dataloader or config contains no batch size.

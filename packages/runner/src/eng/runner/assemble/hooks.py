@@ -32,6 +32,7 @@ DEFAULT_HOOKS: dict[str, dict[str, Any]] = {
     "checkpoint": {"type": "CheckpointHook", "interval": 1},
     "preemption": {"type": "PreemptionHook"},
 }
+# Similarity of two names, from 0 to 1, above which one of them is taken for a misspelling of the other.
 _SLIP = 0.75
 
 

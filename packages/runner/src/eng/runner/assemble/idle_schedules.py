@@ -9,6 +9,7 @@ from eng.optim.scheduler import MultiStepParamScheduler, StepParamScheduler, _Pa
 
 __all__ = ["idle_schedules"]
 
+# Largest ``end`` of a schedule, as in eng.optim: it stands for a schedule without an end.
 _ENDLESS = 10**9
 
 

@@ -112,6 +112,7 @@ def _refuse_names_of_sets(mode: str, cfg: object, evaluator: object) -> None:
 
 
 def _are_evaluators(setting: Mapping[str, Any]) -> bool:
+    """Whether the values of a mapping can be evaluator configs or lists of metrics, one for each dataset."""
     return "metrics" not in setting and all(
         isinstance(item, (Mapping, list)) and item != [] for item in setting.values()
     )
@@ -131,6 +132,11 @@ def _are_loop_cfgs(takes: frozenset[str], setting: Mapping[str, Any]) -> bool:
 
 
 def _build_evaluation_loop(mode: str, loop: object, runner: Run, dataloader: object, evaluator: object) -> BaseLoop:
+    """Builds the validation or test loop of one dataset from its config; a loop object is returned unchanged.
+
+    Warns if the loop reads the same stream object as the training. The arguments are those of
+    :func:`build_evaluation_loop`.
+    """
     cfg = _as_cfg(loop, f"{mode}_cfg")
     if isinstance(cfg, BaseLoop):
         return cfg
@@ -156,6 +162,7 @@ def _need_metrics_or_losses(mode: str, evaluators: Mapping[str, Any], cfgs: Mapp
 
 
 def _as_cfg(loop: object, name: str) -> Any:
+    """Returns a copy of a loop's config, or a loop unchanged; raises a TypeError that names the setting ``name``."""
     if isinstance(loop, BaseLoop):
         return loop
     if isinstance(loop, Mapping):

@@ -116,10 +116,11 @@ def being_current(parts: Sequence[Any], scope: str) -> Iterator[None]:
     finally:
         for cls, earlier in before:
             if earlier is not None:
-                base = cls
+                owner = cls
                 if issubclass(cls, Visualizer):
-                    base = Visualizer
-                base.make_current(earlier)
+                    # The earlier visualizer may be of another subclass; Visualizer registers those of all subclasses.
+                    owner = Visualizer
+                owner.make_current(earlier)
 
 
 @contextmanager

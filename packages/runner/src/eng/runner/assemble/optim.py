@@ -269,7 +269,14 @@ def _count_iterations(cfg: MutableMapping[str, Any]) -> None:
 
 
 def _end_of(cfg: Mapping[str, Any], optim_wrapper: OptimWrapper, max_epochs: int, max_iters: int) -> int:
-    """Returns the default of a scheduler's ``end``: the length of the run in epochs or iterations, as it counts."""
+    """Returns the default of a scheduler's ``end``: the length of the run in the unit that the scheduler counts.
+
+    The unit is the epoch, the iteration or, with ``by="update"``, the optimizer update, of which gradient accumulation
+    makes fewer than iterations.
+
+    Raises:
+        SettingsError: the scheduler does not count epochs, and the run has no known number of iterations.
+    """
     unit = "iter"
     if cfg.get("by_epoch", True):
         unit = "epoch"

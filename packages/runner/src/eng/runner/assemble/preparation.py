@@ -1,4 +1,4 @@
-"""What the settings of a run do to its model before a strategy places it."""
+"""Applies the settings of a run to its model, before the strategy moves the model to its device and wraps it."""
 
 from __future__ import annotations
 

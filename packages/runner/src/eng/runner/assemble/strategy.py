@@ -46,7 +46,11 @@ def build_strategy(strategy: object, work_dir: str, model_wrapper_cfg: Mapping[s
 
 
 def strategy_of(settings: RunnerSettings, work_dir: str, model_wrapper_cfg: Mapping[str, Any] | None) -> BaseStrategy:
-    """Builds the strategy of a run, and sets its attributes ``sets_weights`` and ``model_is_given``."""
+    """Builds the strategy of a run, and tells it whether it may initialise the model's weights.
+
+    ``sets_weights`` gets the setting ``init_weights``; ``model_is_given`` is True for a model that the user passed as
+    an object, whose weights must not be overwritten.
+    """
     strategy = build_strategy(settings.strategy, work_dir, model_wrapper_cfg)
     strategy.sets_weights = settings.init_weights
     strategy.model_is_given = isinstance(settings.model, nn.Module)

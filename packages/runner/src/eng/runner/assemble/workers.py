@@ -1,4 +1,4 @@
-"""How the worker processes of a loader start."""
+"""Start and end of the worker processes of a dataloader."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+# A worker process notices after at most this time that its parent process has ended.
 _SECONDS_BETWEEN_LOOKS = 2.0
 
 

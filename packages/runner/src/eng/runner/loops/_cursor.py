@@ -110,7 +110,9 @@ class _Skip:
 
     def __iter__(self) -> Iterator[Any]:
         self.on_pass()
-        return self._indices()  # A DataLoader with workers creates two iterators and draws from the second one.
+        # A DataLoader with workers creates two iterators and draws only from the second one. Indices are therefore not
+        # skipped here, but in _indices(), when the first index is drawn.
+        return self._indices()
 
     def _indices(self) -> Iterator[Any]:
         """Yields the indices of one pass; the first pass begins at its ``start``-th index."""
@@ -167,6 +169,7 @@ class _OrAnew:
         return self
 
     def __next__(self) -> Any:
+        """Returns the next batch; begins a new pass over the dataloader if the iterator has not yielded any batch."""
         try:
             batch = next(self.batches)
         except StopIteration:
@@ -179,7 +182,11 @@ class _OrAnew:
 
 
 def _read_past(loader: Any, start: int, on_start: Callable[[], None]) -> Iterator[Any]:
-    """Reads and drops the first ``start`` batches of a dataloader that cannot start in the middle of a pass."""
+    """Reads and drops the first ``start`` batches of a dataloader that cannot start in the middle of a pass.
+
+    Then calls ``on_start``, which restores the random generators, and returns the iterator over the remaining batches.
+    For a stream, a warning says how many samples were read again.
+    """
     batches: Iterator[Any] = iter(loader)
     passed = track(itertools.islice(batches, start), "skip", start, unit="batches", delay_seconds=LONG_LOAD_S)
     samples = sum(count_samples(batch) for batch in passed)

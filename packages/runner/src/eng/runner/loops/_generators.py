@@ -30,11 +30,11 @@ GeneratorStates = dict[str, Any]
 _KINDS = (torch.Generator, random.Random, np.random.Generator, np.random.RandomState)
 _TRANSFORMS = ("transform", "transforms", "target_transform", "pipeline")
 _PARTS_OF_DATASETS = ("dataset", "datasets", *_TRANSFORMS)
-# Generators are searched in lists of datasets and transforms. A longer list holds samples, and is not searched.
+# Longest list of datasets or transforms in which random generators are searched. A longer list is taken for a list of
+# samples, which are not searched.
 _MOST_PARTS = 10_000
-_ORDER = (
-    1 << 32
-)  # Seeds of samplers are mixed with this number, seeds of workers with a rank, so that they never coincide.
+# Seeds of samplers are mixed with this number and seeds of workers with a rank, so that the two never coincide.
+_ORDER = 1 << 32
 
 
 class LoopOverSets(Protocol):
@@ -128,7 +128,8 @@ def restore_generators(loader: object, states: GeneratorStates | None) -> None:
                 with suppress(NotImplementedError):  # A generator that reads the system's randomness has no state.
                     _set_state(generator, value)
         for name, value in state.get("counts", {}).items():
-            if hasattr(sampler, name):  # Until its first pass, a sampler may have the count on its class only.
+            # hasattr() in place of vars(): before its first pass, a sampler may have ``epoch`` on its class only.
+            if hasattr(sampler, name):
                 setattr(sampler, name, value)
         if "state_dict" in state and _keeps_state(sampler):
             sampler.load_state_dict(state["state_dict"])
@@ -272,7 +273,9 @@ def _datasets(loader: object) -> Iterator[tuple[str, Any]]:
 def _holds_parts(path: str, items: Sequence[Any]) -> bool:
     """Whether the list at an attribute path contains datasets or transforms; otherwise its items are samples."""
     name = next(name for name in reversed(path.split(".")) if not name.isdigit())
-    is_of_datasets = path.endswith(".datasets")  # The items are datasets; an item that is a list holds samples.
+    # Items of a list ``datasets`` are datasets. An item that is itself a list, such as the one at ``datasets.0``, holds
+    # samples, so the path must end in ``.datasets``.
+    is_of_datasets = path.endswith(".datasets")
     return len(items) <= _MOST_PARTS and (is_of_datasets or name in _TRANSFORMS)
 
 
@@ -313,7 +316,10 @@ def _state_of(sampler: Any) -> dict[str, Any]:
 
 
 def _keeps_state(sampler: object) -> bool:
-    """Whether a sampler's ``state_dict`` must be saved; a sampler with ``seek`` gets its position from the loop."""
+    """Whether a sampler has a ``state_dict`` that must be saved.
+
+    A sampler with a method ``seek`` needs no saved state, because the training loop moves it to its position.
+    """
     keeps = all(callable(getattr(type(sampler), name, None)) for name in ("state_dict", "load_state_dict"))
     return keeps and not hasattr(sampler, "seek")
 
@@ -331,6 +337,7 @@ def _get_state(generator: Any) -> Any:
 
 
 def _set_state(generator: Any, state: Any) -> None:
+    """Sets the state of a random generator of torch, Python or NumPy to one that :func:`_get_state` returned."""
     if isinstance(generator, torch.Generator):
         generator.set_state(state.cpu())
     elif isinstance(generator, random.Random):
@@ -353,6 +360,7 @@ def _plain(value: object) -> Any:
 
 
 def _arrays(value: object) -> Any:
+    """Converts the lists in a state from :func:`_plain` back to NumPy arrays."""
     if isinstance(value, dict) and set(value) == {"array", "dtype"}:
         return np.array(value["array"], dtype=value["dtype"])
     if isinstance(value, dict):

@@ -52,7 +52,7 @@ class RepeatedBatches:
             self._batches = list(itertools.islice(iter(loader), count))
 
     def __iter__(self) -> Iterator[Any]:
-        return map(copy.deepcopy, self._batches)  # A model may change its batch in place.
+        return map(copy.deepcopy, self._batches)  # Copies, because a model may change its batch in place.
 
     def __getitem__(self, index: int) -> Any:
         return copy.deepcopy(self._batches[index])
@@ -74,11 +74,11 @@ def unlimited(loader: object) -> Any:
 
 
 def with_limit(loader: object, limit_batches: int | None, overfit_batches: int | None = None) -> Any:
-    """Limits a dataloader to some of its batches.
+    """Limits a dataloader to some of its batches; without a limit, the dataloader is returned unchanged.
 
     Args:
         loader: a dataloader.
-        limit_batches: number of batches in each pass; None does not limit them.
+        limit_batches: largest number of batches in each pass; None does not limit them.
         overfit_batches: number of first batches of the dataloader of which every pass consists; None does not limit
             them.
 

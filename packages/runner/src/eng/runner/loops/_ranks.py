@@ -163,6 +163,7 @@ def _holds_arguments(batch: Any, size: int) -> bool:
 
 
 def _length(item: Any) -> int:
+    """Returns the length of a list, tuple or tensor; -1, which is no batch size, for a tensor without dimensions."""
     if not isinstance(item, torch.Tensor) or item.dim():
         return len(item)
     return -1

@@ -66,7 +66,7 @@ class _Numbers:
 
 
 def _draw_numbers(loader: DataLoader[Any], batch: int) -> list[int] | None:
-    """Returns the indices in the ``batch``-th batch of a new pass; None if the pass is shorter.
+    """Returns the dataset indices in batch number ``batch``, from 0, of a new pass; None if the pass is shorter.
 
     A DataLoader with the same sampler reads a dataset that returns indices, so that no sample is loaded.
     """
@@ -78,6 +78,7 @@ def _draw_numbers(loader: DataLoader[Any], batch: int) -> list[int] | None:
 
 
 def _as_list(items: Any) -> list[int]:
+    """Collates indices to a list; a DataLoader with ``batch_size=None`` passes a single index instead of a list."""
     if isinstance(items, (list, tuple)):
         return [int(item) for item in items]
     return [int(items)]

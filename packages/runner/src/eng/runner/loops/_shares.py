@@ -59,7 +59,10 @@ def warn_of_repeated_stream(loader: object) -> None:
 
 
 def readers_of(loader: object) -> list[int]:
-    """Returns the number of ranks that read different data and of workers on each rank, for a checkpoint."""
+    """Returns two numbers: ranks that read different data, and workers on each rank.
+
+    A checkpoint stores both, so that a resumed run notices a change.
+    """
     return [get_data_world_size(), worker_count(loader)]
 
 
@@ -100,6 +103,7 @@ def _is_prefix(loader: Any, position: Mapping[str, Any], now: list[int]) -> bool
 
 
 def _in_words(readers: Sequence[int]) -> str:
+    """Returns a text such as ``"2 ranks with 4 workers each"`` for the result of :func:`readers_of`."""
     ranks, workers = readers
     text = counted(ranks, "rank")
     if workers:

@@ -59,7 +59,8 @@ def capture_stream(loader: object, batches: object = None) -> StreamState | None
             error,
         )
         return None
-    # If the end of the stream cut the last batch short, torch's DataLoader has already seen the end.
+    # If the end of the stream cut the last batch short, torch's DataLoader has already seen the end, and the state of
+    # the stream belongs to the next pass: a resumed run must then yield no further batch in this pass.
     has_ended = part is not loader and has_met_end(batches)
     workers = worker_count(loader)
     return {"state": plain, "of": type(part).__name__, "num_workers": workers, "has_ended": has_ended}

@@ -91,8 +91,8 @@ class BaseLoop(metaclass=ABCMeta):
     def end_workers(self) -> None:
         """Ends persistent worker processes at the end of a run.
 
-        A dataloader with a ``state_dict`` keeps its workers, because they hold its position. A wrapper that holds the
-        dataloader in its attribute ``loader``, as prefetchers do, is looked into.
+        A dataloader with a ``state_dict`` keeps its workers, because they hold its position. If the dataloader is in a
+        wrapper with an attribute ``loader``, such as a prefetcher, the workers of the wrapped dataloader are ended.
         """
         loader = getattr(self.dataloader, "loader", self.dataloader)
         if not has_state(loader):
@@ -112,8 +112,9 @@ class BaseLoop(metaclass=ABCMeta):
         This default has no position inside an epoch, so a resumed run repeats the current epoch from its first batch.
 
         Args:
-            point: the hook point that is being called, None between points. Loops increment their counters after the
-                hooks of ``after_train_iter`` and ``after_train_epoch``.
+            point: the hook point that is being called, None between two points. A loop increments its counters after
+                the hooks of ``after_train_iter`` and ``after_train_epoch``, so at these two points the current
+                iteration or epoch is added here.
         """
         epoch, iteration = int(self.epoch), int(self.iter)
         return {
@@ -127,7 +128,10 @@ class BaseLoop(metaclass=ABCMeta):
         }
 
     def moment(self, point: str | None) -> dict[str, Any]:
-        """Returns ``iteration`` and ``mode`` of a scalar that is written now; this default returns an empty dict."""
+        """Returns the training position that is stored with a scalar written now; this default returns an empty dict.
+
+        :meth:`eng.runner.loops.training.TrainLoop.moment` returns the keys ``iteration`` and ``mode``.
+        """
         return {}
 
     def rng_state(self, point: str | None) -> dict[str, RngState | None]:

@@ -35,15 +35,14 @@ class EpochBasedTrainLoop(TrainLoop):
         dataloader: dataloader of the training data, or its config; if the dataloader has no length, an epoch ends when
             its stream ends.
         max_epochs: number of passes over the data.
-        val_begin: first epoch after which to validate, from 1. 1 by default.
+        val_begin: number of the first epoch, counted from 1, after which the run validates. 1 by default.
         val_interval: epochs between two validations, 1 by default; a float such as 0.25 is a fraction of an epoch, and
             ``dict(minutes=20)`` is a duration. A validation always follows the last epoch. With a fraction or minutes,
             ``val_begin`` is the epoch in which validations begin.
         dynamic_intervals: pairs ``(milestone, interval)``: from epoch ``milestone`` on, ``interval`` replaces
             ``val_interval``.
         val_sanity: number of batches of each validation dataset on which the run validates before the first iteration,
-            so that an error in the validation shows at once.
-            0 (default) checks none.
+            so that an error in the validation shows at once. 0 (default) does not validate before it.
         limit_batches: number of batches that are used of each pass over the data; None (default) uses all.
         overfit_batches: number of first batches on which every pass trains again; they stay in memory. None (default)
             trains on all batches.
@@ -105,7 +104,11 @@ class EpochBasedTrainLoop(TrainLoop):
         return model
 
     def run_epoch(self) -> None:
-        """Trains one epoch; the first epoch of a resumed run starts where its checkpoint was saved."""
+        """Trains one epoch; the first epoch of a resumed run starts where its checkpoint was saved.
+
+        If ``val_interval`` is a duration or a fraction of an epoch, validations also run between two batches. Raises a
+        ValueError if a dataloader without length yields no batch.
+        """
         self._runner.call_hook("before_train_epoch")
         self._runner.model.train()
         inside = self.validates_inside_pass
@@ -117,6 +120,7 @@ class EpochBasedTrainLoop(TrainLoop):
                 self._runner.model.train()
         if self._iter == begin and is_whole and self._max_iters == math.inf:
             raise ValueError(self._no_batch_in_epoch())
+        # Without a length of the dataloader, run_iter() cannot know which iteration is the last one of the run.
         if self._max_iters == math.inf and self._epoch + 1 == self._max_epochs:
             self._end_windows()
         self._runner.call_hook("after_train_epoch")
@@ -124,6 +128,7 @@ class EpochBasedTrainLoop(TrainLoop):
         self._pass_begin = (self._epoch, self._iter)
 
     def _no_batch_in_epoch(self) -> str:
+        """Returns the error text for an epoch without batches: the first one of the run, or a later one."""
         if not self._iter:
             return no_batch(self.dataloader)
         return (
@@ -159,13 +164,17 @@ class EpochBasedTrainLoop(TrainLoop):
             self._max_iters = self._iter + max(left, 0)
 
     def position(self, point: str | None) -> dict[str, Any]:
-        """See :meth:`TrainLoop.position`; at the hook point ``after_train_epoch`` the next epoch is the position."""
+        """See :meth:`TrainLoop.position`; a checkpoint saved at ``after_train_epoch`` resumes at the next epoch."""
         position = super().position(point)
         if point == "after_train_epoch":
             position.update({"epoch": self._epoch + 1, "pass": self._epoch + 1, "batch": 0, "samples": 0})
         return position
 
     def _batches_done(self) -> int:
+        """Returns how many batches of the current epoch are consumed, not counting the current batch.
+
+        Before a resumed run reads its first batch, these are the batches on which the saved run has trained.
+        """
         if self._start_batch:
             return self._start_batch
         epoch, iteration = self._pass_begin
@@ -185,6 +194,10 @@ class EpochBasedTrainLoop(TrainLoop):
         return self._epoch
 
     def _validation_is_due(self) -> bool:
+        """Whether a validation is due after the last completed epoch; always True after the last epoch of the run.
+
+        False for a run without validation, and before the epoch ``val_begin``.
+        """
         if self._runner.val_loop is None or self._epoch < self.val_begin:
             return False
         if self._epoch == self._max_epochs or self._timer is not None or self._fraction is not None:
@@ -194,7 +207,8 @@ class EpochBasedTrainLoop(TrainLoop):
     def _is_due_inside_pass(self) -> bool:
         """Whether a validation is due after the current batch of an epoch.
 
-        False after the last batch of an epoch: :meth:`run` decides there, after the epoch is counted.
+        False after the last batch of an epoch: :meth:`run` decides about a validation there, after it has counted the
+        epoch.
         """
         batch, part = self._batches_done(), self._part_of_epoch()
         in_time = self._epoch + 1 >= self.val_begin

@@ -104,7 +104,7 @@ class _EvaluationLoop(BaseLoop):
         seed_workers(self.dataloader, runner.seed, runner.iter)
 
     def _dataset_size(self) -> int:
-        """Returns the length of the dataset.
+        """Returns the length of the dataset, which the evaluator needs to drop the padding of distributed samplers.
 
         For a stream, or with ``limit_batches``, the number of samples that all ranks have evaluated is returned
         instead.

@@ -55,6 +55,7 @@ class _View:
         object.__setattr__(self, "_viewed", loop)
 
     def __getattr__(self, name: str) -> Any:
+        """Returns an attribute of the loop; a public member of BaseLoop that the loop lacks is taken from BaseLoop."""
         if name not in _DEFAULTS:
             return getattr(self._viewed, name)
         default = _DEFAULTS[name]

@@ -30,14 +30,13 @@ class IterBasedTrainLoop(TrainLoop):
         runner: the runner to which the loop belongs.
         dataloader: dataloader of the training data, or its config; a dataloader without end is possible.
         max_iters: number of iterations.
-        val_begin: first iteration after which to validate, from 1. 1 by default.
+        val_begin: number of the first iteration, counted from 1, after which the run validates. 1 by default.
         val_interval: iterations between two validations, 1000 by default; a float such as 0.25 is a fraction of a pass
             over the data, and ``dict(minutes=20)`` is a duration. A validation always follows the last iteration.
         dynamic_intervals: pairs ``(milestone, interval)``: from iteration ``milestone`` on, ``interval`` replaces
             ``val_interval``.
         val_sanity: number of batches of each validation dataset on which the run validates before the first iteration,
-            so that an error in the validation shows at once.
-            0 (default) checks none.
+            so that an error in the validation shows at once. 0 (default) does not validate before it.
         limit_batches: number of batches that are used of each pass over the data; None (default) uses all.
         overfit_batches: number of first batches on which every pass trains again; they stay in memory. None (default)
             trains on all batches.
@@ -164,6 +163,7 @@ class IterBasedTrainLoop(TrainLoop):
         return self._iter
 
     def _batches_done(self) -> int:
+        """Returns how many batches of the current pass over the data are consumed, not counting the current batch."""
         if self._assigned_iterator is not None:
             return self._passes_of_assigned_iterator()[1]
         if self._iterator is None:
@@ -183,6 +183,10 @@ class IterBasedTrainLoop(TrainLoop):
         return self._start_pass
 
     def _validation_is_due(self) -> bool:
+        """Whether a validation is due after the last completed iteration; always True after the last one of the run.
+
+        False for a run without validation, and before the iteration ``val_begin``.
+        """
         if self._runner.val_loop is None or self._iter < self.val_begin:
             return False
         if self._iter == self._max_iters:

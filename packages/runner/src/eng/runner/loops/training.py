@@ -47,14 +47,13 @@ class TrainLoop(BaseLoop):
     Args:
         runner: the runner to which the loop belongs.
         dataloader: dataloader of the training data, or its config.
-        val_begin: first epoch or iteration after which to validate, from 1.
+        val_begin: number of the first epoch or iteration, counted from 1, after which the run validates.
         val_interval: epochs or iterations between two validations; a float such as 0.25 is a fraction of an epoch, and
             ``dict(minutes=20)`` is a duration.
         dynamic_intervals: pairs ``(milestone, interval)``: from epoch or iteration ``milestone`` on, ``interval``
             replaces ``val_interval``.
         val_sanity: number of batches of each validation dataset on which the run validates before the first iteration,
-            so that an error in the validation shows at once.
-            0 (default) checks none.
+            so that an error in the validation shows at once. 0 (default) does not validate before it.
         limit_batches: number of batches that are used of each pass over the data; None (default) uses all.
         overfit_batches: number of first batches on which every pass trains again; they stay in memory. None (default)
             trains on all batches.
@@ -148,7 +147,8 @@ class TrainLoop(BaseLoop):
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """Runs one iteration: ``before_train_iter`` of the hooks, the model's ``train_step``, and ``after_train_iter``.
 
-        An iteration in ``left_out`` skips its batch.
+        An iteration in ``left_out`` skips its batch. After the last iteration of the run, the optimizer steps even if
+        gradient accumulation is incomplete.
 
         Args:
             idx: index of the batch in the current pass over the data.
@@ -185,7 +185,7 @@ class TrainLoop(BaseLoop):
         self._iter += 1
 
     def _end_windows(self) -> None:
-        """Makes the optimizer step of incomplete gradient-accumulation windows at the end of the run."""
+        """Makes each optimizer step that has accumulated gradients of fewer iterations than ``accumulative_counts``."""
         for wrapper in wrappers_by_name(self._runner.optim_wrapper).values():
             if isinstance(wrapper, OptimWrapper):
                 wrapper.end_window(self._runner.model)
@@ -267,9 +267,9 @@ class TrainLoop(BaseLoop):
         }
 
     def _timed_position(self, point: str | None, iteration: int) -> dict[str, Any]:
-        """Returns the seconds since the last validation, and whether one is due, for a ``val_interval`` in minutes.
+        """Returns what a checkpoint stores about a ``val_interval`` in minutes; empty for every other ``val_interval``.
 
-        The result is empty if ``val_interval`` is no duration.
+        ``val_elapsed_s`` holds the seconds since the last validation; ``val_due`` says whether a validation is due.
         """
         if self._timer is None:
             return {}
@@ -323,8 +323,9 @@ class TrainLoop(BaseLoop):
     def _capture_stream(self, point: str | None) -> StreamState | None:
         """Returns the position of a training dataloader that has a ``state_dict``; None for other dataloaders.
 
-        The position is also None inside an iteration: the dataloader has already passed the current batch, which a
-        resumed run must read again.
+        Before this process has read training data, the position is the one in the checkpoint of a resumed run. Inside
+        an iteration it is None: the dataloader has already passed the current batch, which a resumed run must read
+        again.
         """
         if self._stream_state is not None or not self._has_entered_data():
             return self._stream_state
@@ -435,8 +436,9 @@ class TrainLoop(BaseLoop):
 
         Returns:
             For a pass that a resumed run enters in the middle, a function that restores the generators; the caller
-            calls this function after the order of the samples has been drawn. None for a pass that starts at its first
-            batch.
+            calls this function after the order of the samples has been drawn. For a pass that starts at its first
+            batch: None or, if the checkpoint holds a dataloader's position, a function that does nothing, because the
+            caller restores that position only if it gets a function.
         """
         seed_workers(self.dataloader, self._runner.seed, self._pass_number())
         if self._start_batch == 0:

@@ -1,1 +1,1 @@
-"""What a run must remember: gathering it, giving it back, and which checkpoint to go on from."""
+"""The state of a run: collecting it into checkpoints, restoring it, and choosing the checkpoint to start from."""

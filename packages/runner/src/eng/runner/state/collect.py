@@ -97,6 +97,7 @@ def scheduler_states(schedulers: Schedulers) -> Any:
 
 
 def _of_every_rank(value: object) -> list[Any]:
+    """Gathers the value of each data-parallel rank; of ranks that read the same data, only the first one counts."""
     if get_world_size() > 1:
         return all_gather_object(value)[:: get_ranks_per_share()]
     return [value]

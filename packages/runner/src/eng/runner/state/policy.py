@@ -12,6 +12,7 @@ from eng.runner.errors import WrongCheckpointError
 
 # Matches the address of a checkpoint that is no local path, such as s3://bucket/a.pth or torchvision://resnet50.
 _ADDRESS = re.compile(r"[A-Za-z][\w.+-]+:")
+# Share of matching parameters below which a file is taken for the checkpoint of another model.
 _ENOUGH = 0.5
 
 

@@ -1,4 +1,4 @@
-"""Restores the parts of a run from a checkpoint: loop, schedulers, hooks and accumulation window."""
+"""Restores the parts of a run from a checkpoint: loop, schedulers, hooks and accumulated gradients."""
 
 from __future__ import annotations
 
@@ -129,6 +129,7 @@ def _position_from_meta(train_loop: BaseLoop, meta: Mapping[str, Any]) -> dict[s
 
 
 def _restore_sampler(dataloader: object, saved: Mapping[str, Any] | None) -> None:
+    """Sets the seed of a dataloader's sampler to the saved one, so that a resumed run has the same order of samples."""
     sampler = sampler_of(dataloader)
     if saved is not None and sampler is not None and hasattr(sampler, "seed"):
         sampler.seed = saved["seed"]
@@ -171,6 +172,7 @@ def restore_schedulers(schedulers: Schedulers, saved: Any, path: str = "param_sc
 
 
 def _restore_scheduler(scheduler: Any, state: Mapping[str, Any]) -> Mapping[str, tuple[Any, Any]]:
+    """Restores the progress of one scheduler; returns the settings that differ, as ``(saved value, new value)``."""
     # A scheduler class that overrides load_state_dict restores its state by that method alone.
     if isinstance(scheduler, _ParamScheduler) and type(scheduler).load_state_dict is _ParamScheduler.load_state_dict:
         return scheduler.load_progress(state)
@@ -245,7 +247,14 @@ def restore_hooks(hooks: Sequence[Any], saved: Mapping[str, Any]) -> None:
 def run_differences(
     meta: Mapping[str, Any], *, seed: int | None, dataset_meta: object, take: Sequence[str] = ()
 ) -> list[str]:
-    """Returns lines about a seed and a dataset's metainfo that differ from the saved run's."""
+    """Returns a line of text for the seed and for the dataset's metainfo, if they differ from the saved run's.
+
+    Args:
+        meta: ``meta`` of the checkpoint.
+        seed: the seed in this run's config; None if it has none, which is no difference.
+        dataset_meta: metainfo of this run's training dataset; None if it has none.
+        take: dotted keys for which this run uses the config's value instead of the checkpoint's.
+    """
     lines = []
     if meta.get("seed") is not None and seed is not None and meta["seed"] != seed:
         key = "randomness.seed"
@@ -267,7 +276,7 @@ def _plain(value: object) -> Any:
         return _plain(value.tolist())
     if isinstance(value, (tuple, list)):
         return [_plain(item) for item in value]
-    # NaN is not equal to itself
+    # NaN is not equal to itself, and would always be reported as a difference.
     if isinstance(value, float) and math.isnan(value):
         return "nan"
     return value
@@ -298,6 +307,9 @@ def window_with_ranks(saved: object, world_size: int) -> tuple[object, list[str]
 
 
 def restore_accumulation(optim_wrapper: OptimWrapper, saved: object, strategy: BaseStrategy) -> None:
-    """Restores the gradients of the accumulation window that was unfinished when the checkpoint was saved."""
+    """Restores the gradients that the saved run had accumulated since its last optimizer update.
+
+    Does nothing if ``saved`` is None, or for an optimizer wrapper of another library.
+    """
     if saved is not None and isinstance(optim_wrapper, OptimWrapper):
         strategy.load_accumulation_state(optim_wrapper, saved)

@@ -41,6 +41,7 @@ from .collect import Schedulers
 from .policy import check_exists, check_match, choose_beginning
 from .taking import resume_and_take
 
+# Removes the prefix that DistributedDataParallel puts before the names of weights.
 _WITHOUT_MODULE = [(r"^module.", "")]
 
 
@@ -191,7 +192,7 @@ class RunState:
             run.strategy.init_weights(run.model)
 
     def start_counting(self, iterations: int, max_iters: int) -> None:
-        """Sets the optimizer wrapper's iteration counters, and restores an unfinished gradient-accumulation window.
+        """Sets the optimizer wrapper's iteration counters, and restores gradients of an unfinished accumulation.
 
         Args:
             iterations: number of completed iterations.
@@ -351,6 +352,11 @@ class RunState:
         strict: bool = False,
         revise_keys: list[tuple[str, str]] = _WITHOUT_MODULE,
     ) -> None:
+        """Loads the weights of a checkpoint that is already read into the model.
+
+        Frozen weights that the checkpoint leaves out are added before, and ``after_load_checkpoint`` of the hooks is
+        called. The arguments are those of :meth:`load_weights`.
+        """
         run = self._run
         self.has_taken_weights = True
         if "trainable_only" in (checkpoint.get("meta") or {}):
@@ -417,6 +423,11 @@ class RunState:
         return lines
 
     def _load_optimizer(self, wrapper: OptimWrapper, state: dict[str, Any]) -> None:
+        """Loads the optimizer state of a checkpoint into the optimizer wrapper.
+
+        Raises:
+            ResumeError: the state does not fit the optimizer.
+        """
         try:
             self._run.strategy.load_optim_state(self._run.model, wrapper, state)
         except (KeyError, ValueError, RuntimeError) as error:
@@ -443,7 +454,10 @@ class RunState:
         return lines
 
     def _restore_rest(self, loop: BaseLoop, saved: Mapping[str, Any], optimizer: bool) -> list[str]:
-        """Restores hooks and the gradient-accumulation window; returns lines of text about differences."""
+        """Restores hooks, and keeps accumulated gradients for :meth:`start_counting`.
+
+        Returns lines of text about differences between the saved run and this run.
+        """
         hooks = self._run.hook_list.hooks
         lines = differences.hook_differences(hooks, saved.get("hooks", {}))
         restore.restore_hooks(hooks, saved.get("hooks", {}))

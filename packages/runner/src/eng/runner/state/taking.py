@@ -64,7 +64,7 @@ def difference_lines(before: Mapping[str, Any], now: Mapping[str, Any], take: Se
         lines: lines about other differences; a key that they mention gets no second line.
     """
     rows = differing(before, now)
-    return [_line(*row, take) for row in rows if not _is_said(row[0], row[1], lines)]
+    return [_line(*row, take) for row in rows if not _is_mentioned(row[0], row[1], lines)]
 
 
 def check_take(take: Sequence[str], before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -119,7 +119,8 @@ def _is_hyperparameter(key: str) -> bool:
     )
 
 
-def _is_said(section: str, key: str, lines: Sequence[str]) -> bool:
+def _is_mentioned(section: str, key: str, lines: Sequence[str]) -> bool:
+    """Whether the lines about optimizer, schedulers and seed already report the difference in a key of the config."""
     if section != "config":
         return False
     segments = key.split(".")
@@ -150,7 +151,8 @@ class TakenValues:
             if not isinstance(wrapper, BaseOptimWrapper):
                 continue
             by_group = group_settings(wrapper.optimizer)
-            # param_groups may end with base_param_settings, whose settings are those of the first group.
+            # wrapper.param_groups may have one group more at its end, base_param_settings, to which the settings of the
+            # first group apply.
             by_group += by_group[:1]
             for number, (group, settings) in enumerate(zip(wrapper.param_groups, by_group, strict=False)):
                 for setting, key in settings.items():

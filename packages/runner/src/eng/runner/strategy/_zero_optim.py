@@ -177,18 +177,22 @@ class EngineOptimWrapper(OptimWrapper):
         return self.engine.optimizer is self.optimizer
 
     def _base(self) -> dict[str, Any]:
+        """Returns the entry ``base_param_settings`` of a state dict; empty if the optimizer wrapper has none."""
         if self.base_param_settings is None:
             return {}
         return {"base_param_settings": self.base_param_settings}
 
     def _named_parameters(self, model: nn.Module) -> list[tuple[str, Any]]:
+        """Returns names and parameters in the order of the engine's parameter groups."""
         named = dict(model.named_parameters())
         return [(name, named[name]) for names in self._group_names or [] for name in names]
 
     def _steps(self) -> Any:
+        """Returns the step counter of the optimizer, a tensor or a number; None if it has none."""
         return next((state["step"] for state in self.optimizer.state.values() if "step" in state), None)
 
     def _state_keys(self) -> list[str]:
+        """Returns the names of the state tensors, such as ``exp_avg``, without the step counter."""
         states = self.optimizer.state.values()
         return sorted(
             {key for s in states for key, value in s.items() if key != "step" and isinstance(value, torch.Tensor)}

@@ -120,7 +120,7 @@ class BaseStrategy(metaclass=ABCMeta):
     def accumulation_state(self, optim_wrapper: OptimWrapper) -> Any:
         """Returns the gradients that were accumulated since the last update, with their counters.
 
-        With several ranks and an open window, the value is a list with the state of each rank.
+        With several ranks, the value is a list with the state of each rank, unless no gradients are accumulated.
         """
         state = optim_wrapper.accumulation_state()
         if get_world_size() == 1 or not all_gather_object(_is_open(state))[0]:

@@ -147,6 +147,7 @@ class _GatherParts(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, part: torch.Tensor, dim: int, group: ProcessGroup) -> torch.Tensor:
+        """Returns the parts of all ranks, concatenated along ``dim``; torch gathers along dimension 0."""
         ctx.dim, ctx.group = dim, group
         rows = part.movedim(dim, 0).contiguous()
         gathered = rows.new_empty((len(rows) * torch_dist.get_world_size(group), *rows.shape[1:]))
@@ -155,6 +156,7 @@ class _GatherParts(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        """Returns the gradient of this rank's part, summed over all ranks; ``dim`` and ``group`` have no gradient."""
         rows = gradients[0].movedim(ctx.dim, 0).contiguous()
         part = rows.new_empty((len(rows) // torch_dist.get_world_size(ctx.group), *rows.shape[1:]))
         torch_dist.reduce_scatter_tensor(part, rows, group=ctx.group)

@@ -109,10 +109,17 @@ class FSDPStrategy(BaseStrategy):
         return self._wrap(model, {})
 
     def _set_weights(self, model: nn.Module) -> None:
+        """Initialises the weights, unless ``skip_init_weights`` is set or parameters are on the meta device."""
         if not self.skip_init_weights and hasattr(model, "init_weights") and not _on_meta(model):
             super().init_weights(model)
 
     def _wrap(self, model: nn.Module, options: Mapping[str, Any]) -> nn.Module:
+        """Puts the model into the wrapper that shards it.
+
+        Args:
+            model: the model, which afterwards also loads complete tensors, of which each rank keeps its shard.
+            options: arguments of the wrapper that replace those of the strategy.
+        """
         cfg = {**self.wrapper_cfg, **options}
         if "auto_wrap_policy" in cfg:
             cfg["auto_wrap_policy"] = read_wrap_policy(cfg["auto_wrap_policy"], model)

@@ -100,6 +100,7 @@ def _staging() -> Any:
 
 
 def _new_stager(shards: dict[str, torch.Tensor]) -> Any:
+    """Returns torch's stager, which copies shards into shared memory, and into pinned memory if they are on a GPU."""
     staging = _staging()
     pinned = any(shard.device.type == "cuda" and pins_memory(shard.device) for shard in shards.values())
     # No asynchronous staging: the copy must be complete before `save` returns, because the next step changes the

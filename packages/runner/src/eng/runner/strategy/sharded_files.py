@@ -40,6 +40,7 @@ def split(checkpoint: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, torc
     shards: dict[str, torch.Tensor] = {}
 
     def visit(value: Any, path: str) -> Any:
+        """Returns a copy of a nested value with a string in place of each sharded tensor; collects these tensors."""
         if is_dtensor(value):
             shards[path] = value
             return MARK + path
@@ -84,9 +85,8 @@ class ShardWriter:
         self.wait()
         common, shards = split(checkpoint)
         copies = SnapshotBuffers()
-        common = copies.take(
-            common
-        )  # Copied to the CPU, because training may change the tensors before they are written.
+        # Copied to the CPU, because training may change the tensors before they are written.
+        common = copies.take(common)
         if get_rank() == 0 and Path(path).is_file():
             Path(path).unlink()
         barrier()
@@ -119,7 +119,7 @@ class ShardWriter:
         """Begins to write this rank's shards; returns a function that waits until they are written."""
         dcp = _dcp()
         if not self.beside:
-            with _told_as_write_error(folder):
+            with _converting_write_errors(folder):
                 dcp.save(shards, checkpoint_id=folder)
             return lambda: None
         if self._group is None:
@@ -138,7 +138,7 @@ def _commit(wait: Callable[[], object], copies: Any, common: Any, path: str, on_
     """
     from eng.checkpoint import save_checkpoint
 
-    with _told_as_write_error(path):
+    with _converting_write_errors(path):
         wait()
     copies.wait()
     if get_rank() == 0:
@@ -147,7 +147,7 @@ def _commit(wait: Callable[[], object], copies: Any, common: Any, path: str, on_
 
 
 @contextmanager
-def _told_as_write_error(folder: str) -> Iterator[None]:
+def _converting_write_errors(folder: str) -> Iterator[None]:
     """Converts torch's CheckpointException to CheckpointWriteError inside this context.
 
     CheckpointException derives from BaseException, so that ``except Exception`` of callers would not catch it.
@@ -271,6 +271,7 @@ def _target(entry: Any, parameter: Any) -> torch.Tensor:
 
 
 def _refuse_deepspeed(folder: str) -> None:
+    """Raises a SettingsError for a folder that DeepSpeed's engine wrote; does nothing for every other folder."""
     if any(Path(folder).glob("**/*_model_states.pt")):
         raise SettingsError(
             f"{folder} is a checkpoint that DeepSpeed's engine wrote itself, in pickled parts for its own number of ranks. "

@@ -63,9 +63,13 @@ OF_TRANSFORMERS = {
     "embedding_rowwise": None,
     "vocab_parallel_rowwise": None,
 }
-"""Styles of the plans that models of transformers bring along (4 and 5); layers of the style None stay whole."""
+"""Maps the styles in the attribute ``_tp_plan`` of models of transformers 4 and 5 to those of eng.
+
+Layers whose style maps to None are not split.
+"""
 
 _STYLES = ("colwise", "colwise_gathered", "rowwise", "rowwise_split", "heads")
+# Patterns of the ready plans that need not match a layer, because only some models normalise queries and keys.
 _OPTIONAL = ("*self_attn.q_norm", "*self_attn.k_norm")
 _HEAD_COUNTS = ("num_attention_heads", "num_key_value_heads")
 

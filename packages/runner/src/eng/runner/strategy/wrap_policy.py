@@ -79,7 +79,7 @@ def _by_class(values: list[Any], model: nn.Module) -> list[nn.Module]:
         else:
             name = value.__name__
         matches = [m for m in model.modules() if m is not model and name in (cls.__name__ for cls in type(m).__mro__)]
-        chosen += matches or _nothing("classes", name, known, model)
+        chosen += matches or _refuse_unmatched("classes", name, known, model)
     return chosen
 
 
@@ -89,11 +89,11 @@ def _by_name(patterns: list[str], model: nn.Module) -> list[nn.Module]:
     chosen: list[nn.Module] = []
     for pattern in patterns:
         matches = [module for name, module in modules.items() if fnmatch.fnmatchcase(name, pattern)]
-        chosen += matches or _nothing("names", pattern, set(modules), model)
+        chosen += matches or _refuse_unmatched("names", pattern, set(modules), model)
     return chosen
 
 
-def _nothing(rule: str, value: str, known: set[str], model: nn.Module) -> list[nn.Module]:
+def _refuse_unmatched(rule: str, value: str, known: set[str], model: nn.Module) -> list[nn.Module]:
     """Raises a SettingsError because a class name or pattern matches no module; the message suggests similar names."""
     hint = suggest(value, known, otherwise=f"; there are {', '.join(sorted(known)[:12]) or 'none'}")
     raise SettingsError(f"wrap_policy {rule}={value!r} fits no module of {model_name(model)}{hint}")

@@ -1,4 +1,4 @@
-"""Runs as they are trained: their curves and status, on a page of this machine and on a terminal."""
+"""Follows runs while they train: shows their curves and status on a local web page or in a terminal."""
 
 from .follow import Watched, Watcher
 from .screen import screen_lines

@@ -41,7 +41,13 @@ class Watched:
 
 @dataclass(frozen=True)
 class _Reading:
-    """Cached content of a file of scalars, which is valid while the file keeps its size and modification time."""
+    """Cached content of a file of scalars, which is valid while the file keeps its size and modification time.
+
+    Attributes:
+        state: path, size in bytes and modification time of the file.
+        curves: curves in the file.
+        note: text on damaged lines or on the reason why there are no curves; empty if all lines are intact.
+    """
 
     state: tuple[str, int, int]
     curves: Curves
@@ -106,6 +112,7 @@ def version_of(watched: Sequence[Watched]) -> str:
 
 
 def _runs_in(folder: Path) -> list[Path]:
+    """Returns the folders of the runs in a folder; a folder that cannot be read counts as a run without values."""
     try:
         return run_folders(folder)
     except OSError:  # The folder was removed while it was searched.
@@ -113,6 +120,7 @@ def _runs_in(folder: Path) -> list[Path]:
 
 
 def _start_of(path: Path) -> Start | None:
+    """Returns the newest launch of a run, from its passport; None if the run has not written a passport."""
     try:
         return find_start(path)
     except (NoPassportError, OSError):

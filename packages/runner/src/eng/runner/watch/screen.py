@@ -22,6 +22,7 @@ __all__ = ["screen_lines", "show"]
 _BARS = ("▁▂▃▄▅▆▇█", "_.-=+*%#")
 _LONGEST_CURVE = 60
 _MOST_CURVES = 6
+# Control sequences that switch to the terminal's alternate screen without a cursor, and back.
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 
 
@@ -54,12 +55,18 @@ def _run_lines(run: Watched, columns: int, fancy: bool) -> Iterator[str]:
         values = next(points[1] for key, points in run.curves.points.items() if key[0] == name)
         title = printable(name, one_line=True)[:width].ljust(width)
         last = f"{values[-1]:.5g}"
-        room = min(columns - width - len(last) - 6, _LONGEST_CURVE)
-        yield f"  {title}  {_small_curve(values, room, fancy)}  {last}"
+        curve_width = min(columns - width - len(last) - 6, _LONGEST_CURVE)
+        yield f"  {title}  {_small_curve(values, curve_width, fancy)}  {last}"
 
 
 def _small_curve(values: Sequence[float], width: int, fancy: bool) -> str:
-    """Draws a curve as a row of bars, each the mean of a stretch of values; a stretch without finite values is blank."""
+    """Draws a curve as a row of bars; each bar is the mean of some consecutive values, blank if none is finite.
+
+    Args:
+        values: the values of the curve.
+        width: largest number of bars.
+        fancy: whether the terminal can show characters other than ASCII.
+    """
     if width < 1:
         return ""
     means = [_mean(stretch) for stretch in _stretches(values, width)]
@@ -84,12 +91,14 @@ def _small_curve(values: Sequence[float], width: int, fancy: bool) -> str:
 
 
 def _stretches(values: Sequence[float], count: int) -> Iterator[Sequence[float]]:
+    """Splits values into at most ``count`` consecutive parts of nearly equal length."""
     count = min(count, len(values))
     ends = [len(values) * number // count for number in range(count + 1)]
     return (values[begin:end] for begin, end in pairwise(ends))
 
 
 def _mean(values: Sequence[float]) -> float | None:
+    """Returns the mean of the finite values; None if there are none."""
     finite = [value for value in values if math.isfinite(value)]
     if finite:
         return sum(finite) / len(finite)
@@ -162,6 +171,7 @@ def _quits(seconds: float) -> bool:
 
 
 def _is_fancy(stream: TextIO) -> bool:
+    """Whether the encoding of an output stream has the block characters of which curves are drawn."""
     try:
         _BARS[0].encode(stream.encoding or "ascii")
     except (UnicodeError, LookupError):

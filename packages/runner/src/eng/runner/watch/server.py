@@ -17,6 +17,7 @@ __all__ = ["WatchServer"]
 
 _ADDRESS = "127.0.0.1"
 _DATA = "/data.json"
+# Longer curves are thinned out, so that the browser can draw them quickly.
 _MOST_POINTS = 4000
 
 
@@ -63,6 +64,7 @@ class WatchServer(http.server.ThreadingHTTPServer):
 
 
 def _page_data(watched: list[Watched]) -> dict[str, Any]:
+    """Returns curves and status of the runs in the form that the page reads."""
     runs = [run.curves for run in watched]
     names = in_order(dict.fromkeys(name for run in runs for name in run.names))
     return page_data(runs, names, [run.status for run in watched], _MOST_POINTS)
