@@ -28,6 +28,25 @@ def test_a_plateau_follows_the_metric(make_runner, parts) -> None:
     assert runner.optim_wrapper.optimizer.param_groups[0]["lr"] < 0.1
 
 
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        # The first validation that counts sets the best metric; each further one is no better and reduces the rate.
+        ({}, [0.1, 0.1, 0.01, 0.001]),
+        ({"begin": 2}, [0.1, 0.1, 0.1, 0.01]),
+        ({"begin": 1, "end": 3}, [0.1, 0.1, 0.01, 0.01]),
+        ({"end": 1}, [0.1, 0.1, 0.1, 0.1]),
+    ],
+    ids=["always", "from epoch 2 on", "in epochs 1 and 2", "in no epoch"],
+)
+def test_begin_and_end_of_a_plateau_count_epochs_of_training(make_runner, parts, limits, expected) -> None:
+    scheduler = dict(type="ReduceOnPlateauLR", monitor="acc", rule="greater", factor=0.1, patience=0, **limits)
+    runner = make_runner(**parts.validation(acc=[1, 1, 1, 1]), train_cfg=dict(max_epochs=4), param_scheduler=scheduler)
+    runner.train()
+    rates = runner.message_hub.get_scalar("train/lr").data[0]
+    assert list(rates[:: len(rates) // 4]) == pytest.approx(expected)
+
+
 class Halving:
     """A scheduler of a user's own: halves the rate at each metric."""
 

@@ -171,6 +171,7 @@ class _Loading:
         self.unexpected = [name_in_checkpoint(model, name) for name in self.unexpected]
 
     def report(self, model: nn.Module) -> LoadReport:
+        """Returns what was loaded: missing and unexpected keys, keys of another shape, and errors of the modules."""
         from ._state import get_state_dict
 
         model_state = get_state_dict(model, keep_vars=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from eng.logging.metric_values import MetricReader
 from eng.optim.scheduler._groups import follows_metric, groups_of
+from eng.optim.scheduler.param_scheduler import _ParamScheduler
 from eng.registry import HOOKS
 
 from .hook import DataBatch, Hook
@@ -17,7 +18,9 @@ from .view import CountsUnits, RunnerView, provides
 class ParamSchedulerHook(Hook):
     """Steps each parameter scheduler in its unit: after each iteration, epoch or optimizer update.
 
-    A scheduler that follows a validation metric (``need_val_args``) is stepped after each validation instead.
+    A scheduler that follows a validation metric (``need_val_args``) is stepped after each validation instead. As in
+    MMEngine, ``step()`` without metrics is called after each training epoch too; it counts the epochs for ``begin`` and
+    ``end``.
     """
 
     priority = "LOW"
@@ -50,9 +53,9 @@ class ParamSchedulerHook(Hook):
                 scheduler.step()
 
     def after_train_epoch(self, runner: RunnerView) -> None:
-        """Steps the schedulers that count epochs."""
+        """Steps the schedulers that count epochs; a schedule of eng that follows a metric only counts the epoch."""
         for scheduler in _built_schedulers(runner.param_schedulers):
-            if scheduler.by_epoch and not follows_metric(scheduler):
+            if scheduler.by_epoch and (not follows_metric(scheduler) or isinstance(scheduler, _ParamScheduler)):
                 scheduler.step()
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
@@ -60,8 +63,11 @@ class ParamSchedulerHook(Hook):
         if metrics is None:
             return
         for scheduler in _built_schedulers(runner.param_schedulers):
-            if follows_metric(scheduler):
-                scheduler.step(self._monitored(scheduler, metrics))
+            if not follows_metric(scheduler):
+                continue
+            readable = self._monitored(scheduler, metrics)
+            if readable is not None:
+                scheduler.step(readable)
 
     def _monitored(self, scheduler: Any, metrics: dict[str, float]) -> dict[str, Any] | None:
         """Returns the metrics, with the one that the scheduler monitors converted to a Python number.

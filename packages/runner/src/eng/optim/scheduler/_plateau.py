@@ -38,8 +38,8 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
         min_value: lowest value of the hyperparameter, or a list with the lowest value for each parameter group.
             Defaults to 0.
         eps: a reduction that would lower the hyperparameter by ``eps`` or less is not made. Defaults to 1e-8.
-        begin: number of the first validation in which the schedule may reduce the value.
-        end: number of the first validation in which the schedule does not reduce the value any more.
+        begin: completed epochs of training from which on validations count. Defaults to 0.
+        end: completed epochs of training from which on validations do not count any more. Defaults to no end.
         last_step: number of steps that the schedule took in an earlier run; -1 (default) starts a new schedule.
         by_epoch: must be True, since the schedule counts validations.
         verbose: whether to log each new value of the hyperparameter. Defaults to False.
@@ -128,10 +128,11 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
         return [*min_value, *[min_value[-1]] * (count - len(min_value))]
 
     def step(self, metrics: Mapping[str, Any] | None = None) -> None:
-        """Counts a validation, and reduces the hyperparameter if the metric has stopped improving.
+        """Counts an epoch or a validation; a validation reduces the hyperparameter if the metric has stopped improving.
 
         Args:
-            metrics: metrics of the validation by name. None counts the validation without comparing a metric.
+            metrics: metrics of a validation by name. None (default) counts a completed epoch of training, which
+                ``begin`` and ``end`` refer to.
 
         Raises:
             OptimTypeError: ``metrics`` is not a mapping (a TypeError).
