@@ -21,13 +21,11 @@ def wrapper_prefixes(module: nn.Module, prefix: str = "") -> Iterator[tuple[str,
         module: the model. If the model itself is a wrapper, no prefixes are yielded for it.
         prefix: text that precedes the names of all submodules.
     """
-    for name, child in module.named_modules(prefix=prefix):
+    for path, child in module.named_modules(prefix=prefix):
         inner = wrapped_in(child)
         if inner is not None and child is not module:
-            attribute = "module"
-            if hasattr(child, "_orig_mod"):
-                attribute = "_orig_mod"
-            yield f"{name}.{attribute}.", f"{name}."
+            attribute = next(name for name, part in child.named_children() if part is inner)
+            yield f"{path}.{attribute}.", f"{path}."
 
 
 def to_cpu(state: Any) -> Any:

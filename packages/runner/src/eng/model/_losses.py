@@ -34,10 +34,8 @@ def sum_losses(losses: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
             total = total + mean
     if total is None:
         raise NoLossError(list(losses))
-    # An entry of the model with this name is logged in place of the sum.
-    log_vars["loss"] = log_vars.pop("loss", None)
-    if log_vars["loss"] is None:
-        log_vars["loss"] = total.detach()
+    # An entry "loss" of the model is logged in place of the sum. It stands last in both cases.
+    log_vars["loss"] = log_vars.pop("loss", total.detach())
     return total, log_vars
 
 
