@@ -107,7 +107,8 @@ def trains_one_batch_more(rank: int) -> None:
 
 
 def outlives_its_launcher(rank: int) -> None:
-    print(f"started {os.getpid()}", flush=True)
+    # One write, because the lines of both ranks go into one file; `print` may write a line and its end separately.
+    os.write(1, f"started {os.getpid()}\n".encode())
     time.sleep(FOREVER_S)
 
 
