@@ -198,7 +198,9 @@ def _build_list(
             _refuse_torchs(cfg.get("type"))
             if not by_epoch:
                 _count_iterations(cfg)
-            if "end" not in cfg:
+            if "end" not in cfg and follows_metric(_scheduler_class(cfg.get("type"))):
+                cfg["end"] = math.inf  # The validation after the last epoch counts too, for a run that is extended.
+            elif "end" not in cfg:
                 cfg["end"] = _end_of(cfg, optim_wrapper, max_epochs, max_iters)
             default_args = {"optimizer": optim_wrapper, "epoch_length": epoch_length}
             built.append(_check_scheduler(PARAM_SCHEDULERS.build(cfg, default_args=default_args)))
