@@ -102,7 +102,7 @@ def show(file: Path, with_weights: bool, as_json: bool) -> None:
 @click.argument("files", type=_FILE, nargs=-1, required=True)
 @_AS_JSON
 def verify(files: tuple[Path, ...], as_json: bool) -> int:
-    """Check each checkpoint in FILES against the checksums that it holds.
+    """Check the checkpoints FILES against their checksums.
 
     The exit status is 1 if a checkpoint is not intact.
     """
