@@ -75,7 +75,7 @@ def network_of(model: Any) -> Any:
 
 
 def check_words(config: str, shape: tuple[str, ...], extra: list[str]) -> None:
-    """Raises click.UsageError if the command line has surplus words, such as ``--shape 3 224 x``.
+    """Refuses a command line that has surplus words, such as ``--shape 3 224 x``.
 
     The list of numbers after ``--shape`` ends at the first word that is not a number. click takes this word for CONFIG
     or for a surplus word; if it is no file and does not look like a config, the message names it as a wrong number.
@@ -84,6 +84,9 @@ def check_words(config: str, shape: tuple[str, ...], extra: list[str]) -> None:
         config: the word that click takes for CONFIG.
         shape: the numbers after ``--shape``.
         extra: all further words.
+
+    Raises:
+        click.UsageError: there are surplus words.
     """
     stray = [argument for argument in (config, *extra) if not Path(argument).is_file()]
     if shape and (extra or (stray and not Path(config).suffix and "::" not in config)):

@@ -157,8 +157,10 @@ class CheckedCommunicator:
         Args:
             calls: the announcement of each rank, by rank in the group.
             most: the most frequent call, and the number of ranks that announce it; ranks with another call are named in
-                the
-                message if this number is a majority.
+                the message if this number is a majority.
+
+        Raises:
+            CollectiveMismatchError: always; the message names the call of each rank.
         """
         call_of_rank = {self.ranks[rank]: f"{call['call']} at {call['where']}" for rank, call in calls.items()}
         common, count = most

@@ -198,11 +198,14 @@ def _pickled(data: Any) -> tuple[Tensor, Exception | None]:
 
 
 def _raise_failures(ranks: set[int], own_error: Exception | None) -> None:
-    """Raises UnpicklableError if the object of a rank cannot be pickled.
+    """Raises an error on all ranks if the object of a rank cannot be pickled.
 
     Args:
         ranks: the ranks whose object cannot be pickled; nothing happens if there are none.
         own_error: the error of this rank, which becomes part of the message; None if its object can be pickled.
+
+    Raises:
+        UnpicklableError: `ranks` is not empty.
     """
     if not ranks:
         return

@@ -149,11 +149,14 @@ class JsonLinesDataset(_FileDataset):
             return [self._sample(line, number) for number, line in enumerate(file, 1) if line.strip()]
 
     def _sample(self, line: str, number: int) -> dict[str, Any]:
-        """Parses a line of the file; a line that is no JSON object raises AnnotationError.
+        """Parses a line of the file.
 
         Args:
             line: the text of the line.
             number: number of the line, from 1, for error messages.
+
+        Raises:
+            AnnotationError: the line is no JSON object.
         """
         try:
             sample = json.loads(line)

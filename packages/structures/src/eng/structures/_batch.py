@@ -94,6 +94,9 @@ def _values_by_field(samples: Sequence[BaseDataElement], attribute: str) -> dict
     Args:
         samples: the elements; all must have the same fields.
         attribute: the attribute with the names of the fields: ``"_data_fields"`` or ``"_metainfo_fields"``.
+
+    Raises:
+        FieldValueError: an element has other fields than the first one.
     """
     names = list(getattr(samples[0], attribute))
     for position, sample in enumerate(samples):
