@@ -51,8 +51,9 @@ def _give_name(store: Any, world_size: int, deadline: float) -> str:
     missing = list(range(1, world_size))
     while missing:
         for rank in missing:
-            # The request may come from a process that ran before torchrun restarted the workers. Answering it is
-            # harmless; the loop continues until the current process of this rank has confirmed the name.
+            # The request may come from an earlier process of `rank`, from before torchrun restarted the workers.
+            # Answering it is harmless; the loop continues until the present process of `rank` has confirmed that it
+            # read the name of this launch.
             if store.check([_ask(rank)]) and (request := store.get(_ask(rank))) != answered.get(rank):
                 store.set(_answer(request.decode()), name)
                 answered[rank] = request

@@ -151,7 +151,9 @@ def _files(folder: Path, named: str) -> list[Path]:
 def _checkpoints_in(folder: Path) -> list[Path]:
     try:
         return [path for path in folder.glob("*.pth") if not path.is_dir() or _is_sharded(path)]
-    except (OSError, ValueError):  # The folder's name is too long, or symbolic links in its path form a circle.
+    except (OSError, ValueError):
+        # OSError: the folder's name is too long, or the folder cannot be read. ValueError: in some versions of Python,
+        # for a path with a null character, which a damaged pointer file may contain.
         return []
 
 

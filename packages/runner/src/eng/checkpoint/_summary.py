@@ -15,8 +15,8 @@ from .errors import BrokenCheckpointError, UntrustedCheckpointError
 __all__ = ["CheckpointSummary", "ListedCheckpoint", "TensorSummary", "list_checkpoints", "summarize_checkpoint"]
 
 SUFFIXES = (".pth", ".pt")
-# Entries of a checkpoint's `meta` that a summary leaves out because they are long texts. The command `eng config show`
-# and the log of the run show these texts.
+# Entries of a checkpoint's `meta` that a summary leaves out because they may be long: the text of the config, the
+# description of the machine (in checkpoints of MMEngine) and the metainfo of the training dataset.
 _LONG = ("cfg", "env_info", "dataset_meta")
 
 

@@ -58,7 +58,8 @@ class TimedInterval:
             return False
         elapsed = self.elapsed
         rate = (iteration - self._first) / max(elapsed - self._elapsed_before, 1e-9)
-        # Whether the interval is over, and in how many iterations half of the remaining time will have passed.
+        # Two answers: whether the interval is over, and after how many iterations to read the clock again (when half of
+        # the remaining time will have passed).
         answer = [elapsed >= self.seconds, max(1, int((self.seconds - elapsed) / 2 * rate))]
         if get_world_size() > 1:
             broadcast_object_list(answer, src=0)

@@ -210,8 +210,9 @@ class _Walk:
     def _untyped(self, node: Mapping[str, Any], shape: Node, context: Context) -> Items:
         """Yields findings for a config mapping without ``type``.
 
-        A missing or misspelled ``type`` is reported if a registry builds the mapping. Otherwise code of a library may
-        read the mapping, and each of its keys is only a suspicion.
+        A missing or misspelled ``type`` is reported if a registry certainly builds the mapping. If that is not known,
+        a key that looks like a misspelled ``type`` is reported as uncertain. Without such a key, code of a library may
+        read the mapping, and each of its keys is only a suspicion (a possible mistake).
         """
         slip = next((key for key in node if isinstance(key, str) and is_slip_of(key, "type")), None)
         path, where = f"{context.path}.{slip}" if slip else context.path, location_of(node, slip)
