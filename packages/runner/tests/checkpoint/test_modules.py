@@ -2,9 +2,33 @@ from __future__ import annotations
 
 import torch
 from checkpoint_parts import Nested
+from torch import nn
 
+from eng.checkpoint import get_state_dict
+from eng.checkpoint._modules import wrapper_prefixes
 from eng.hooks import EMAHook
+from eng.registry import MODEL_WRAPPERS
 from eng.runner import Runner
+
+
+class Engine(nn.Module):
+    """A wrapper of a user, whose ``module`` is not a direct child."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.engine = nn.Sequential(model)
+
+    @property
+    def module(self):
+        return self.engine[0]
+
+
+def test_a_wrapper_may_hold_its_module_deeper():
+    with MODEL_WRAPPERS.isolated():
+        MODEL_WRAPPERS.register_module(module=Engine)
+        model = nn.ModuleDict({"backbone": Engine(nn.Linear(2, 1))})
+        assert list(wrapper_prefixes(model)) == [("backbone.module.", "backbone.")]
+        assert len(get_state_dict(model)) == 2
 
 
 class Rows(torch.utils.data.Dataset):

@@ -130,3 +130,12 @@ def test_metrics_of_compilations_are_those_of_the_compiler():
     metrics = torch_internals.compilation_metrics()
     assert len(metrics) == count + 1
     assert metrics[-1].fail_reason is None
+
+
+def test_a_convolution_takes_other_weights_and_pads_as_its_module_does():
+    conv, other = (nn.Conv2d(2, 3, 3, padding=1, padding_mode="reflect") for _ in range(2))
+    calls = []
+    conv.register_forward_hook(lambda *_: calls.append(1))
+    x = torch.randn(1, 2, 5, 5)
+    assert torch.equal(torch_internals.convolve(conv, x, other.weight, other.bias), other(x))
+    assert not calls

@@ -137,3 +137,25 @@ def test_times_are_those_of_the_clock_whatever_other_hooks_take(make_runner, mon
     assert times["train/time"] == pytest.approx(expected)
     assert times["val/data_time"] == pytest.approx([2 * BATCH_S] * len(times["val/data_time"]))
     assert len(times["val/data_time"]) >= 12
+
+
+class SavesBetween(Hook):
+    """Saves a checkpoint before each iteration, and takes 50 ms for that."""
+
+    priority = "HIGH"
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        runner.save_checkpoint(runner.work_dir, "before.pth")
+
+    def before_save_checkpoint(self, runner, checkpoint) -> None:
+        time.sleep(0.05)
+
+
+def test_a_hook_point_inside_another_one_does_not_move_the_clock(make_runner) -> None:
+    runner = make_runner(custom_hooks=[SavesBetween()])
+    runner.train()
+    waits = runner.message_hub.get_scalar("train/data_time").data[0]
+    times = runner.message_hub.get_scalar("train/time").data[0]
+    assert len(waits) > 1
+    assert min(waits) >= 0
+    assert min(times) >= 0.05

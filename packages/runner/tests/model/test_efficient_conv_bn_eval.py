@@ -7,9 +7,18 @@ import torch
 from torch import nn
 
 from eng.model.efficient_conv_bn_eval import (
+    efficient_conv_bn_eval_forward,
     turn_on_efficient_conv_bn_eval,
     turn_on_efficient_conv_bn_eval_for_single_model,
 )
+
+
+class DoubledConv2d(nn.Conv2d):
+    """Computes with another weight than its own, as convolutions with standardised weights do."""
+
+    def _conv_forward(self, x, weight, bias):
+        return super()._conv_forward(x, 2 * weight, bias)
+
 
 CONVS = {
     "1d": (nn.Conv1d(4, 6, 3), nn.BatchNorm1d(6), (2, 4, 9)),
@@ -57,6 +66,12 @@ def test_conv_and_norm_become_one_convolution_in_evaluation(conv, norm, shape):
     model.train(), fast.train()
     assert torch.allclose(fast(x), model(x), atol=1e-5)
     assert torch.allclose(fast[1].running_mean, model[1].running_mean, atol=1e-6)
+
+
+def test_a_subclass_computes_as_it_does_alone():
+    conv, norm, x = DoubledConv2d(4, 6, 3), nn.BatchNorm2d(6).eval(), torch.randn(2, 4, 9, 9)
+    norm.running_var.uniform_(0.5, 2)
+    assert torch.allclose(efficient_conv_bn_eval_forward(norm, conv, x), norm(conv(x)), atol=1e-5)
 
 
 def test_a_convolution_used_twice_is_left():

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from .torch_internals import compiled_module
 from .unwrap import wrapped_in
 
 
@@ -24,7 +25,9 @@ def wrapper_prefixes(module: nn.Module, prefix: str = "") -> Iterator[tuple[str,
     for path, child in module.named_modules(prefix=prefix):
         inner = wrapped_in(child)
         if inner is not None and child is not module:
-            attribute = next(name for name, part in child.named_children() if part is inner)
+            attribute = "module"
+            if compiled_module(child) is not None:
+                attribute = "_orig_mod"
             yield f"{path}.{attribute}.", f"{path}."
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "compilation_metrics",
     "compile_call",
     "compiled_module",
+    "convolve",
     "copy_tensors",
     "has_met_end",
     "load_entries",
@@ -158,6 +159,16 @@ def compilation_metrics() -> Sequence[Any]:
 
 
 # ---------------------------------------------------------------- torch's internals of tensors
+
+
+def convolve(conv: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """Returns the convolution of ``x`` with a weight and a bias other than those of the module ``conv``.
+
+    Stride, dilation, groups and the padding by ``padding_mode`` are those of ``conv``, whose hooks are not called. A
+    subclass that overrides the computation is respected.
+    """
+    result: torch.Tensor = conv._conv_forward(x, weight, bias)
+    return result
 
 
 def copy_tensors(targets: list[torch.Tensor], sources: list[torch.Tensor]) -> None:

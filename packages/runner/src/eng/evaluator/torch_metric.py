@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +15,7 @@ from torch import nn
 from eng.dist import get_world_size
 from eng.registry import METRICS, InstalledClass
 
+from ._torchmetrics_internals import metrics_in, note_update, reductions
 from .batch_metric import BatchMetric, cpu
 from .naming import metric_name
 
@@ -61,9 +61,9 @@ class TorchMetric(BatchMetric):
         if not is_stateful(self.metric):
             raise TypeError(f"{type(self.metric).__name__} needs the methods update(), compute() and reset()")
         super().__init__(prefix, name or metric_name(type(self.metric)), keys)
+        self._joined_lists: list[tuple[Any, str]] = []
         for part in self._parts():
             part.distributed_available_fn = _never  # This class reduces states over ranks, so torchmetrics must not.
-            part.compute_with_cache = False  # A cached result would hide the states that `merge` sets.
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Adds the predictions and targets of a batch to the metric's state.
@@ -85,6 +85,11 @@ class TorchMetric(BatchMetric):
 
     def reset(self) -> None:
         """Resets the state of the wrapped metric."""
+        # reset() of torchmetrics empties states that are lists. Reducing such a state over ranks may have made it a
+        # tensor, so it is replaced by an empty list first.
+        for part, name in self._joined_lists:
+            setattr(part, name, [])
+        self._joined_lists = []
         self.metric.reset()
 
     def state(self) -> Any:
@@ -99,7 +104,9 @@ class TorchMetric(BatchMetric):
         """
         parts = self._parts()
         if parts:
-            return [(part.update_count, cpu(part.metric_state)) for part in parts]
+            return [
+                (part.update_count, {name: cpu(getattr(part, name)) for name in reductions(part)}) for part in parts
+            ]
         if get_world_size() > 1 and not hasattr(self.metric, "merge_state"):
             raise TypeError(
                 f"{self.name} cannot be reduced over ranks: it has neither torchmetrics' states nor merge_state(metrics)"
@@ -122,14 +129,15 @@ class TorchMetric(BatchMetric):
             of_ranks = [state[index] for state in states if state[index][0]]
             if not of_ranks:
                 continue
-            _set_states(part, [values for _, values in of_ranks])
+            for name, rule in reductions(part).items():
+                if isinstance(getattr(part, name), list):
+                    self._joined_lists.append((part, name))
+                setattr(part, name, _reduce([values[name] for _, values in of_ranks], rule, part.device))
+            note_update(part, sum(count for count, _ in of_ranks))
 
     def _parts(self) -> list[Any]:
         """Returns the wrapped metric and the metrics that it contains; an empty list if it is not of torchmetrics."""
-        torchmetrics = sys.modules.get("torchmetrics")
-        if torchmetrics is None or not isinstance(self.metric, nn.Module):
-            return []
-        return [module for module in self.metric.modules() if isinstance(module, torchmetrics.Metric)]
+        return metrics_in(self.metric)
 
     def _updater(self) -> Any:
         """Returns the method ``update`` whose signature says which arguments the metric needs.
@@ -146,68 +154,33 @@ def _never() -> bool:
     return False
 
 
-def _always() -> bool:
-    """Returns True: ``sync`` of torchmetrics calls this function to decide whether there are states to gather."""
-    return True
-
-
 def _names_arguments(update: Any) -> bool:
     parameters = inspect.signature(update).parameters.values()
     return any(item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD) for item in parameters)
 
 
-def _set_states(part: Any, of_ranks: list[dict[str, Any]]) -> None:
-    """Sets the states of a torchmetrics metric to those of several ranks.
-
-    States that are lists are joined in the order of the ranks, as if one process had seen all samples. States that are
-    tensors are reduced by the metric itself, whose public ``sync`` applies the rule of each state (sum, mean, ...).
+def _reduce(values: list[Any], rule: Any, device: Any) -> Any:
+    """Reduces one state of a torchmetrics metric over ranks.
 
     Args:
-        part: the metric.
-        of_ranks: the states of each rank that had samples, by name.
+        values: the state on each rank that had samples; the state of a single rank is returned unchanged.
+        rule: the function with which torchmetrics reduces the state; None concatenates or stacks the values.
+        device: device of the result.
     """
-    states = {name: [_move(values[name], part.device) for values in of_ranks] for name in of_ranks[0]}
-    lists = {name: values for name, values in states.items() if any(isinstance(value, list) for value in values)}
-    tensors = {name: values for name, values in states.items() if name not in lists}
-    if len(of_ranks) == 1:
-        reduced = {name: values[0] for name, values in tensors.items()}
+    if len(values) == 1:
+        return _move(values[0], device)
+    if all(isinstance(value, torch.Tensor) for value in values):
+        combined: Any = torch.stack([value.to(device) for value in values])
     else:
-        reduced = _synced(part, tensors)
-    for name, values in lists.items():
-        reduced[name] = [item for value in values for item in _listed(value)]
-    for name, value in reduced.items():
-        setattr(part, name, value)
-
-
-def _synced(part: Any, tensors: dict[str, list[torch.Tensor]]) -> dict[str, Any]:
-    """Returns the states that are tensors, each reduced over ranks by the rule that the metric has for the state.
-
-    ``sync`` of a metric without such states is not called: that of MeanAveragePrecision gathers its lists over the
-    process group itself, in which the other ranks would have to take part.
-
-    Args:
-        part: the metric, whose own states remain unchanged.
-        tensors: the values of each state on the ranks that had samples.
-    """
-    if not tensors:
-        return {}
-    names = {id(getattr(part, name)): name for name in tensors}
-
-    def gather(local: torch.Tensor, group: object = None) -> list[torch.Tensor]:
-        if id(local) in names:
-            return tensors[names[id(local)]]
-        return [local]  # An item of a list.
-
-    part.sync(dist_sync_fn=gather, distributed_available=_always)
-    reduced = {name: getattr(part, name) for name in tensors}
-    part.unsync()
-    return reduced
-
-
-def _listed(value: Any) -> list[Any]:
-    if isinstance(value, list):
-        return value
-    return [value]
+        combined = []
+        for value in values:
+            if isinstance(value, list):
+                combined.extend(_move(item, device) for item in value)
+            else:
+                combined.append(_move(value, device))
+    if rule is None or len(combined) == 0:
+        return combined
+    return rule(combined)
 
 
 def _move(value: Any, device: Any) -> Any:

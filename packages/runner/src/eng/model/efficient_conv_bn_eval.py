@@ -17,6 +17,8 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
+from eng.checkpoint.torch_internals import convolve
+
 
 def efficient_conv_bn_eval_forward(bn: _BatchNorm, conv: Any, x: torch.Tensor) -> torch.Tensor:
     """Returns ``bn(conv(x))`` for a batch normalisation in evaluation mode, computed by a single convolution.
@@ -59,38 +61,11 @@ def efficient_conv_bn_eval_forward(bn: _BatchNorm, conv: Any, x: torch.Tensor) -
         bias = bn.bias + bias
     if not transposed:
         # The convolution module itself is not called: its forward hooks would run, and its forward uses its own weight.
-        return _convolve(conv, x, weight, bias)
+        return convolve(conv, x, weight, bias)
     function = (functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d)[
         conv.weight.dim() - 3
     ]
     return function(x, weight, bias, conv.stride, conv.padding, conv.output_padding, conv.groups, conv.dilation)
-
-
-def _convolve(conv: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:
-    """Returns the convolution of ``x`` with a weight and a bias other than those of the module ``conv``.
-
-    Stride, dilation, groups and the padding by ``padding_mode`` are those of ``conv``.
-    """
-    padding = conv.padding
-    if conv.padding_mode != "zeros":
-        x = functional.pad(x, _pad_amounts(conv), mode=conv.padding_mode)
-        padding = 0
-    function = (functional.conv1d, functional.conv2d, functional.conv3d)[weight.dim() - 3]
-    return function(x, weight, bias, conv.stride, padding, conv.dilation, conv.groups)
-
-
-def _pad_amounts(conv: Any) -> list[int]:
-    """Returns how many elements :func:`torch.nn.functional.pad` adds: at begin and end of the last dimension first."""
-    amounts: list[int] = []
-    for axis in reversed(range(len(conv.kernel_size))):
-        if conv.padding == "valid":
-            amounts += [0, 0]
-        elif conv.padding == "same":
-            total = conv.dilation[axis] * (conv.kernel_size[axis] - 1)
-            amounts += [total // 2, total - total // 2]
-        else:
-            amounts += [conv.padding[axis], conv.padding[axis]]
-    return amounts
 
 
 def efficient_conv_bn_eval_control(bn: _BatchNorm, conv: Any, x: torch.Tensor) -> torch.Tensor:

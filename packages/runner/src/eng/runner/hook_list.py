@@ -33,7 +33,8 @@ class HookList:
         point: the hook point whose hooks are being called, such as ``"after_train_iter"``; None between two points.
         part_clock: clock that measures how long the parts of an iteration take, such as loading data; None if no hook
             measures this.
-        began: time of ``time.perf_counter`` at which the hooks of the latest point began.
+        began: time of ``time.perf_counter`` at which the hooks of the latest point began. A hook point that is called
+            inside another one does not count.
         ended: time of ``time.perf_counter`` at which all hooks of a point had been called, for the latest such point.
 
     Example:
@@ -116,6 +117,7 @@ class HookList:
         because a checkpoint would hold the broken weights.
         """
         outer, self.point = self.point, point
+        outer_times = self.began, self.ended
         if point == "before_run":
             self._has_begun = True
         methods = self._methods.get(point) or self.methods_at(point)
@@ -145,6 +147,8 @@ class HookList:
             raise
         finally:
             self.point = outer
+            if outer is not None:
+                self.began, self.ended = outer_times
 
     @contextmanager
     def opened(self) -> Iterator[None]:
