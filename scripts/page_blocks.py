@@ -85,7 +85,7 @@ def tested_commands(script: str) -> list[str]:
     return [line for line in commands(script) if not line.startswith(tuple(ELSEWHERE))]
 
 
-def run_page(page: Path, folder: Path, scripts: str, libraries: tuple[str, ...] = ()) -> None:
+def run_page(page: Path, folder: Path, scripts: str, libraries: tuple[str, ...] = ()) -> int:
     """Runs a page in a folder: writes its files, then runs its Python blocks, then the commands of its shell blocks.
 
     Args:
@@ -93,6 +93,9 @@ def run_page(page: Path, folder: Path, scripts: str, libraries: tuple[str, ...] 
         folder: the folder to run in.
         scripts: the folder of the environment that holds ``python`` and ``eng``.
         libraries: run the blocks that need these libraries, and no shell blocks.
+
+    Returns:
+        The number of shell commands that ran.
 
     Raises:
         AssertionError: a command failed.
@@ -104,9 +107,10 @@ def run_page(page: Path, folder: Path, scripts: str, libraries: tuple[str, ...] 
         script = folder / "page.py"
         script.write_text(body, encoding="utf-8")
         run(page, ["python", str(script)], folder, env)
-    if not libraries:
-        for line in shell_commands(page):
-            run(page, ["bash", "-c", line], folder, env)
+    lines = [] if libraries else shell_commands(page)
+    for line in lines:
+        run(page, ["bash", "-c", line], folder, env)
+    return len(lines)
 
 
 def shell_commands(page: Path) -> list[str]:

@@ -121,7 +121,7 @@ def test_page_with_shell_blocks_runs_on_the_wheels(
 ) -> None:
     monkeypatch.delenv("PYTHONPATH", raising=False)
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    page_blocks.run_page(page, tmp_path, str(complete.bin))
+    assert page_blocks.run_page(page, tmp_path, str(complete.bin)) > 0
 
 
 @pytest.mark.timeout(900)

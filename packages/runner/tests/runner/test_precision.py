@@ -123,6 +123,21 @@ def test_settings_that_fit_nothing_are_refused(setting, message) -> None:
         convert_precision(network(), setting)
 
 
+class TripledLinear(nn.Linear):
+    """A layer of a user that computes something else."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        return 3 * super().forward(input)
+
+
+@pytest.mark.parametrize("linear", ["float8", "mxfp8"])
+def test_a_layer_with_a_forward_of_its_own_keeps_its_precision(linear) -> None:
+    pytest.importorskip("torchao.prototype.moe_training.mxfp8_linear")
+    net = nn.Sequential(nn.Linear(32, 32), TripledLinear(32, 32))
+    assert convert_precision(net, {"linear": linear}) == ["0"]
+    assert type(net[1]) is TripledLinear
+
+
 @pytest.mark.parametrize(
     ("linear", "module", "version"),
     [

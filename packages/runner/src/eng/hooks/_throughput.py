@@ -23,8 +23,6 @@ from .view import CastsForward, MeasuresGradNorm, provides
 __all__ = ["RunNumbers", "throughput"]
 
 _TOKENS = "input_ids"
-# Usual types of batches without names; a check against the abstract class Mapping would take longer.
-_NO_TOKENS = (tuple, list, torch.Tensor)
 # Number of the clock's parts that belong to training: data, forward, backward, step and hooks. Later parts, such as
 # validation, do not count for the throughput.
 _TRAINING_PARTS = HOOKS + 1
@@ -103,8 +101,6 @@ class RunNumbers:
     def count(self, data_batch: Any) -> None:
         """Counts an iteration, and the tokens in ``input_ids`` of its batch, padding included."""
         self._iterations += 1
-        if type(data_batch) in _NO_TOKENS:
-            return
         if type(data_batch) is dict or isinstance(data_batch, Mapping):
             tokens = data_batch.get(_TOKENS)
             if type(tokens) is torch.Tensor:

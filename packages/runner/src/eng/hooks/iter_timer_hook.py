@@ -108,6 +108,7 @@ class IterTimerHook(Hook):
         if batch_idx % PACK_EVERY == PACK_EVERY - 1:
             hub.pack()
         if mode == "train":
+            # A hook may have validated inside the hook point that ends this iteration.
             self._passed = None
             self.time_sec_tot += elapsed
             self._done += 1

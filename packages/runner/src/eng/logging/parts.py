@@ -47,15 +47,9 @@ class PartClock:
         self.part = OTHER
         self._last = perf_counter()
 
-    def switch(self, part: int, now: float | None = None) -> int:
-        """Adds the time since the last switch to the current part, makes ``part`` current and returns the former.
-
-        Args:
-            part: the part to which the clock adds the time from now on.
-            now: the present time of ``time.perf_counter``; None (default) reads the time.
-        """
-        if now is None:
-            now = perf_counter()
+    def switch(self, part: int) -> int:
+        """Adds the time since the last switch to the current part, makes ``part`` current and returns the former."""
+        now = perf_counter()
         previous = self.part
         self.seconds[previous] += now - self._last
         self._last = now

@@ -18,7 +18,7 @@ def sum_losses(losses: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     Entries without ``loss`` in their name are logged but not summed, and the entry ``loss_weight`` is neither; see
     :meth:`eng.model.BaseModel.parse_losses`.
     """
-    if type(losses) is not dict and not isinstance(losses, Mapping):
+    if not isinstance(losses, Mapping):
         raise LossTypeError(None, losses)
     total, log_vars = None, {}
     for name, value in losses.items():
@@ -67,7 +67,7 @@ def update_params(optim_wrapper: Any, loss: torch.Tensor, losses: Any) -> None:
     If the model returned a ``loss_weight`` among its losses, ``update_params`` gets the weight too.
     """
     weight = None
-    if type(losses) is dict or isinstance(losses, Mapping):
+    if isinstance(losses, Mapping):
         weight = losses.get(WEIGHT_KEY)
     if weight is None:
         optim_wrapper.update_params(loss)

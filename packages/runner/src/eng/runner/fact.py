@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import attrgetter
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -37,8 +36,10 @@ def part(name: str, doc: str) -> Any:
         doc: docstring of the property.
     """
 
+    def read(run: object) -> Any:
+        return getattr(run, name).peek()
+
     def assign(run: object, value: object) -> None:
         getattr(run, name).replace(value)
 
-    # Loops and hooks read such a property in each iteration; `attrgetter` runs without a Python call.
-    return property(attrgetter(f"{name}.current"), assign, doc=doc)
+    return property(read, assign, doc=doc)

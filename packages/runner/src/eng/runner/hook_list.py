@@ -123,18 +123,18 @@ class HookList:
         methods = self._methods.get(point) or self.methods_at(point)
         clock, parts = self.part_clock, self._parts.get(point)
         done = 0
-        self.began = now = perf_counter()
+        self.began = perf_counter()
         try:
             if clock is not None and parts is not None:
-                clock.switch(parts[0], now)
+                clock.switch(parts[0])
             for method in methods:
                 method(runner, **kwargs)
                 done += 1
             if self._actions and outer is None:
                 self._act()
-            self.ended = now = perf_counter()
+            self.ended = perf_counter()
             if clock is not None and parts is not None:
-                clock.switch(parts[1], now)
+                clock.switch(parts[1])
         except NonFiniteLossError:
             self._actions.clear()
             raise

@@ -18,7 +18,6 @@ class Lazy(Generic[T]):
     Attributes:
         setting: the config or object from which the part is built.
         value: the built part; None before it is built.
-        current: the built part; before it is built, its setting.
 
     Example:
         >>> squares = Lazy({"n": 3}, lambda cfg: [i * i for i in range(cfg["n"])])
@@ -26,17 +25,17 @@ class Lazy(Generic[T]):
         ({'n': 3}, [0, 1, 4], [0, 1, 4])
     """
 
-    __slots__ = ("build", "current", "setting", "value")
+    __slots__ = ("build", "setting", "value")
 
     def __init__(self, setting: object, build: Callable[[Any], T]) -> None:
-        self.setting = self.current = setting
+        self.setting = setting
         self.build = build
         self.value: T | None = None
 
     def get(self) -> T | None:
         """Returns the part and builds it at the first call; returns None if the setting is None."""
         if self.value is None and self.setting is not None:
-            self.value = self.current = self.build(self.setting)
+            self.value = self.build(self.setting)
         return self.value
 
     def need(self) -> T:
@@ -52,9 +51,10 @@ class Lazy(Generic[T]):
 
     def peek(self) -> Any:
         """Returns the part if it is built already, otherwise its setting; never builds the part."""
-        return self.current
+        if self.value is None:
+            return self.setting
+        return self.value
 
     def replace(self, setting: object) -> None:
         """Replaces the setting, so that the next call of :meth:`get` builds the part again."""
-        self.setting = self.current = setting
-        self.value = None
+        self.setting, self.value = setting, None

@@ -98,22 +98,32 @@ def convert_precision(model: nn.Module, setting: Mapping[str, Any] | None) -> li
         return []
     recipe = settings.recipe or _RECIPES[settings.linear][0]
     names = _linear_layers(model, settings, _MULTIPLES[settings.linear])
-    convert = _to_float8 if settings.linear == "float8" else _to_mxfp8
-    convert(model, names, recipe)
+    if settings.linear == "float8":
+        _to_float8(model, names, recipe)
+    else:
+        _to_mxfp8(model, names, recipe)
     return sorted(names)
 
 
 def _linear_layers(model: nn.Module, settings: PrecisionSettings, multiple: int) -> set[str]:
-    """Returns the names of the linear layers to convert: named by ``modules``, not by ``skip``, with fitting sizes."""
+    """Returns the names of the linear layers to convert: named by ``modules``, not by ``skip``, and replaceable."""
     layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear) and name}
     chosen = _named(layers, settings.modules, "modules") - _named(layers, settings.skip, "skip")
-    fitting = {name for name in chosen if not any(size % multiple for size in layers[name].weight.shape)}
+    fitting = {name for name in chosen if _is_replaceable(layers[name], multiple)}
     if not fitting:
         raise SettingsError(
             f"precision=dict(linear={settings.linear!r}) fits no linear layer of {model_name(model)}: {len(chosen)} are named, and "
-            f"sizes must be multiples of {multiple}"
+            f"sizes must be multiples of {multiple}, and a subclass of nn.Linear must not define a forward"
         )
     return fitting
+
+
+def _is_replaceable(layer: nn.Linear, multiple: int) -> bool:
+    """Whether a layer's sizes are multiples of ``multiple`` and it computes as nn.Linear does.
+
+    A layer that takes its place would not run the ``forward`` of a subclass.
+    """
+    return type(layer).forward is nn.Linear.forward and not any(size % multiple for size in layer.weight.shape)
 
 
 def _named(layers: Mapping[str, nn.Module], patterns: list[str] | str, key: str) -> set[str]:

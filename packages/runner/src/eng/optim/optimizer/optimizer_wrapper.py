@@ -25,8 +25,6 @@ from eng.registry import OPTIM_WRAPPERS
 from .base import BaseOptimWrapper
 
 logger = logging.getLogger(__name__)
-# A nullcontext has no state, so that one object serves all iterations.
-_NO_CONTEXT: AbstractContextManager[None] = nullcontext()
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -128,10 +126,7 @@ class OptimWrapper(BaseOptimWrapper):
         """
         if not isinstance(loss, torch.Tensor):
             raise OptimTypeError(f"update_params takes the loss as a tensor, got {type(loss).__name__}: {loss!r}")
-        if weight is None:
-            loss = self.scale_loss(loss)
-        else:
-            loss = self._weigh(loss, weight)
+        loss = self._scale_or_weigh(loss, weight)
         clock = self.part_clock
         previous = OTHER
         if clock is not None:
@@ -155,12 +150,13 @@ class OptimWrapper(BaseOptimWrapper):
             loss: the part of the loss, as a 0-dim tensor. If no weights are used, the parts must sum to the loss.
             weight: number of samples or tokens over which the part is the mean; see :meth:`update_params`.
         """
-        if weight is None:
-            loss = self.scale_loss(loss)
-        else:
-            loss = self._weigh(loss, weight)
-        self.backward(loss)
+        self.backward(self._scale_or_weigh(loss, weight))
         self._inner_count -= 1
+
+    def _scale_or_weigh(self, loss: torch.Tensor, weight: float | torch.Tensor | None) -> torch.Tensor:
+        if weight is None:
+            return self.scale_loss(loss)
+        return self._weigh(loss, weight)
 
     def backward(self, loss: torch.Tensor, **kwargs: Any) -> None:
         """Adds the gradients of a loss to the parameters' gradients, and counts the loss.
@@ -240,12 +236,12 @@ class OptimWrapper(BaseOptimWrapper):
             model: the model. Without a method ``no_sync``, which DistributedDataParallel has, the context does nothing.
         """
         if self.should_sync() or not hasattr(model, "no_sync"):
-            return _NO_CONTEXT
+            return nullcontext()
         if getattr(model, "static_graph", False) and not self._has_shown_graph:
             # With static_graph=True, DistributedDataParallel records the graph in the first backward, which therefore
             # must average gradients.
             self._has_shown_graph = True
-            return _NO_CONTEXT
+            return nullcontext()
         no_sync: AbstractContextManager[None] = model.no_sync()  # type: ignore[operator]  # modules give Tensor | Module
         return no_sync
 
