@@ -113,7 +113,7 @@ class BaseAveragedModel(nn.Module):
         steps = self._steps()
         if steps == 0:
             copy_tensors(averaged, sources)
-        elif averaged and steps % self.interval == 0:
+        elif averaged and steps % self.interval == 0:  # torch's averaging functions take no empty list
             self.avg_foreach(averaged, _matched(averaged, sources), steps)
         copy_tensors(copies, originals)
         self.steps += 1
