@@ -189,7 +189,7 @@ def _type_name(node: Mapping[str, Any]) -> str:
 
 def _nodes(cfg: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yields the dotted key and the value of every mapping inside a config, such as ``model`` and ``model.head``."""
-    if hasattr(cfg, "items"):  # `Config` does not derive from Mapping, so its method is looked for.
+    if hasattr(cfg, "items"):  # `Config` does not derive from Mapping, so the code looks for the method `items`.
         if path:
             yield path, cfg
         items: Any = cfg.items()
