@@ -150,7 +150,7 @@ def _check_definition(definition: Definition, cfg: Any) -> None:
 
 
 def _example(axis: Distribution) -> Any:
-    """Returns a value of an axis (varied config key), with which `check_keys` tests whether the config accepts the key."""
+    """Returns a value of an axis (varied config key); `check_keys` tests with it whether the config accepts the key."""
     values = getattr(axis, "values", None)
     return values[0] if values is not None else getattr(axis, "low", None) or getattr(axis, "mean", 0)
 
