@@ -126,7 +126,7 @@ def tests(session: nox.Session, package: str) -> None:
     if package == "tune":  # its tests start `eng tune` and `eng sweep` as a user does
         brought |= siblings("eng")
     others = nox.project.dependency_groups(project(package), "test")
-    # The floors are values of Linux: elsewhere, tests of its files, signals and locales are skipped.
+    # The floors of the coverage were measured on Linux. Other systems skip tests of Linux's files, signals and locales.
     may_measure = label.endswith(f"-{TORCH_PYTHON}") and sys.platform == "linux"
     if may_measure:
         others = [*others, "slipcover>=1.1"]
@@ -455,9 +455,9 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=torch_python())
 def site_versions(session: nox.Session) -> None:
-    """The site of each release of the front door and of the commit that is checked out, in site/, with a menu of versions.
+    """Builds the site of the checked-out commit and of each minor version of eng into site/, with a menu of versions.
 
-    ``-- --try`` builds two versions of the commit in a scratch folder instead.
+    ``-- --try`` builds the commit as two versions in a scratch folder instead.
     """
     session.install(
         "mkdocs-material>=9.5", "mkdocstrings[python]>=0.27", "mkdocs-static-i18n>=1.3", "jieba>=0.42", "mike>=2.1"
@@ -492,7 +492,7 @@ def look(session: nox.Session) -> None:
 
 @nox.session(python=torch_python())
 def bench(session: nox.Session) -> None:
-    """Benchmarks beside the bare call, beside MMEngine 0.10.7 and beside other engines, which get environments of their own."""
+    """Measures eng beside bare calls, MMEngine 0.10.7 and other engines, which have environments apart from eng's."""
     prepare_everything(
         session, "pytest>=8", "pytest-timeout", "pytest-benchmark>=5", "psutil", "scikit-learn", "requests", "moto[server]>=5"
     )  # fmt: skip

@@ -135,7 +135,7 @@ def reference() -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def peers() -> Callable[..., Any]:
-    """Runs a script in an environment that holds Ignite, Accelerate and Lightning and gives the JSON that it prints last.
+    """Runs a script in an environment with Ignite, Accelerate and Lightning; returns the JSON in its last output line.
 
     `nox -s bench` makes that environment and names its interpreter in ENG_PEERS_PYTHON.
     """
@@ -143,7 +143,7 @@ def peers() -> Callable[..., Any]:
 
 
 def runs_scripts(variable: str, contents: str) -> Callable[..., Any]:
-    """A function that runs a script with the interpreter that an environment variable names; skips the test without one."""
+    """Returns a function that runs a script by the interpreter that `variable` names; skips the test if it is unset."""
     python = os.environ.get(variable)
     if not python:
         pytest.skip(f"{variable} does not name an interpreter with {contents} (nox -s bench sets it)")

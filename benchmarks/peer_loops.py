@@ -1,9 +1,11 @@
-"""An iteration of another engine over a bare loop: ``python benchmarks/peer_loops.py {ignite,accelerate,lightning} ROUNDS ITERATIONS``.
+"""Measures an iteration of another engine beside a bare loop.
 
-Prints JSON: the median microseconds of an iteration of the bare loop, and those of the engine. The interpreter needs torch and the engine,
-but not eng. Model, batches and rounds are those of ``test_runner_loop.py``: epochs of the engine and of the bare loop in turn, on one thread.
-Each engine has its defaults, except that it draws no progress bar and saves no checkpoint. Lightning logs its loss every 50 iterations; Ignite
-and Accelerate log nothing by default.
+``python benchmarks/peer_loops.py {ignite,accelerate,lightning} ROUNDS ITERATIONS`` prints JSON: the median time of an
+iteration of the bare loop and that of the engine, in microseconds. The interpreter needs torch and the engine, but not
+eng. Model and batches are those of ``test_runner_loop.py``. As there, epochs of the bare loop and of the engine
+alternate, on one thread. Each engine has its defaults, except that it shows no progress bar and no summary of the
+model, and saves no checkpoint. Lightning logs its loss every 50 iterations; Ignite and Accelerate log nothing by
+default.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ class Batches:
 
 
 class BatchDataset(Dataset):
-    """The same for a DataLoader: Accelerate prepares no other loader."""
+    """The batches of `Batches` as a dataset, because Accelerate wraps only a DataLoader."""
 
     def __init__(self, length: int) -> None:
         self.length = length

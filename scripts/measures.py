@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RUNNER = ROOT / "packages/runner/src/eng/runner"
 # The bridge to old code names what that code names.
 _NOT_COUNTED = {"compat"}
-# Functions that Python's manual documents, although their names begin with an underscore: os._exit, sys._current_frames.
+# Python's manual documents these functions, although their names begin with an underscore (os, sys).
 _DOCUMENTED = {"_exit", "_current_frames"}
 
 

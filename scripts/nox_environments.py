@@ -227,7 +227,7 @@ def reference_python(session: nox.Session) -> str:
 
 
 def peers_python(session: nox.Session) -> str:
-    """The interpreter of an environment with Ignite, Accelerate and Lightning, which is made beside that of the session."""
+    """The interpreter of an environment with Ignite, Accelerate and Lightning, made beside the one of the session."""
     return _python_beside(session, "peers", "pytorch-ignite==0.5.5", "accelerate==1.15.0", "lightning==2.6.6")
 
 

@@ -92,7 +92,7 @@ def run_page(page: Path, folder: Path, scripts: str, libraries: tuple[str, ...] 
         page: the page to run.
         folder: the folder to run in.
         scripts: the folder of the environment that holds ``python`` and ``eng``.
-        libraries: run the blocks that need these libraries, and no shell blocks.
+        libraries: if given, only the blocks that need these libraries run, and no shell blocks.
 
     Returns:
         The number of shell commands that ran.
@@ -103,7 +103,7 @@ def run_page(page: Path, folder: Path, scripts: str, libraries: tuple[str, ...] 
     env = environment(scripts, folder)
     write_files(page, folder)
     if body := script_of(page, libraries):
-        # A file, so that multiprocessing and inspect find their sources.
+        # The blocks run from a file, because multiprocessing and inspect need the file of the source code.
         script = folder / "page.py"
         script.write_text(body, encoding="utf-8")
         run(page, ["python", str(script)], folder, env)

@@ -71,7 +71,7 @@ def functions_without_docstring(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def main(folders: list[str]) -> int:
-    """Prints each empty name and each long function without docstring; 1 where there is one."""
+    """Prints each empty name and each long function without a docstring; returns 1 if there is one, else 0."""
     count = 0
     for folder in folders or ["packages/*/src"]:
         for file in sorted(Path().glob(f"{folder}/**/*.py")):

@@ -1,8 +1,8 @@
-"""Builds the site in all its versions: ``site_versions.py`` writes it to site/, for the workflow that publishes it.
+"""Builds the documentation of all versions into site/; the workflow ``docs.yml`` publishes this folder.
 
-The version ``main`` is that of the commit that is checked out, and ``1.4`` that of the newest tag ``eng-v1.4.*``. The root leads to
-the newest release, or to ``main`` while there is none. ``site_versions.py --try`` builds two versions of the commit in a scratch
-folder and looks at what readers would get.
+The version ``main`` is built from the commit that is checked out, the version ``1.4`` from the newest tag
+``eng-v1.4.*``. The start page redirects to the newest release, or to ``main`` if there is no release yet.
+``site_versions.py --try`` builds the commit as two versions in a scratch folder. Both ways check the built site.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def output(*call: str, cwd: Path) -> str:
 
 
 def released_versions(tags: list[str]) -> dict[str, str]:
-    """The tag of the newest patch of each minor version of the front door, the oldest version first.
+    """The tag of the newest patch of each minor version of the package eng, the oldest version first.
 
     Example:
         >>> released_versions(["eng-v1.9.0", "eng-v1.10.1", "eng-v1.10.0", "eng-config-v2.0.0"])
@@ -46,7 +46,7 @@ def released_versions(tags: list[str]) -> dict[str, str]:
 
 
 def build(clone: Path, versions: dict[str, str]) -> None:
-    """Builds the site of each revision into a branch of the clone; the last version is where the root leads.
+    """Builds the site of each revision into a branch of the clone; its start page redirects to the last version.
 
     Args:
         clone: a clone of this repository that may be changed.
@@ -62,7 +62,7 @@ def build(clone: Path, versions: dict[str, str]) -> None:
 
 
 def problems(site: Path, versions: list[str]) -> list[str]:
-    """What readers of a built site would miss, one line each."""
+    """The mistakes in a built site, one line each: a wrong list of versions, missing pages, a wrong start page."""
     listed = {entry["version"]: entry["aliases"] for entry in json.loads((site / "versions.json").read_text("utf-8"))}
     expected = {version: ["latest"] if version == versions[-1] else [] for version in versions}
     messages = [] if listed == expected else [f"versions.json has {listed}, expected {expected}"]

@@ -107,7 +107,7 @@ def trains_one_batch_more(rank: int) -> None:
 
 
 def outlives_its_launcher(rank: int) -> None:
-    # One write, because the lines of both ranks go into one file; `print` may write a line and its end separately.
+    # A single write, because both ranks write their lines into one file; `print` may write a line break separately.
     os.write(1, f"started {os.getpid()}\n".encode())
     time.sleep(FOREVER_S)
 

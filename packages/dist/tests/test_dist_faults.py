@@ -63,7 +63,7 @@ def test_ranks_end_with_the_launcher_that_was_killed(tmp_path: Path) -> None:
 
 
 def started_ranks(output: Path) -> list[int]:
-    """Process ids in the output of both ranks, to which gloo of torch 2.9 adds lines of its own."""
+    """Process ids in the output of both ranks. With torch 2.9 the output also contains lines that gloo prints."""
     return [int(pid) for pid in re.findall(r"started (\d+)\n", output.read_text())]
 
 

@@ -186,8 +186,7 @@ class OperatorCounter(TorchDispatchMode):
 
         Args:
             operator: name of the operator, such as ``"aten::addmm"``; an in-place operator (``"aten::add_"``) is
-                counted like
-                the operator without the underscore.
+                counted like the operator without the underscore.
             args: positional arguments of the call.
             kwargs: keyword arguments of the call.
             result: what the operator returned.
@@ -227,10 +226,9 @@ class AttentionCounter(TorchFunctionMode):
         self.counter = counter
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Called by torch in place of each torch function; counts a call of attention as a whole.
+        """Called by torch in place of each torch function; counts a call of attention as one operator.
 
-        While the attention runs, the operator counter ignores the operators of the attention kernel (`muted` is above
-        0).
+        While the attention runs, `muted` is above 0, so that the operator counter ignores the operators of the kernel.
         """
         kwargs = kwargs or {}
         if func is not nn.functional.scaled_dot_product_attention or self.counter.muted:

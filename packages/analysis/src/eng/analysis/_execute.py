@@ -67,7 +67,7 @@ def _observe_once(
     backward: bool,
     device: str | None,
 ) -> Observer:
-    """Runs the model once inside the context manager that `observation` returns, and returns what it yields.
+    """Runs the model once inside the context manager that `observation` returns, and returns the observer of the run.
 
     The parameters and buffers of the model are replaced during the run, so that the model itself is not changed.
 
@@ -107,7 +107,7 @@ def _call(model: nn.Module, state: dict[str, torch.Tensor], args: Any, kwargs: A
 
 
 def _replacement(tensor: torch.Tensor, device: str | None, *, copied: bool = False) -> torch.Tensor:
-    """Returns a meta tensor like `tensor` if `device` is set; otherwise a tensor with the same memory, or a copy."""
+    """Returns a tensor like `tensor` on `device`; without a device, a tensor with the same memory, or a copy."""
     if device:
         return torch.empty_like(tensor, device=device).requires_grad_(tensor.requires_grad)
     return tensor.detach().clone() if copied else tensor.detach().requires_grad_(tensor.requires_grad)
@@ -180,7 +180,8 @@ def unwrap(model: nn.Module) -> nn.Module:
         if isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
             model = cast(nn.Module, model.module)
             continue
-        # The module that torch.compile returns has one submodule, whose name begins all keys of its state dict.
+        # torch.compile returns a module with one submodule, the user's model. torch documents the name `_orig_mod` for
+        # state dicts, whose keys begin with the name.
         compiled = dict(model.named_children()).get("_orig_mod")
         if compiled is None:
             return model

@@ -18,7 +18,7 @@ _NAMELESS = LEAVES - {LazyObject, LazyAttr}
 _dict_set, _dict_get, _new_dict = dict.__setitem__, dict.__getitem__, dict.__new__
 
 
-class ConfigDict(dict):  # type: ignore[type-arg]  # with the base dict[Any, Any] pickle could not use its fast paths for dicts
+class ConfigDict(dict):  # type: ignore[type-arg]  # keys and values of a config have any type
     """A dict whose keys can also be read and set as attributes.
 
     Plain dicts that are put in, directly or inside lists and tuples, become `ConfigDict` too. A value that the config
@@ -164,7 +164,7 @@ class ConfigDict(dict):  # type: ignore[type-arg]  # with the base dict[Any, Any
         self._merge(other, None if is_held() else caller_step(CODE, None))
 
     def _merge(self, other: Mapping[Any, Any], step: Step | None) -> None:
-        """Merges `other` into this dict as `merge` does, and records who made the change (`step`, if not None)."""
+        """Merges `other` into this dict as `merge` does; records `step` as the latest assignment if it is not None."""
         if other.get(DELETE_KEY):
             dict.clear(self)
         for key, value in _pairs(other):
@@ -268,7 +268,7 @@ def _slot(node: ConfigDict, slot: Any) -> Any:
 
 
 def _copy_trace(old: ConfigDict, new: ConfigDict) -> None:
-    """Copies the record of who set each value from one `ConfigDict` to another."""
+    """Copies the record of where each value was set (file and line) from one `ConfigDict` to another."""
     origin, edits = _slot(old, _ORIGIN), _slot(old, _EDITS)
     if origin is not None:
         _ORIGIN.__set__(new, origin)

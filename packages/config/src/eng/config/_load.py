@@ -192,7 +192,7 @@ class _Loader:
         return self._merged(values, below, source, table, [layer])
 
     def _python(self, config: PythonConfig, stack: tuple[str, ...]) -> Loaded:
-        """Runs a Python config, which loads its base configs meanwhile, and merges its values with those of its bases.
+        """Runs a Python config, whose statements load its base configs, and merges the config's values into theirs.
 
         With ``with read_base():`` the base values are imported into the names of the file, so that nothing is left to
         merge. `stack` contains the paths of this config and of the configs that inherit from it.

@@ -365,10 +365,10 @@ class SafeInterpreter:
         return getattr(owner, func.attr)(*arguments, **keywords)
 
     def _check_format(self, node: ast.Call, text: str, size: int) -> None:
-        """Checks the template of a call of ``str.format``, which must not read attributes or items of the arguments.
+        """Checks the template of ``str.format``: its fields must not read attributes or items of the arguments.
 
-        Large widths are refused, too. `size` is the size of the arguments; a template with many fields must not repeat
-        them too often.
+        Large widths are refused, too, and so are many fields with large arguments, because the result would be large.
+        `size` is the size of all arguments.
         """
         fields = [(name, spec) for _, name, spec, _ in string.Formatter().parse(text) if name is not None]
         self._limit(node, len(fields) * size)
@@ -397,8 +397,8 @@ class SafeInterpreter:
         Args:
             node: the part of the syntax tree, which names the line.
             construct: what is refused, in words.
-            reason: whether the message says that ``trust=False`` reads data only; False says that the computation
-                failed.
+            reason: if True, the message says that ``trust=False`` reads data only; if False, that the value of the
+                expression cannot be computed.
         """
         tail = " cannot be computed"
         if reason:

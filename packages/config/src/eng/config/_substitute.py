@@ -159,8 +159,8 @@ def substitute(
 
         Args:
             match: the match of the ``{{…}}``.
-            start: its position in the text.
-            quoted: whether quotes enclose it directly; its value is then a string.
+            start: position in the text by which line numbers are counted.
+            quoted: whether the ``{{…}}`` stands in quotes; its value is then a string, unless it names a base value.
         """
         line = source.text.count("\n", 0, start) + 1
         item = _substitution_of(match, source, line, predefined, environment, trust, table)
@@ -257,7 +257,7 @@ def _default(text: str | None) -> Any:
 
 
 def _literal(text: str) -> Any:
-    """Parses the text of a variable or default as a literal of Python or YAML; any other text stays a string."""
+    """Parses a variable or default as a Python literal, or as true, false or null; any other text stays a string."""
     try:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError):

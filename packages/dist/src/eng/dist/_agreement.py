@@ -105,6 +105,7 @@ class CheckedCommunicator:
         Raises:
             CollectiveMismatchError: the ranks announce different calls.
             CollectiveTimeoutError: a rank announces no call in time, or has ended.
+            PeerFailedError: the watch knows that another rank has failed.
         """
         name, where = public_call()
         self._calls += 1

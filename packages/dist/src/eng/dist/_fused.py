@@ -107,7 +107,7 @@ def _is_fractional(value: Tensor) -> bool:
 
 
 def _widest(values: list[Tensor]) -> torch.dtype:
-    """Returns the narrowest float type that can represent the values of all tensors, at least 16 bits wide."""
+    """Returns the narrowest float or complex type that represents the values of all tensors; at least 16 bits wide."""
     dtype = torch.float16 if values and values[0].dtype is torch.float16 else torch.bfloat16
     for value in values:
         dtype = torch.promote_types(dtype, value.dtype)

@@ -166,7 +166,7 @@ def _start_torch(
     """Creates the process group by torch.
 
     eng opens the key-value store of the process group itself, so that it can report errors such as a port in use. If
-    the user passes arguments such as ``init_method``, or the backend is mpi, connecting the ranks is left to torch.
+    the user passes arguments such as ``init_method``, or the backend is mpi, torch connects the ranks.
     """
     limit: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     if backend == "smddp":

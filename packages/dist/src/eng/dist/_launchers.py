@@ -145,7 +145,7 @@ def _from_mpi(env: Mapping[str, str], port: int | None) -> Launch:
 def _port(env: Mapping[str, str], port: int | None, single_node: bool) -> int | None:
     """Returns the port on which rank 0 listens: the argument, MASTER_PORT, or a default; None lets rank 0 choose one.
 
-    Only on a single node, rank 0 can choose a free port.
+    Rank 0 can choose a free port only on a single node.
     """
     if port is not None:
         return int(port)

@@ -182,7 +182,7 @@ def _new_folder(base: Path) -> str:
 
 
 def _write_results(folder: Path | None, part: Any, rank: int) -> tuple[int, Exception | None]:
-    """Writes the results of this rank into the folder of the files; rank 0 writes nothing.
+    """Writes the results of this rank to a file in `folder`; rank 0 writes nothing.
 
     Args:
         folder: the folder; None if rank 0 could not create it.

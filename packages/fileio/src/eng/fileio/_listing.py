@@ -12,7 +12,7 @@ Suffix = str | tuple[str, ...] | None
 def check_listing(list_dir: bool, suffix: Suffix) -> None:
     """Raises TypeError if `suffix` has the wrong type, or is combined with ``list_dir=True``.
 
-    Both together make no sense, because a suffix selects files and directories have none.
+    The two arguments exclude each other, because a suffix selects files, and directories have none.
     """
     if suffix is not None and not isinstance(suffix, (str, tuple)):
         raise TypeError(f"suffix takes a str, a tuple of str or None, got {type(suffix).__name__}")

@@ -286,7 +286,7 @@ class Registry:
             registry = self.of_scope(scope)
             module = None if registry is None else _find_below(registry, name)
         if module is None and scope is not None:
-            # A name such as "a.b" may be registered as a whole, although there is no scope "a".
+            # "a.b" may also be one registered name, if no scope "a" contains "b".
             module = find_name(self, key)
         return vet(key, object_at(key), self) if module is None else module
 

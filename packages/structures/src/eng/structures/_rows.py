@@ -114,7 +114,7 @@ def _by_tensor(item: Tensor, length: int) -> RowSelector:
         length: number of rows that all fields have.
 
     Raises:
-        FieldValueError: the tensor has more than one dimension, or the number of booleans differs from that of rows.
+        FieldValueError: the tensor does not have one dimension, or the number of booleans is not the number of rows.
         FieldTypeError: the tensor contains neither integers nor booleans.
         IndexError: a row number is out of range.
     """
@@ -134,7 +134,11 @@ def _by_tensor(item: Tensor, length: int) -> RowSelector:
 
 
 def _in_range(item: Tensor, length: int) -> Tensor:
-    """Checks that row numbers are valid and returns them with negative numbers, which count from the end, replaced."""
+    """Replaces negative row numbers, which count from the end, by the numbers from 0 on, and returns the result.
+
+    Raises:
+        IndexError: a row number is out of range.
+    """
     low, high = (int(bound) for bound in item.aminmax())
     if low < -length or high >= length:
         raise IndexError(f"row {low if low < -length else high} is outside the {length} rows")
@@ -164,8 +168,7 @@ class _RowsByNumber:
 
         Args:
             value: a tensor, array, string, list or tuple; or an object with the methods of `SupportsCat`, whose rows
-                are
-                taken as slices of length 1 and concatenated.
+                are taken as slices of length 1 and concatenated.
             name: name of the field, for the error message.
 
         Raises:

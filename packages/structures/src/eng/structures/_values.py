@@ -29,7 +29,7 @@ class SupportsCat(Protocol):
 def copy_value(value: Any) -> Any:
     """Returns a deep copy of a field's value; tensors are cloned, so that gradients flow back to the original.
 
-    Nested data elements (recognized by their method ``metainfo_items``) are cloned, lists, tuples and dictionaries are
+    Nested data elements (recognized by their method ``metainfo_items``) are cloned; lists, tuples and dictionaries are
     copied item by item. Immutable values are returned themselves.
     """
     cls = type(value)

@@ -46,8 +46,7 @@ class PixelData(BaseDataElement):
         Raises:
             FieldTypeError: the value is neither a tensor nor an array.
             FieldValueError: the value does not have two or three dimensions, or has another height or width than the
-                existing
-                maps.
+                existing maps.
         """
         if not isinstance(value, (Tensor, np.ndarray)):
             raise FieldTypeError(

@@ -296,7 +296,7 @@ def _auto_scale_of(run: Any) -> Any:
 
 
 def _advice_on_auto_scale_lr(auto_scale: Any, before: int, after: int) -> str:
-    """Returns how to keep the learning rate although the batch size changes; empty if ``auto_scale_lr`` has no effect.
+    """Returns advice to keep the learning rate at another batch size; empty if ``auto_scale_lr`` changes nothing.
 
     Args:
         auto_scale: the setting ``auto_scale_lr`` of the config.

@@ -86,8 +86,8 @@ class Controller:
     def _recover(self) -> None:
         """Reads the trials from the sweep's folder and takes over what an earlier controller process started.
 
-        With `retry_failed` the results of failed runs are deleted, so that these runs start again. Trials that the
-        search had chosen without a folder get their folders, and runs that are still working are attached.
+        With `retry_failed` the results of failed runs are deleted, so that these runs start again. Folders are created
+        for trials that the search has chosen and that have no folder yet. Runs that are still working are attached.
         """
         self.trials = trials_in(self.folder, self.definition)
         for trial in self.trials.values() if self.retry_failed else ():
@@ -136,7 +136,7 @@ class Controller:
             )
 
     def _report_finished_trials(self) -> None:
-        """Reports each trial that has finished since the last call to the search and to `on_trial`.
+        """Reports to the search and to `on_trial` each trial that has finished since the last call of this method.
 
         Raises:
             SweepError: more than `max_failures` trials failed.

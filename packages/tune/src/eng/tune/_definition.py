@@ -254,7 +254,7 @@ def dotted(cfg: Any, prefix: str = "") -> Iterator[str]:
 
     Such keys are ``model``, ``model.depth`` and ``hooks.0.type``, where 0 is the index in a list.
     """
-    # `Config` does not derive from Mapping, so its method is looked for.
+    # `Config` does not derive from Mapping, so the code looks for the method `items`.
     items = cfg.items() if hasattr(cfg, "items") else enumerate(cfg)
     for key, value in items:
         path = f"{prefix}{key}"

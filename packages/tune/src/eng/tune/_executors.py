@@ -295,7 +295,7 @@ def run_command(folder: str, working_dir: str) -> int:
 
     Args:
         folder: folder of the run.
-        working_dir: working directory of the controller, in which relative paths of the config begin.
+        working_dir: working directory of the controller, to which relative paths in the config refer.
     """
     command = [sys.executable, "-m", "eng.tune._trial", folder]
     path = os.pathsep.join(entry for entry in sys.path if entry)

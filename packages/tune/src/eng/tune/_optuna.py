@@ -247,8 +247,8 @@ class OptunaSearcher:
     def next_point(self, trials: Mapping[int, Trial]) -> Point | None:
         """Returns the parameter values of the next trial; None if the study has the requested number of trials.
 
-        The result is also None if the sampler has no further values to propose. The trials of all sweeps that share the
-        storage count.
+        The result is also None if the sampler has no further values to propose. The requested number includes the
+        trials of all sweeps that share the storage.
         """
         with telling_storage_errors(self.url):
             every = self._study.get_trials(deepcopy=False)

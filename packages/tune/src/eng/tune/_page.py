@@ -78,7 +78,7 @@ def _coordinates(definition: Definition, trials: Sequence[Trial]) -> str:
 
 
 def _y(share: float) -> float:
-    """Returns the vertical position in the plot of a value at the share `share` (0 to 1) of the line's height."""
+    """Returns the vertical coordinate of a point on a line of the plot; `share` is 0 at the bottom, 1 at the top."""
     return _HEIGHT - _MARGIN - share * (_HEIGHT - 2 * _MARGIN)
 
 

@@ -150,7 +150,7 @@ def _check_definition(definition: Definition, cfg: Any) -> None:
 
 
 def _example(axis: Distribution) -> Any:
-    """Returns a value of an axis (varied config key), with which `check_keys` tests whether the config accepts the key."""
+    """Returns a value of an axis (varied config key); `check_keys` tests with it whether the config accepts the key."""
     values = getattr(axis, "values", None)
     return values[0] if values is not None else getattr(axis, "low", None) or getattr(axis, "mean", 0)
 
@@ -189,7 +189,7 @@ def _type_name(node: Mapping[str, Any]) -> str:
 
 def _nodes(cfg: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yields the dotted key and the value of every mapping inside a config, such as ``model`` and ``model.head``."""
-    if hasattr(cfg, "items"):  # `Config` does not derive from Mapping, so its method is looked for.
+    if hasattr(cfg, "items"):  # `Config` does not derive from Mapping, so the code looks for the method `items`.
         if path:
             yield path, cfg
         items: Any = cfg.items()

@@ -154,9 +154,8 @@ def _search_from_options(options: dict[str, Any]) -> Any:
     """Returns the settings of the search that the options of ``eng sweep`` select: grid, random or Optuna.
 
     Raises:
-        click.UsageError: none or several of ``--grid``, ``--random`` and ``--optuna`` are given, or ``--space`` does
-            not
-            fit them.
+        click.UsageError: not exactly one of ``--grid``, ``--random`` and ``--optuna`` is given, ``--space`` does not
+            fit the search, or an argument is not a JSON object.
     """
     from ._search import Grid, OptunaSearch, RandomSearch
 

@@ -116,7 +116,7 @@ def result_of(
 ) -> Result:
     """Computes the result of a run from its validations.
 
-    The run has failed if the metric is not finite in any validation, or in the last one if the last one counts.
+    The run has failed if no validation gave a finite metric, or if the last validation counts and gave none.
 
     Args:
         values: value of the optimized metric in every validation.

@@ -304,8 +304,8 @@ class Watch:
     def _leave(self) -> None:
         """Announces in the store that this rank has ended regularly.
 
-        Rank 0 then waits until the other ranks no longer need the store; after a failure, until they have read the
-        report.
+        Rank 0 then waits a short time until the other ranks no longer need the store. After a failure the time is
+        longer, so that the other ranks can read the report.
         """
         self.store.set(f"left/{self.rank}", "1")
         if not self._is_counted_as_closed:

@@ -172,9 +172,9 @@ class FsspecBackend(RemoteStore):
                 chained: tuple[Any, str] = fsspec.core.url_to_fs(url, **self.options)
                 return chained
             # `url_to_fs` would create the file system at each call where its class is not cached by fsspec, which for
-            # FTP is a login per file; it also drops options such as `encoding`. `_get_kwargs_from_urls` (read in fsspec
-            # 2024.2 to 2026.9) is the method with which a file system tells which options stand in its URLs. fsspec
-            # has no public function that calls the method without creating the file system.
+            # FTP is a login per file; it also drops options such as `encoding`. The class method
+            # `_get_kwargs_from_urls` of a file system returns the options that a URL contains. fsspec 2024.2 to 2026.9
+            # has no public function that calls this method without creating the file system.
             cls = fsspec.get_filesystem_class(scheme if mark else "file")
             return self._shared(cls, cls._get_kwargs_from_urls(url)), str(fsspec.core.strip_protocol(url))
         except ImportError as error:

@@ -223,7 +223,7 @@ class _Transfer:
         return None
 
     def _discard_received(self) -> None:
-        """Empties `sink`, so that the next request asks for all bytes again."""
+        """Empties `sink`, so that the transfer starts again with the first byte."""
         self.sink.seek(0)
         self.sink.truncate()
         self.received_bytes = 0

@@ -35,7 +35,7 @@ def _dumper() -> Any:
 
 
 def _represent_numpy(dumper: Any, value: Any) -> Any:
-    """Writes a numpy array or scalar as list or number; any other object that PyYAML cannot write raises TypeError."""
+    """Writes a numpy array or scalar as a list or number; other objects that PyYAML cannot write raise TypeError."""
     if type(value).__module__.partition(".")[0] == "numpy" and hasattr(value, "tolist"):
         return dumper.represent_data(value.tolist())
     raise TypeError(f"{type(value).__module__}.{type(value).__qualname__} has no form in yaml; convert it first")

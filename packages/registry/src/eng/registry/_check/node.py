@@ -307,7 +307,7 @@ def _unknown_argument(
 ) -> Iterator[Finding | Suspicion]:
     """Yields a finding or a suspicion (possible mistake) for an argument that a class does not accept.
 
-    It is a finding if the signature of the class is exact and a registry builds the node. Otherwise code of a library
+    The result is a finding if the signature is exact and a registry builds the node. Otherwise code of a library
     may read the argument, and the suspicion is reported only if no source code contains the argument's name.
 
     Args:

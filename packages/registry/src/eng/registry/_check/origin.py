@@ -29,7 +29,7 @@ def origin_of(name: str, registry: Registry, scopes: Iterable[str]) -> str | Non
 
 
 def _in_another_registry(name: str, registry: Registry) -> str | None:
-    """Returns a message that the name is in a registry of another kind, as a metric among hooks; None otherwise."""
+    """Returns a message if another kind of registry has the name, such as a metric in a list of hooks; else None."""
     for root in ROOT_REGISTRIES:
         if root is not registry.root and any(name in node.module_dict for node in tree_below(root)):
             return f"{name!r} is a {root.name}, not a {registry.name}"
@@ -81,7 +81,7 @@ def _text_of(file: Path) -> str:
 
 
 def _in_a_loaded_library(name: str) -> str | None:
-    """Returns advice to write the dotted path of a class of torch or torchvision, as ``torch.nn.ReLU``; else None."""
+    """Returns advice to write a path such as ``torch.nn.ReLU`` if torch or torchvision has the name; else None."""
     for module in _WELL_KNOWN:
         if hasattr(sys.modules.get(module), name):
             return f"write it as {module}.{name}, which needs no registry"

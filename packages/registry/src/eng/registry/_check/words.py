@@ -142,7 +142,7 @@ def _files_of(package: str) -> tuple[Path, ...]:
 
 
 def _is_hidden(file: Path, folder: Path) -> bool:
-    """Whether a source file in `folder` is not searched: a test, a config, or a part of eng that reads no keys."""
+    """Whether a file in `folder` is not searched: a test, a config, a hidden file, or eng's code that reads no keys."""
     parts = file.relative_to(folder).parts
     is_ours = folder.name == "eng" and parts[0] in _NO_READERS
     return is_ours or _is_test(file) or any(part.startswith(".") or part == "configs" for part in parts)
