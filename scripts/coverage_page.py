@@ -22,12 +22,12 @@ PAGE, CHAPTERS = DOCS / "coverage.md", DOCS / "chapters.toml"
 OUTPUTS = page_blocks.ROOT / "tests/compat/test_manual_outputs.py"
 INTRODUCTION = """# The manual, chapter by chapter
 
-Each row is a chapter of MMEngine's manual and links the pages of this site that teach its topic. In brackets behind a page stands
-what the tests run of it:
+Each row is a chapter of MMEngine's manual and links the pages of this site that teach its topic. The brackets after a
+page name the blocks of this page that tests run:
 
 | in brackets | which blocks | run by |
 | --- | --- | --- |
-| Python, shell | the page's Python blocks, its shell commands | `tests/docs/test_code_blocks.py` |
+| Python, shell | the page's Python blocks, the page's shell commands | `tests/docs/test_code_blocks.py` |
 | with a library | Python blocks that need this library | `nox -s outside` or `nox -s downstream`, which install it |
 
 The last column names the tests of `tests/compat/test_manual_outputs.py` that compare what eng prints with what the manual prints.
