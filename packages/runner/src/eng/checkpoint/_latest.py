@@ -84,8 +84,8 @@ def find_latest_checkpoint(path: str | os.PathLike[str]) -> str | None:
     if "://" in text:
         return _remote_file(str(Path(folder) / POINTER), text)
     named = pointer_target(Path(folder), text)
-    # A folder that is no sharded checkpoint of eng was written by another program, which checks the folder when it
-    # loads it. So the folder is returned without a check.
+    # Another program wrote a folder that is no sharded checkpoint of eng, and will check the folder when loading it. So
+    # the folder is returned without a check.
     if named is not None and named.is_dir() and not _is_sharded(named):
         return str(named)
     for intact in _intact(_newest_first(_files(Path(folder), text), named)):

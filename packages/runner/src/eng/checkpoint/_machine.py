@@ -304,10 +304,10 @@ class PickleMachine:
         self._push(make(self, *arguments))
 
     def _build(self) -> None:
-        """Sets the state of the topmost object but one on the stack; the state is the topmost object.
+        """Pops a state and the object below it from the stack, sets the object's state and pushes the object again.
 
-        Both objects are removed, and the object with its state is pushed again. An object whose constructor in the
-        table has no function to set a state raises NameRefusedError.
+        Raises:
+            NameRefusedError: the constructor of the object in the table has no function that sets a state.
         """
         state = self._pop()
         target = self._pop()

@@ -43,8 +43,8 @@ def reading(trust: bool = False, verify: bool = True) -> Iterator[None]:
     """Sets whether checkpoint files are trusted and verified while the ``with`` block runs.
 
     The settings hold for every call of :func:`read_checkpoint` in the block, also for calls by loaders of other
-    packages, which have no such arguments. A nested block cannot withdraw the trust of the outer block, nor switch its
-    checksums on again.
+    packages, which have no such arguments. A nested block cannot withdraw the trust of the outer block, nor switch
+    verification on if the outer block has switched it off.
 
     Args:
         trust: whether code in checkpoint files may run.

@@ -16,7 +16,7 @@ __all__ = ["CheckpointSummary", "ListedCheckpoint", "TensorSummary", "list_check
 
 SUFFIXES = (".pth", ".pt")
 # Entries of a checkpoint's `meta` that a summary leaves out because they may be long: the text of the config, the
-# description of the machine (in checkpoints of MMEngine) and the metainfo of the training dataset.
+# description of the machine (older libraries of OpenMMLab save one) and the metainfo of the training dataset.
 _LONG = ("cfg", "env_info", "dataset_meta")
 
 

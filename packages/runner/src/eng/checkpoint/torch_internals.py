@@ -111,8 +111,8 @@ def run_load_hooks(module: nn.Module, missing: list[str], unexpected: list[str])
 def compiled_module(module: nn.Module) -> nn.Module | None:
     """Returns the original module inside the result of ``torch.compile(module)``; None for any other module.
 
-    The result has one submodule, whose name begins all keys of its state dict. The class of the result is not checked,
-    because that would import the compiler, which takes a second.
+    The result of ``torch.compile`` holds the original module as its submodule ``_orig_mod``, and is recognised by this
+    name. Its class is not checked, because that would import the compiler, which takes a second.
     """
     return next((child for name, child in module.named_children() if name == "_orig_mod"), None)
 
@@ -164,8 +164,8 @@ def compilation_metrics() -> Sequence[Any]:
 def convolve(conv: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """Returns the convolution of ``x`` with a weight and a bias other than those of the module ``conv``.
 
-    Stride, dilation, groups and the padding by ``padding_mode`` are those of ``conv``, whose hooks are not called. A
-    subclass that overrides the computation is respected.
+    Stride, dilation, groups and the padding by ``padding_mode`` are those of ``conv``, whose hooks are not called. If
+    the class of ``conv`` overrides ``_conv_forward``, its method computes the convolution.
     """
     result: torch.Tensor = conv._conv_forward(x, weight, bias)
     return result

@@ -78,8 +78,8 @@ class Evaluator:
 
         Samplers repeat samples so that all ranks have equally many. A metric that stores a result per sample
         (:class:`BaseMetric`) removes the results of repeated samples at the end. A :class:`BatchMetric` has only sums
-        and cannot remove samples from them, so it does not get such a batch. A subclass that overrides :meth:`process`
-        gets the batch by that method instead.
+        and cannot remove samples from them, so it does not get such a batch. If a subclass of Evaluator overrides
+        :meth:`process`, that method is called with the batch instead.
 
         Args:
             data_samples: see :meth:`process`.

@@ -92,7 +92,7 @@ class LossMeter:
         self._num_samples = {}
 
     def compute(self) -> dict[str, float]:
-        """Returns the average of each loss over the samples of all ranks, by name, and removes the losses.
+        """Returns the average of each loss over the samples of all ranks, by name, and resets the meter.
 
         All ranks must call this method.
         """

@@ -97,7 +97,7 @@ class TorchMetric(BatchMetric):
 
         Returns:
             update count and states of a torchmetrics metric, and of each metric that it contains. For a metric of
-            torcheval the metric itself; with a single rank an empty tuple, since nothing is merged.
+            torcheval: the metric itself or, with a single rank, an empty tuple, since nothing is merged then.
 
         Raises:
             TypeError: there are several ranks, and the metric has neither torchmetrics' rules nor ``merge_state``.
@@ -235,11 +235,11 @@ def register_torchmetrics() -> None:
 def _exported_classes(file: Path) -> list[str]:
     """Returns the names of the metric classes that a subpackage of torchmetrics exports.
 
-    The source file is parsed instead of imported, because importing torchmetrics takes seconds.
+    The source file is parsed instead of imported, because importing torchmetrics takes seconds. The list is empty for
+    the subpackages ``functional`` and ``utilities``, which have no metric classes.
 
     Args:
-        file: path of the subpackage's ``__init__.py``. The subpackages ``functional`` and ``utilities`` have no metric
-            classes.
+        file: path of the subpackage's ``__init__.py``.
     """
     if file.parent.name in ("functional", "utilities"):
         return []

@@ -92,7 +92,8 @@ class RunInterrupted(SystemExit):
 def _number(iteration: int | str) -> int:
     """Returns ``iteration`` if it is a number; -1 if it is a text.
 
-    An error that pickle or a loader worker rebuilds gets its message in place of the iteration, which is then unknown.
+    When pickle or a dataloader worker rebuilds an error, the constructor gets the error's message in place of the
+    iteration, which is then unknown.
     """
     if isinstance(iteration, str):
         return -1

@@ -88,7 +88,8 @@ def _original_image(inputs: Any, sample: Any) -> np.ndarray:
 def _denormalize(image_HWC: np.ndarray, sample: Any) -> np.ndarray:
     """Undoes the normalization of an image, by the mean and standard deviation in the sample's ``img_norm_cfg``.
 
-    The image is returned as RGB: if ``to_rgb`` is False there, its three channels are in the order BGR and are reversed.
+    The image is returned as RGB. If ``to_rgb`` is False in ``img_norm_cfg``, the three channels of the image are in the
+    order BGR, and are reversed.
     """
     cfg = sample.get("img_norm_cfg") or {}
     mean, std = np.asarray(cfg.get("mean", 0.0)), np.asarray(cfg.get("std", 1.0))

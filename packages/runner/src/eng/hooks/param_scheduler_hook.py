@@ -18,9 +18,9 @@ from .view import CountsUnits, RunnerView, provides
 class ParamSchedulerHook(Hook):
     """Steps each parameter scheduler in its unit: after each iteration, epoch or optimizer update.
 
-    A scheduler that follows a validation metric (``need_val_args``) is stepped after each validation instead. As in
-    MMEngine, ``step()`` without metrics is called after each training epoch too; it counts the epochs for ``begin`` and
-    ``end``.
+    A scheduler that follows a validation metric (``need_val_args``) is stepped after each validation instead, with the
+    metrics. If it is a scheduler of eng, its ``step()`` is also called after each training epoch, as in MMEngine,
+    without metrics: this call counts the epochs for ``begin`` and ``end``.
     """
 
     priority = "LOW"
@@ -53,13 +53,13 @@ class ParamSchedulerHook(Hook):
                 scheduler.step()
 
     def after_train_epoch(self, runner: RunnerView) -> None:
-        """Steps the schedulers that count epochs; a schedule of eng that follows a metric only counts the epoch."""
+        """Steps the schedulers that count epochs; a scheduler of eng that follows a metric only counts the epoch."""
         for scheduler in _built_schedulers(runner.param_schedulers):
             if scheduler.by_epoch and (not follows_metric(scheduler) or isinstance(scheduler, _ParamScheduler)):
                 scheduler.step()
 
     def after_val_epoch(self, runner: RunnerView, metrics: dict[str, float] | None = None) -> None:
-        """Steps the schedulers that follow a validation metric."""
+        """Steps the schedulers that follow a validation metric, unless the validation lacks the monitored metric."""
         if metrics is None:
             return
         for scheduler in _built_schedulers(runner.param_schedulers):

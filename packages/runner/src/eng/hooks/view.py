@@ -69,7 +69,7 @@ class CountsUnits(Protocol):
 
 
 class CastsForward(Protocol):
-    """An optimizer wrapper that runs the forward pass under autocast; None stands for autocast's default dtype."""
+    """An optimizer wrapper that runs the forward pass under autocast; a ``cast_dtype`` of None is its default."""
 
     cast_dtype: torch.dtype | None
 

@@ -430,7 +430,6 @@ class HistoryBuffer:
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """Restores the buffer from a pickle or a checkpoint of eng or MMEngine."""
-        """Restores the buffer from a pickle or a checkpoint of eng or MMEngine."""
         # MMEngine pickles its history buffers into checkpoints. Their state has no "_earlier", and may have
         # "_max_length" instead of "max_length".
         self.max_length = int(state.get("max_length", state.get("_max_length", 1_000_000)))

@@ -261,7 +261,7 @@ class ExponentialMovingAverage(BaseAveragedModel):
         averaged_param.lerp_(source_param, self.momentum_at(int(steps)))
 
     def avg_foreach(self, averaged: list[torch.Tensor], sources: list[torch.Tensor], steps: int) -> None:
-        """Updates the averages of many tensors by one fused operation; the result is that of :meth:`avg_func`."""
+        """Updates the averages of many tensors by one fused operation, as :meth:`avg_func` does up to rounding."""
         get_ema_multi_avg_fn(1 - self.momentum_at(int(steps)))(averaged, sources, steps)
 
 

@@ -68,7 +68,7 @@ class BaseTTAModel(BaseModel, metaclass=ABCMeta):
             BatchTypeError: the batch is no dict, tuple or list, or is empty (a TypeError).
         """
         predictions = [self.module.test_step(part) for part in _augmentations(data)]
-        return self.merge_preds(list(zip(*predictions, strict=True)))  # type: ignore[arg-type]  # tuples instead of lists
+        return self.merge_preds(list(zip(*predictions, strict=True)))  # type: ignore[arg-type]  # tuples, not lists
 
     def forward(self, inputs: Any, data_samples: list[Any] | None = None, mode: str = "tensor") -> Any:
         """Raises an error: a model for test-time augmentation can only be called by :meth:`test_step`.

@@ -183,7 +183,7 @@ class _Checkpointed:
         return inspect.signature(self._function())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Runs the module's forward, under torch's activation checkpointing and CPU offload as the settings ask for."""
+        """Runs the module's forward with the activation checkpointing and the CPU offload that the settings ask for."""
         with self._offload():
             if not self._settings.recompute:
                 return self._function()(*args, **kwargs)

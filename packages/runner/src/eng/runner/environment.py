@@ -64,7 +64,10 @@ def _set_matmul_precision(precision: str) -> None:
 
 
 def _dist_options(settings: EnvSettings) -> dict[str, Any]:
-    """Returns ``dist_cfg`` for :func:`eng.dist.init_dist`; without a backend, the default for the device is added."""
+    """Returns ``dist_cfg`` for :func:`eng.dist.init_dist`.
+
+    If it names no backend, the setting ``backend`` is added or, without this setting, torch's default for the device.
+    """
     options = dict(settings.dist_cfg or {})
     if options.get("backend") is None:
         options["backend"] = settings.backend or torch_dist.get_default_backend_for_device(get_device())

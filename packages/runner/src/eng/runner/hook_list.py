@@ -33,9 +33,10 @@ class HookList:
         point: the hook point whose hooks are being called, such as ``"after_train_iter"``; None between two points.
         part_clock: clock that measures how long the parts of an iteration take, such as loading data; None if no hook
             measures this.
-        began: time of ``time.perf_counter`` at which the hooks of the latest point began. A hook point that is called
-            inside another one does not count.
-        ended: time of ``time.perf_counter`` at which all hooks of a point had been called, for the latest such point.
+        began: time of ``time.perf_counter`` just before the first hook of the latest hook point was called. A hook
+            point that is called inside another one does not count.
+        ended: time of ``time.perf_counter`` just after the last hook was called, at the latest hook point whose hooks
+            have all been called without an error; hook points inside others do not count.
 
     Example:
         >>> class Greet(Hook):

@@ -75,7 +75,7 @@ class LogProcessor:
         self._check_custom_cfg()
 
     def _check_custom_cfg(self) -> None:
-        """Raises an error for custom statistics that lack a key, share a name, or have a window that has no number."""
+        """Raises an error for custom statistics that lack a key, share a name, or have an invalid window size."""
         names: set[str] = set()
         for index, cfg in enumerate(self.custom_cfg):
             missing = [key for key in ("data_src", "method_name") if key not in cfg]

@@ -17,16 +17,16 @@ _BLOCK_SIZE = 32
 
 
 class MXFP8Linear(nn.Linear):
-    """A linear layer whose products of matrices, forward and backward, are in MXFP8, through torchao.
+    """A linear layer that computes its output and the gradient of its input in MXFP8, through torchao.
 
-    Under autocast, input and weight are cast to the type of autocast first, as ``nn.Linear`` does. torchao 0.18 has a
-    layer of this name, which fails under autocast where the input is in bfloat16 and the weight in float32. Its
-    ``quantize_`` with ``MXFP8TrainingOpConfig`` ignores the bias.
+    Under autocast, input and weight are cast to the dtype of autocast first, as ``nn.Linear`` does. torchao 0.18 has a
+    layer of the same name, which fails under autocast if the input is in bfloat16 and the weight in float32. torchao's
+    ``quantize_`` with ``MXFP8TrainingOpConfig`` is not used either, because it ignores the bias.
 
     Args:
-        linear: the layer, whose parameters are used, not copied.
-        wgrad_with_hp: whether gradients of the weight are computed in the type of the input (True) or in MXFP8 (False).
-            MXFP8 needs a number of samples, over all batch dimensions, that is a multiple of 32.
+        linear: the layer that is replaced. The new layer uses the same parameters.
+        wgrad_with_hp: whether the gradient of the weight is computed in the dtype of the input (True) or in MXFP8
+            (False). For MXFP8, the product of all dimensions of the input but the last must be a multiple of 32.
     """
 
     def __init__(self, linear: nn.Linear, wgrad_with_hp: bool) -> None:

@@ -126,8 +126,8 @@ class RunnerSettings:
     """Strategy that places the model on devices, its name or its config; None uses one device or, if a process group
     exists, DDP."""
     compile: bool | Mapping[str, Any] = False
-    """Whether torch.compile compiles the model: True, or a dict of options of ``torch.nn.Module.compile`` and of
-    ``regions``, ``recompile_limit``, ``on_recompile_limit``, ``cache`` and ``target``, see
+    """Whether torch.compile compiles the model: True, or a dict with options of ``torch.nn.Module.compile`` and the
+    keys ``regions``, ``recompile_limit``, ``on_recompile_limit``, ``cache`` and ``target``, see
     :func:`eng.runner.assemble.compilation.compile_model`."""
     activation_checkpointing: Mapping[str, Any] | list[str] | str | None = None
     """Names of modules, with wildcards, that recompute their activations in the backward pass, or

@@ -62,8 +62,8 @@ def fingerprint(weights: Mapping[str, Any]) -> str:
     for name, value in sorted(weights.items()):
         if isinstance(value, torch.Tensor):
             bits = value.detach().contiguous().reshape(-1).view(torch.uint8)
-            # Each byte is weighted by its position, so that a permutation changes the sum. Integers have no rounding
-            # errors, so that the sum is the same on every device.
+            # Each byte is weighted by its position modulo 251, so that most permutations change the sum. Integers have
+            # no rounding errors, so that the sum is the same on every device.
             total = int((bits.long() * (torch.arange(bits.numel(), device=bits.device) % 251 + 1)).sum())
             digest.update(f"{name} {tuple(value.shape)} {value.dtype} {total}\n".encode())
     return digest.hexdigest()[:32]

@@ -52,7 +52,7 @@ class RunnerTestCase(TestCase):
         import torch.distributed
 
         for managed_class, before in self._instances_before:
-            now = managed_class._instance_dict  # noqa: SLF001  # it has no public interface
+            now = managed_class._instance_dict  # noqa: SLF001  # has no public interface
             for name in [name for name in now if name not in before]:
                 for handler in getattr(now.pop(name), "handlers", ()):
                     handler.close()
@@ -104,4 +104,4 @@ def _instances() -> list[tuple[Any, dict[str, Any]]]:
     from eng.visualization import Visualizer
 
     managed_classes: tuple[Any, ...] = (MMLogger, MessageHub, Visualizer, DefaultScope)
-    return [(managed_class, dict(managed_class._instance_dict)) for managed_class in managed_classes]  # noqa: SLF001  # it is not public
+    return [(managed_class, dict(managed_class._instance_dict)) for managed_class in managed_classes]  # noqa: SLF001  # not public

@@ -111,8 +111,8 @@ def _table(runs: Sequence[Any], names: Sequence[str]) -> list[str]:
 def sync(ctx: click.Context, work_dir: Path, target: str, options: tuple[str, ...]) -> None:
     """Write the curves of a finished run to a tracker.
 
-    WORK_DIR is the work directory of the run, or the folder of one of its starts, whose file scalars.json is read. Each
-    call makes a new run in the tracker.
+    WORK_DIR is the work directory of the run, of which the newest start is read, or the folder of one of its starts.
+    Each call makes a new run in the tracker.
     """
     from .curves import find_scalars
     from .sync import sync_run

@@ -62,7 +62,7 @@ class MMSeparateDistributedDataParallel(DistributedDataParallel):
     def train_step(self, data: Any, optim_wrapper: Any) -> dict[str, torch.Tensor]:
         """Calls the model's own ``train_step``, which updates the child modules with the optimizers that it selects."""
         with watched("the training step"):
-            return self.module.train_step(data, optim_wrapper)  # type: ignore[no-any-return]  # the model's type is unknown
+            return self.module.train_step(data, optim_wrapper)  # type: ignore[no-any-return]  # the model is untyped
 
     def val_step(self, data: Any) -> Any:
         """Returns the predictions for a validation batch; see :meth:`eng.model.BaseModel.val_step`."""

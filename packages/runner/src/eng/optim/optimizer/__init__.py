@@ -36,7 +36,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Imports ZeroRedundancyOptimizer when this package is first asked for it; any other name raises AttributeError.
+    """Imports ZeroRedundancyOptimizer at the first access to this name; any other name raises an AttributeError.
 
     The class needs the module ``torch.distributed.optim``, whose import takes most of a second, and few runs use it.
     """

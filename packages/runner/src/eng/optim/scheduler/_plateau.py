@@ -38,10 +38,10 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
         min_value: lowest value of the hyperparameter, or a list with the lowest value for each parameter group.
             Defaults to 0.
         eps: a reduction that would lower the hyperparameter by ``eps`` or less is not made. Defaults to 1e-8.
-        begin: completed epochs of training from which on validations count. Defaults to 0.
-        end: completed epochs of training from which on validations do not count any more. Defaults to no end.
+        begin: number of completed training epochs from which on validations count. Defaults to 0.
+        end: number of completed training epochs from which on validations do not count any more. Defaults to no end.
         last_step: number of steps that the schedule took in an earlier run; -1 (default) starts a new schedule.
-        by_epoch: must be True, since the schedule counts validations.
+        by_epoch: must be True, because ``begin`` and ``end`` are numbers of epochs.
         verbose: whether to log each new value of the hyperparameter. Defaults to False.
         by: must be ``"epoch"`` or None.
 
@@ -131,8 +131,8 @@ class ReduceOnPlateauParamScheduler(_ParamScheduler):
         """Counts an epoch or a validation; a validation reduces the hyperparameter if the metric has stopped improving.
 
         Args:
-            metrics: metrics of a validation by name. None (default) counts a completed epoch of training, which
-                ``begin`` and ``end`` refer to.
+            metrics: metrics of a validation by name. None (default) counts a completed training epoch, for ``begin``
+                and ``end``.
 
         Raises:
             OptimTypeError: ``metrics`` is not a mapping (a TypeError).

@@ -39,7 +39,7 @@ class LRSchedulerMixin:
     """
 
     def __init__(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
-        super().__init__(optimizer, "lr", *args, **kwargs)  # type: ignore[call-arg]  # the next class in the MRO takes them
+        super().__init__(optimizer, "lr", *args, **kwargs)  # type: ignore[call-arg]  # for the MRO's next class
 
 
 @PARAM_SCHEDULERS.register_module()

@@ -56,7 +56,7 @@ class MomentumSchedulerMixin:
         if self.use_betas:
             for group in optimizer.param_groups:
                 group["momentum"] = group["betas"][0]
-        super().__init__(optimizer, "momentum", *args, **kwargs)  # type: ignore[call-arg]  # the next class in the MRO takes them
+        super().__init__(optimizer, "momentum", *args, **kwargs)  # type: ignore[call-arg]  # for the MRO's next class
 
     def _set_base_values(self, groups: list[dict[str, Any]]) -> None:
         if self.use_betas:

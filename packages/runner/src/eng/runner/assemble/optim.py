@@ -199,7 +199,9 @@ def _build_list(
             if not by_epoch:
                 _count_iterations(cfg)
             if "end" not in cfg and follows_metric(_scheduler_class(cfg.get("type"))):
-                cfg["end"] = math.inf  # The validation after the last epoch counts too, for a run that is extended.
+                # With the length of the run as its end, the schedule would ignore the validation after the last epoch,
+                # which matters if the run is resumed with more epochs.
+                cfg["end"] = math.inf
             elif "end" not in cfg:
                 cfg["end"] = _end_of(cfg, optim_wrapper, max_epochs, max_iters)
             default_args = {"optimizer": optim_wrapper, "epoch_length": epoch_length}
@@ -273,8 +275,8 @@ def _count_iterations(cfg: MutableMapping[str, Any]) -> None:
 def _end_of(cfg: Mapping[str, Any], optim_wrapper: OptimWrapper, max_epochs: int, max_iters: int) -> int:
     """Returns the default of a scheduler's ``end``: the length of the run in the unit that the scheduler counts.
 
-    The unit is the epoch, the iteration or, with ``by="update"``, the optimizer update, of which gradient accumulation
-    makes fewer than iterations.
+    The unit is the epoch, the iteration or, with ``by="update"``, the optimizer update. With gradient accumulation, a
+    run has fewer updates than iterations.
 
     Raises:
         SettingsError: the scheduler does not count epochs, and the run has no known number of iterations.

@@ -13,7 +13,7 @@ _ROUNDING = 1e-9
 def as_fraction(value: Any) -> float | None:
     """Returns a positive number that is not whole, such as 0.25, as a float; None for every other value.
 
-    This is how a ``val_interval`` that is a fraction of an epoch is told from a number of epochs or iterations.
+    The result tells whether a ``val_interval`` is a fraction of an epoch, or a number of epochs or iterations.
 
     Examples:
         >>> as_fraction(0.25), as_fraction(2.0), as_fraction(3)

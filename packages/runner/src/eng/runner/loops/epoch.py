@@ -42,7 +42,7 @@ class EpochBasedTrainLoop(TrainLoop):
         dynamic_intervals: pairs ``(milestone, interval)``: from epoch ``milestone`` on, ``interval`` replaces
             ``val_interval``.
         val_sanity: number of batches of each validation dataset on which the run validates before the first iteration,
-            so that an error in the validation shows at once. 0 (default) does not validate before it.
+            so that an error in the validation shows at once. 0 (default) leaves this validation out.
         limit_batches: number of batches that are used of each pass over the data; None (default) uses all.
         overfit_batches: number of first batches on which every pass trains again; they stay in memory. None (default)
             trains on all batches.
@@ -106,8 +106,10 @@ class EpochBasedTrainLoop(TrainLoop):
     def run_epoch(self) -> None:
         """Trains one epoch; the first epoch of a resumed run starts where its checkpoint was saved.
 
-        If ``val_interval`` is a duration or a fraction of an epoch, validations also run between two batches. Raises a
-        ValueError if a dataloader without length yields no batch.
+        If ``val_interval`` is a duration or a fraction of an epoch, validations also run between two batches.
+
+        Raises:
+            ValueError: a dataloader without length yields no batch.
         """
         self._runner.call_hook("before_train_epoch")
         self._runner.model.train()

@@ -36,7 +36,7 @@ class IterBasedTrainLoop(TrainLoop):
         dynamic_intervals: pairs ``(milestone, interval)``: from iteration ``milestone`` on, ``interval`` replaces
             ``val_interval``.
         val_sanity: number of batches of each validation dataset on which the run validates before the first iteration,
-            so that an error in the validation shows at once. 0 (default) does not validate before it.
+            so that an error in the validation shows at once. 0 (default) leaves this validation out.
         limit_batches: number of batches that are used of each pass over the data; None (default) uses all.
         overfit_batches: number of first batches on which every pass trains again; they stay in memory. None (default)
             trains on all batches.

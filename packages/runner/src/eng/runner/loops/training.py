@@ -53,7 +53,7 @@ class TrainLoop(BaseLoop):
         dynamic_intervals: pairs ``(milestone, interval)``: from epoch or iteration ``milestone`` on, ``interval``
             replaces ``val_interval``.
         val_sanity: number of batches of each validation dataset on which the run validates before the first iteration,
-            so that an error in the validation shows at once. 0 (default) does not validate before it.
+            so that an error in the validation shows at once. 0 (default) leaves this validation out.
         limit_batches: number of batches that are used of each pass over the data; None (default) uses all.
         overfit_batches: number of first batches on which every pass trains again; they stay in memory. None (default)
             trains on all batches.
@@ -147,7 +147,7 @@ class TrainLoop(BaseLoop):
     def run_iter(self, idx: int, data_batch: Any) -> None:
         """Runs one iteration: ``before_train_iter`` of the hooks, the model's ``train_step``, and ``after_train_iter``.
 
-        An iteration in ``left_out`` skips its batch. After the last iteration of the run, the optimizer steps even if
+        An iteration in ``left_out`` skips its batch. In the last iteration of the run, the optimizer steps even if
         gradient accumulation is incomplete.
 
         Args:
@@ -185,7 +185,7 @@ class TrainLoop(BaseLoop):
         self._iter += 1
 
     def _end_windows(self) -> None:
-        """Makes each optimizer step that has accumulated gradients of fewer iterations than ``accumulative_counts``."""
+        """Makes the optimizer step of each optimizer wrapper whose gradient accumulation is incomplete."""
         for wrapper in wrappers_by_name(self._runner.optim_wrapper).values():
             if isinstance(wrapper, OptimWrapper):
                 wrapper.end_window(self._runner.model)
@@ -324,8 +324,8 @@ class TrainLoop(BaseLoop):
         """Returns the position of a training dataloader that has a ``state_dict``; None for other dataloaders.
 
         Before this process has read training data, the position is the one in the checkpoint of a resumed run. Inside
-        an iteration it is None: the dataloader has already passed the current batch, which a resumed run must read
-        again.
+        an iteration the result is None: the dataloader has already passed the current batch, which a resumed run must
+        read again.
         """
         if self._stream_state is not None or not self._has_entered_data():
             return self._stream_state

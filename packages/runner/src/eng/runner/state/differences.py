@@ -110,7 +110,10 @@ def check_optimizers(optim_wrapper: OptimWrapper, saved: object, saved_classes: 
 
 
 def _telling_keys(groups: Sequence[Mapping[str, Any]]) -> set[frozenset[str]]:
-    """Returns the telling hyperparameters of each parameter group; a SplitOptimizer has groups of several kinds."""
+    """Returns which hyperparameters of ``_TELLING`` the parameter groups have: one set for each kind of group.
+
+    A SplitOptimizer has several kinds of parameter groups.
+    """
     return {_TELLING.intersection(group) for group in groups}
 
 

@@ -283,17 +283,19 @@ def _plain(value: object) -> Any:
 
 
 def window_with_ranks(saved: object, world_size: int) -> tuple[object, list[str]]:
-    """Completes a weighted accumulation window of a checkpoint that was written before windows named their ranks.
+    """Adds the missing entry ``ranks`` to the weighted accumulation window of an older FSDP2 checkpoint.
 
-    Under FSDP2, such a window holds gradients averaged over all ranks, and the loss weight of the first rank. One
-    process and DDP, which saves a list of windows, are not concerned.
+    ``ranks`` is the number of ranks over which the gradients in the window are averaged. Earlier versions of eng did
+    not save it, and saved the loss weight of the first rank only. Every other accumulation state is returned unchanged,
+    such as that of one process, or the list of windows that DDP saves.
 
     Args:
         saved: the accumulation state of a checkpoint.
         world_size: number of data-parallel ranks of the saved run.
 
     Returns:
-        the accumulation state to restore, and a line of text about an inexact weight, in a list.
+        the accumulation state to restore, and a list with a line of text about the inexact loss weight; the list is
+        empty for a state that is unchanged.
     """
     if world_size == 1 or not isinstance(saved, Mapping) or "gradients" not in saved or "ranks" in saved:
         return saved, []

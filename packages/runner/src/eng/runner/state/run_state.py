@@ -352,10 +352,10 @@ class RunState:
         strict: bool = False,
         revise_keys: list[tuple[str, str]] = _WITHOUT_MODULE,
     ) -> None:
-        """Loads the weights of a checkpoint that is already read into the model.
+        """Loads weights into the model from a checkpoint that has already been read from its file.
 
-        Frozen weights that the checkpoint leaves out are added before, and ``after_load_checkpoint`` of the hooks is
-        called. The arguments are those of :meth:`load_weights`.
+        Before, the model's frozen weights are added to a checkpoint that leaves them out, and ``after_load_checkpoint``
+        of the hooks is called. The arguments are those of :meth:`load_weights`.
         """
         run = self._run
         self.has_taken_weights = True

@@ -27,7 +27,8 @@ class SequenceAttention(TorchFunctionMode):
         group: process group of the ranks that share a sequence.
 
     Attributes:
-        calls: number of calls of ``scaled_dot_product_attention`` inside this context. A caller may set the number to 0.
+        calls: number of calls of ``scaled_dot_product_attention`` inside this context. The code that enters the context
+            may set the number back to 0.
     """
 
     def __init__(self, group: ProcessGroup) -> None:

@@ -151,13 +151,14 @@ def _shape(replicate: int, shard: int, tensor: int, context: int, ranks: int) ->
 
 
 def _share_randomness(mesh: DeviceMesh) -> None:
-    """Copies the states of all random generators, that of the accelerator included, from a group's first rank to the others.
+    """Copies the states of all random generators from the first rank of a group to its other ranks.
 
-    The ranks of the group train on the same samples, so that their random augmentations and dropout must be the same.
+    The generator of the accelerator is included. The ranks of the group train on the same samples, so that their random
+    augmentations and dropout must be the same.
     """
     group = mesh.get_group()
     first = torch.distributed.get_global_rank(group, 0)
-    # An accelerator has a random generator only after its first use.
+    # capture_rng() leaves out an accelerator that this process has not used yet.
     torch.empty(1, device=get_device())
     states = [capture_rng()]
     torch.distributed.broadcast_object_list(states, src=first, group=group)
