@@ -31,8 +31,8 @@ class IterTimerHook(Hook):
         self.time_sec_test_val = 0.0
         self.start_iter = 0
         self._last = 0.0
-        # Seconds of the present iteration that passed before a validation interrupted it; 0 at the beginning of a pass
-        # over the data. None if nothing comes between two iterations.
+        # Seconds that had passed since the last iteration when a validation began; 0 at the beginning of a pass over the
+        # data. None if the next iteration follows the last one directly.
         self._passed: float | None = None
         self._passed_in_training = 0.0
         self._done = 0

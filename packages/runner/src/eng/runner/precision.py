@@ -34,13 +34,13 @@ class PrecisionSettings:
     weights: str | None = None
     """``"bfloat16"`` or ``"float32"`` converts the weights, see :class:`eng.optim.BFloat16OptimWrapper`; None does not."""
     linear: str | None = None
-    """``"float8"`` or ``"mxfp8"`` makes linear layers multiply in it, through torchao; None leaves them as they are."""
+    """Type in which linear layers multiply, through torchao: ``"float8"`` or ``"mxfp8"``; None leaves them as they are."""
     recipe: str | None = None
     """How values are scaled. float8: ``"tensorwise"`` (default), ``"rowwise"`` or ``"rowwise_with_gw_hp"``. mxfp8:
     ``"rceil_wgrad_with_hp"`` (default), or ``"rceil"``, which computes gradients of weights in MXFP8 too."""
     modules: list[str] | str = "*"
-    """Names of the linear layers to convert, with wildcards; layers whose sizes are no multiples of 16 (mxfp8: 32) are
-    left out."""
+    """Names of the linear layers to convert, with wildcards; layers whose sizes are no multiples of 16 (mxfp8: 32) and
+    layers whose class has a ``forward`` of its own are left out."""
     skip: list[str] | str = ()  # type: ignore[assignment]  # none
     """Names of linear layers that stay as they are, with wildcards, such as ``"head"``."""
 
@@ -134,7 +134,11 @@ def _named(layers: Mapping[str, nn.Module], patterns: list[str] | str, key: str)
 
 
 def _to_float8(model: nn.Module, names: set[str], recipe: str) -> None:
-    """Replaces the named linear layers of a model by layers of torchao that multiply in float8; raises a SettingsError without torchao."""
+    """Replaces the named linear layers of a model by layers of torchao that multiply in float8.
+
+    Raises:
+        SettingsError: torchao is not installed.
+    """
     try:
         from torchao.float8 import Float8LinearConfig, convert_to_float8_training
     except ImportError as error:
@@ -144,7 +148,11 @@ def _to_float8(model: nn.Module, names: set[str], recipe: str) -> None:
 
 
 def _to_mxfp8(model: nn.Module, names: set[str], recipe: str) -> None:
-    """Replaces the named linear layers of a model by layers that multiply in MXFP8; raises a SettingsError without torchao."""
+    """Replaces the named linear layers of a model by layers that multiply in MXFP8.
+
+    Raises:
+        SettingsError: torchao 0.18 or newer is not installed.
+    """
     try:
         from .mxfp8_linear import MXFP8Linear
     except ImportError as error:

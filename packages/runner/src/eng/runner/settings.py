@@ -134,7 +134,7 @@ class RunnerSettings:
     ``dict(modules=[...], keep="matmul", offload=True)``, see
     :class:`eng.runner.activation_checkpointing.ActivationSettings`."""
     precision: Mapping[str, Any] | None = None
-    """``dict(weights="bfloat16")`` or ``dict(linear="float8", modules=[...], skip=[...])``, see
+    """``dict(weights="bfloat16")`` or ``dict(linear="float8", modules=[...], skip=[...])``, also with ``"mxfp8"``, see
     :class:`eng.runner.precision.PrecisionSettings`; None leaves the model's types."""
     nan_policy: str | Mapping[str, Any] = "warn"
     """What happens when a loss is NaN or infinite: ``"warn"``, ``"stop"``, ``"skip"``, ``"rollback"``, or
