@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import griffe
+from field_signatures import FieldSignatures
 
 PACKAGES = Path(__file__).parents[1] / "packages"
 NEXT = "next"
@@ -62,7 +63,10 @@ def rooms(package: Path) -> list[str]:
 
 def load_all(packages: list[Path]) -> griffe.GriffeLoader:
     """Every module of eng, with the names that they import from one another resolved."""
-    loader = griffe.GriffeLoader(search_paths=[path / "src" for path in packages], allow_inspection=False)
+    extensions = griffe.load_extensions(FieldSignatures)
+    loader = griffe.GriffeLoader(
+        search_paths=[path / "src" for path in packages], allow_inspection=False, extensions=extensions
+    )
     for package in packages:
         for room in rooms(package):
             loader.load(room, try_relative_path=False)

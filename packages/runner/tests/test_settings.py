@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator
-from dataclasses import MISSING, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +20,71 @@ from eng.runner.assemble.loops import build_train_loop
 from eng.runner.environment import setup_environment
 from eng.runner.errors import IncompleteSettingsError, SettingsError
 from eng.runner.schema import SCHEMA
-from eng.runner.settings import EnvSettings, Randomness, RunnerSettings, default_of, defaults
-from eng.runner.spec import arguments_from_cfg, check_config, hint_block
+from eng.runner.settings import EnvSettings, Randomness, RunnerSettings, defaults
+from eng.runner.spec import arguments_from_cfg, check_config, hint_block, takes_fields_of
 
 PARAMETERS = inspect.signature(Runner).parameters
 MODEL: Any = {"type": "ToyModel"}
 
 
-def test_signature_of_the_runner_has_the_settings_in_their_order() -> None:
-    assert list(PARAMETERS) == [each.name for each in fields(RunnerSettings)]
+def test_signature_of_the_runner_shows_settings_and_defaults() -> None:
+    assert list(PARAMETERS)[:3] == ["model", "work_dir", "train_dataloader"]
+    assert list(PARAMETERS)[-2:] == ["loss", "on_oom"]
+    shown = {name: PARAMETERS[name].default for name in ("model", "launcher", "randomness", "env_cfg")}
+    assert shown == {
+        "model": inspect.Parameter.empty,
+        "launcher": "none",
+        "randomness": {"seed": None},
+        "env_cfg": {"dist_cfg": {"backend": "nccl"}},
+    }
 
 
-@pytest.mark.parametrize("setting", fields(RunnerSettings), ids=lambda each: each.name)
-def test_default_of_the_signature_is_that_of_the_setting(setting: Any) -> None:
-    default = default_of(setting)
-    expected = inspect.Parameter.empty if default is MISSING else default
-    assert PARAMETERS[setting.name].default == expected
+@pytest.mark.parametrize(
+    ("args", "kwargs", "message"),
+    [
+        ((), {}, "Runner: missing a required argument: 'model'"),
+        ((MODEL, "w"), {"work_dir": "v"}, "Runner: multiple values for argument 'work_dir'"),
+        ((MODEL, "w"), {"randomnes": {}}, "Runner takes no argument 'randomnes'; did you mean 'randomness'?"),
+        ((MODEL, "w", *[None] * 50), {}, "Runner: too many positional arguments"),
+    ],
+    ids=["missing", "twice", "unknown", "too many"],
+)
+def test_wrong_arguments_name_the_runner(args: Any, kwargs: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=re.escape(message)):
+        Runner(*args, **kwargs)
+
+
+@dataclass
+class Size:
+    width: int
+    height: int = 1
+
+    def __post_init__(self) -> None:
+        if self.width < 0:
+            raise TypeError("a width is not negative")
+
+
+class Box:
+    @takes_fields_of(Size)
+    def __init__(self, size: Size) -> None:
+        """Takes a size."""
+        self.size = size
+        if size.height == 0:
+            raise TypeError("a box is not flat")
+
+
+def test_fields_become_the_arguments_of_a_constructor() -> None:
+    assert Box(3, height=2).size == Size(3, 2)
+    assert str(inspect.signature(Box)) == "(width: 'int', height: 'int' = 1) -> None"
+    assert Box.__init__.__doc__ == "Takes a size."
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "message"), [(-1, 1, "a width is not negative"), (1, 0, "a box is not flat")]
+)
+def test_type_errors_of_the_dataclass_and_the_body_keep_their_text(width: int, height: int, message: str) -> None:
+    with pytest.raises(TypeError, match=f"^{message}$"):
+        Box(width, height)
 
 
 def test_defaults_are_not_shared() -> None:

@@ -110,6 +110,25 @@ def test_a_contradiction_is_named_once_at_the_start(make_runner, parts, heard, m
 
 
 @pytest.mark.parametrize(
+    ("max_iters", "interval", "count"),
+    [(101, 1, 1), (100, 1, 0), (101, 2, 0)],
+    ids=["many", "few", "longer interval"],
+)
+def test_a_checkpoint_in_each_of_many_iterations_is_warned_of(make_runner, heard, max_iters, interval, count) -> None:
+    class Stop(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            raise KeyboardInterrupt
+
+    hooks = dict(checkpoint=dict(type="CheckpointHook", interval=interval))
+    runner = make_runner(
+        train_cfg=dict(by_epoch=False, max_iters=max_iters), default_hooks=hooks, custom_hooks=[Stop()]
+    )
+    with pytest.raises(KeyboardInterrupt):
+        runner.train()
+    assert heard.text.count("each iteration saves a checkpoint") == count
+
+
+@pytest.mark.parametrize(
     ("options", "count"),
     [
         (dict(default_hooks=dict(checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=3))), 0),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from eng.checkpoint import CheckpointWriter
 
 logger = logging.getLogger(__name__)
+_MANY_CHECKPOINTS = 100
 _TEMPLATES: dict[bool | None, str] = {True: "epoch_{}.pth", False: "iter_{}.pth"}
 # MMEngine and eng 1.0 stored parts of CheckpointHook's state under these keys of the message hub. The hook's
 # `state_dict` contains these parts now, so the keys are removed from the hub after a resume from an old checkpoint.
@@ -476,6 +477,11 @@ class CheckpointHook(Hook):
         self.by_epoch = follow_loop(
             self._given_by_epoch, runner, "CheckpointHook's by_epoch", f"interval={self.interval} may never be over"
         )
+        if self.interval == 1 and not self.by_epoch and runner.max_iters > _MANY_CHECKPOINTS:
+            logger.warning(
+                "CheckpointHook's interval=1 counts iterations in this run: each iteration saves a checkpoint. Set a longer "
+                "interval, such as interval=1000, or dict(minutes=20)"
+            )
         self.filename_tmpl = self._given_tmpl or _TEMPLATES[self.by_epoch]
         self.out_dir = self._choose_folder(runner)
         return RunFiles(self.out_dir, self.filename_tmpl, self.backend_args)

@@ -44,7 +44,7 @@ from .optimizer_modes import follow_modes
 from .passport import Passport, write_passport
 from .priority import Priority
 from .settings import Randomness, RunnerSettings
-from .spec import arguments_from_cfg, arguments_taken_by, as_config, check_config, tells_near_names
+from .spec import arguments_from_cfg, arguments_taken_by, as_config, check_config, takes_fields_of
 from .state.collect import Schedulers
 from .state.run_state import RunState
 from .tuners import tuner
@@ -77,59 +77,18 @@ class Runner:
     logger: logging.Logger
     timestamp: str
 
-    @tells_near_names
-    def __init__(
-        self,
-        model: nn.Module | dict[str, Any],
-        work_dir: str,
-        train_dataloader: object = None,
-        val_dataloader: object = None,
-        test_dataloader: object = None,
-        train_cfg: dict[str, Any] | None = None,
-        val_cfg: dict[str, Any] | None = None,
-        test_cfg: dict[str, Any] | None = None,
-        auto_scale_lr: dict[str, Any] | None = None,
-        optim_wrapper: object = None,
-        param_scheduler: object = None,
-        val_evaluator: object = None,
-        test_evaluator: object = None,
-        default_hooks: dict[str, Any] | None = None,
-        custom_hooks: list[Any] | None = None,
-        data_preprocessor: object = None,
-        load_from: str | None = None,
-        resume: bool | str | dict[str, Any] = False,
-        launcher: str = "none",
-        env_cfg: dict[str, Any] = {"dist_cfg": {"backend": "nccl"}},  # noqa: B006  - read only; MMEngine's default
-        log_processor: object = None,
-        log_level: str = "INFO",
-        visualizer: object = None,
-        default_scope: str | None = "eng",
-        randomness: dict[str, Any] = {"seed": None},  # noqa: B006  - read only; MMEngine's default
-        experiment_name: str | None = None,
-        cfg: object = None,
-        strategy: object = None,
-        compile: bool | dict[str, Any] = False,
-        activation_checkpointing: dict[str, Any] | list[str] | str | None = None,
-        precision: dict[str, Any] | None = None,
-        nan_policy: str | dict[str, Any] = "warn",
-        loss_spike: dict[str, Any] | None = None,
-        on_error: str = "save",
-        preemption: dict[str, Any] | None = None,
-        init_weights: bool = True,
-        loss: object = None,
-        on_oom: str | None = None,
-    ) -> None:
-        arguments = {key: value for key, value in locals().items() if key not in ("self", "__class__")}
-        settings = self.settings = RunnerSettings(**arguments)
-        self.cfg = as_config(cfg)
-        self.launcher, self.auto_scale_lr = launcher, auto_scale_lr
-        self.work_dir = environment.local_work_dir(work_dir)
+    @takes_fields_of(RunnerSettings)
+    def __init__(self, settings: RunnerSettings) -> None:
+        self.settings = settings
+        self.cfg = as_config(settings.cfg)
+        self.launcher, self.auto_scale_lr = settings.launcher, settings.auto_scale_lr
+        self.work_dir = environment.local_work_dir(settings.work_dir)
         self.state = RunState(self)
-        self.train_part = Lazy(train_cfg, self.build_train_loop)
-        self.val_part = Lazy(val_cfg, self.build_val_loop)
-        self.test_part = Lazy(test_cfg, self.build_test_loop)
-        self.optim_part = Lazy(optim_wrapper, self.build_optim_wrapper)
-        self.scheduler_part = Lazy(param_scheduler, self.build_param_scheduler)
+        self.train_part = Lazy(settings.train_cfg, self.build_train_loop)
+        self.val_part = Lazy(settings.val_cfg, self.build_val_loop)
+        self.test_part = Lazy(settings.test_cfg, self.build_test_loop)
+        self.optim_part = Lazy(settings.optim_wrapper, self.build_optim_wrapper)
+        self.scheduler_part = Lazy(settings.param_scheduler, self.build_param_scheduler)
         self.setup_env(settings.env_cfg)
         self.set_randomness(**settings.randomness)
         claimed = claim_name(self.work_dir, self.timestamp, settings.experiment_name, self.cfg.filename)
@@ -138,17 +97,17 @@ class Runner:
         self.default_scope = settings.default_scope or "eng"
         self.passport = Passport(self.log_dir, self.state.code)
         self._open_logs(settings)
-        with observers.closed_on_failure(self.visualizer, is_own=self.visualizer is not visualizer):
+        with observers.closed_on_failure(self.visualizer, is_own=self.visualizer is not settings.visualizer):
             wrapper_cfg = self.cfg.get("model_wrapper_cfg")
             self.strategy = strategies.strategy_of(settings, self.work_dir, wrapper_cfg)
-            with_loss = models.with_loss(model, loss)
-            built = self.build_model(models.with_data_preprocessor(with_loss, data_preprocessor))
+            with_loss = models.with_loss(settings.model, settings.loss)
+            built = self.build_model(models.with_data_preprocessor(with_loss, settings.data_preprocessor))
             self.model_name = model_name(built)
             prepare_model(built, settings, is_flattened=self.strategy.needs_its_wrapper)
             self.model = self.wrap_model(wrapper_cfg, built)
             models.check_steps(self.model, settings.modes())
             self.hook_list = HookList(self.logger)
-            self.register_hooks(default_hooks, custom_hooks)
+            self.register_hooks(settings.default_hooks, settings.custom_hooks)
             hook_parts.log_table(self.get_hooks_info(), self.logger)
             self.dump_config()
 
@@ -168,10 +127,7 @@ class Runner:
         observers.begin_curves(self.visualizer, self.state.moment, self.cfg)
 
     def dump_config(self) -> None:
-        """Writes the config into ``work_dir``, on rank 0, under the name of the config's file.
-
-        A config that was not read from a file gets a name from ``timestamp``.
-        """
+        """Writes the config into ``work_dir`` on rank 0, under its file's name; without a file, under ``timestamp``."""
         environment.dump_config(self.cfg, self.work_dir, f"{self.timestamp}.py", self.logger)
 
     @classmethod
@@ -261,21 +217,11 @@ class Runner:
     train_loop: Any = fact(lambda run: run.train_part.get(), "The training loop, built when it is first read.")
     val_loop: Any = fact(lambda run: run.val_part.get(), "The validation loop, built when it is first read.")
     test_loop: Any = fact(lambda run: run.test_part.get(), "The test loop, built when it is first read.")
-    train_dataloader: Any = fact(
-        loops.part_of("train", "dataloader"), "Dataloader of the training; reading it builds the training loop."
-    )
-    val_dataloader: Any = fact(
-        loops.part_of("val", "dataloader"), "Dataloader of the validation; reading it builds the validation loop."
-    )
-    test_dataloader: Any = fact(
-        loops.part_of("test", "dataloader"), "Dataloader of the test; reading it builds the test loop."
-    )
-    val_evaluator: Any = fact(
-        loops.part_of("val", "evaluator"), "Evaluator of the validation; reading it builds the validation loop."
-    )
-    test_evaluator: Any = fact(
-        loops.part_of("test", "evaluator"), "Evaluator of the test; reading it builds the test loop."
-    )
+    train_dataloader: Any = loops.part_of_loop("train", "dataloader")
+    val_dataloader: Any = loops.part_of_loop("val", "dataloader")
+    test_dataloader: Any = loops.part_of_loop("test", "dataloader")
+    val_evaluator: Any = loops.part_of_loop("val", "evaluator")
+    test_evaluator: Any = loops.part_of_loop("test", "evaluator")
     optim_wrapper: Any = part("optim_part", "The optimizer wrapper; before it is built, its config.")
     param_schedulers: Any = part("scheduler_part", "The parameter schedulers; before they are built, their configs.")
 
@@ -382,16 +328,9 @@ class Runner:
         self.hook_list.after_point(action)
 
     def register_hook(self, hook: HookSetting, priority: str | int | Priority | None = None) -> None:
-        """Adds a hook, which is an object or a config.
+        """Adds a hook, given as an object or a config; ``priority=None`` uses the config's priority or the hook's own.
 
-        Args:
-            hook: the hook or its config.
-            priority: priority of the hook. None (default) uses the ``priority`` in the config or, if the config has
-                none, the hook's own.
-
-        Raises:
-            TypeError: ``hook`` is neither a hook nor a config, or a method does not take the arguments of its hook
-                point.
+        Raises TypeError if ``hook`` is neither, or if a method does not take the arguments of its hook point.
         """
         built, in_config = hook_parts.build_hook(hook)
         self.hook_list.register(built, in_config if priority is None else priority)
@@ -446,8 +385,7 @@ class Runner:
     ) -> None:
         """Restores the run that saved a checkpoint; the arguments are those of ``RunState.resume``.
 
-        Raises:
-            ResumeError: the checkpoint holds only weights, or its optimizer or schedulers do not fit this run's.
+        Raises ResumeError if the checkpoint holds only weights, or if its optimizer or schedulers do not fit this run's.
         """
         self.state.resume(filename, resume_optimizer, resume_param_scheduler, map_location)
 
@@ -475,9 +413,7 @@ class Runner:
             TypeError: ``meta`` is no dict.
             CheckpointWriteError: the file cannot be written; no partial file remains.
         """
-        storage = backend_args
-        if storage is None:
-            storage = file_client_args
+        storage = file_client_args if backend_args is None else backend_args
         contents = partial(self.collect_checkpoint, save_optimizer, save_param_scheduler, meta)
         self.state.save((out_dir, filename), storage, contents, save_trainable_only, writer, on_intact)
 

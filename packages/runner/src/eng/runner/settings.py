@@ -60,7 +60,7 @@ class EnvSettings:
         return cls(**{"dist_cfg": None, **{key: value for key, value in env_cfg.items() if key in known}})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class RunnerSettings:
     """The arguments of :class:`eng.runner.Runner`. Each of them but ``cfg`` is also a key of a complete config."""
 

@@ -8,7 +8,8 @@ import inspect
 import logging
 import shlex
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from dataclasses import MISSING, fields
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from eng.config import Config
 from eng.logging.near_names import suggest
@@ -17,11 +18,13 @@ from eng.registry import Finding, check
 
 from .errors import SettingsError
 from .schema import schema_for
-from .settings import defaults
+from .settings import default_of, defaults
 
 logger = logging.getLogger(__name__)
 _MOST_HINTS = 8
-Init = TypeVar("Init", bound=Callable[..., None])
+P = ParamSpec("P")
+Owner = TypeVar("Owner")
+Settings = TypeVar("Settings")
 
 
 def _set_by_user(cfg: Config | Mapping[str, Any]) -> list[str]:
@@ -71,21 +74,78 @@ def arguments_taken_by(runner: type, arguments: Mapping[str, Any]) -> dict[str, 
     return {name: value for name, value in arguments.items() if name in names}
 
 
-def tells_near_names(init: Init) -> Init:
-    """Decorates a constructor, so that its TypeError for an unknown keyword suggests a similar one.
+def takes_fields_of(
+    settings_class: Callable[P, Settings],
+) -> Callable[[Callable[[Owner, Settings], None]], Callable[Concatenate[Owner, P], None]]:
+    """Makes a constructor take the fields of a dataclass as its arguments, instead of an object of the dataclass.
 
-    Python itself does so from version 3.13 on.
+    The constructor's signature gets the names, the order, the types and the defaults of the fields. Its body receives
+    one object with all arguments.
+
+    Args:
+        settings_class: the dataclass.
+
+    Returns:
+        a decorator for the constructor. The decorated constructor raises TypeError for an argument that is missing or
+        unknown, and suggests a similar name.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass
+        ... class Size:
+        ...     width: int
+        ...     height: int = 1
+        >>> class Box:
+        ...     @takes_fields_of(Size)
+        ...     def __init__(self, size):
+        ...         self.area = size.width * size.height
+        >>> Box(3, height=2).area, Box(3).area
+        (6, 3)
+        >>> Box(3, hight=2)
+        Traceback (most recent call last):
+        TypeError: Box takes no argument 'hight'; did you mean 'height'?
     """
-    names = inspect.signature(init).parameters
+    signature = _signature_of_fields(settings_class)
 
-    @functools.wraps(init)
-    def checked(self: object, *args: Any, **settings: Any) -> None:
-        for name in settings:
-            if name not in names:
-                raise TypeError(f"{type(self).__name__} takes no argument {name!r}{suggest(name, names)}")
-        init(self, *args, **settings)
+    def decorate(init: Callable[[Owner, Settings], None]) -> Callable[Concatenate[Owner, P], None]:
+        """Returns a constructor that takes the fields and calls ``init``."""
 
-    return checked  # type: ignore[return-value]  # checked() takes the same arguments as init()
+        @functools.wraps(init)
+        def with_fields(self: Owner, *args: P.args, **kwargs: P.kwargs) -> None:
+            _check_arguments(type(self).__name__, signature, args, kwargs)
+            init(self, settings_class(*args, **kwargs))
+
+        owner = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        shown = signature.replace(parameters=[owner, *signature.parameters.values()])
+        with_fields.__signature__ = shown  # type: ignore[attr-defined]  # what inspect.signature reads
+        return with_fields  # type: ignore[return-value]  # mypy wants `self` to be positional-only
+
+    return decorate
+
+
+def _signature_of_fields(settings_class: Any) -> inspect.Signature:
+    """Returns the signature of a dataclass, in which a default that a function makes is shown as a value."""
+    signature = inspect.signature(settings_class)
+    parameters = dict(signature.parameters)
+    for field in fields(settings_class):
+        if field.default_factory is not MISSING:
+            parameters[field.name] = parameters[field.name].replace(default=default_of(field))
+    return signature.replace(parameters=list(parameters.values()))
+
+
+def _check_arguments(owner: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Checks that a constructor can be called with some arguments.
+
+    Raises:
+        TypeError: an argument is missing, unknown or given twice.
+    """
+    for name in kwargs:
+        if name not in signature.parameters:
+            raise TypeError(f"{owner} takes no argument {name!r}{suggest(name, signature.parameters)}")
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise TypeError(f"{owner}: {error}") from None
 
 
 def as_config(cfg: object) -> Any:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from eng.registry import LOOPS
 from eng.runner.errors import LoopChoiceError, SettingsError
+from eng.runner.fact import fact
 from eng.runner.loops import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop
 from eng.runner.loops._shares import warn_of_stream_in_use
 from eng.runner.loops.foreign import as_base_loop
@@ -225,11 +226,11 @@ def built_loops(runner: Run) -> dict[str, BaseLoop]:
     return {mode: part.value for mode, part in parts.items() if part.value is not None}
 
 
-def part_of(mode: str, name: str) -> Callable[[Any], Any]:
-    """Returns a function that reads the dataloader or evaluator of a Runner's loop, for use in a property.
+def part_of_loop(mode: str, name: str) -> Any:
+    """Makes a read-only property of a Runner: the dataloader or evaluator of one of its loops.
 
-    The function builds the loop if necessary. In a run without this loop, it returns the Runner's argument, such as
-    ``val_evaluator``.
+    Reading the property builds the loop if necessary. In a run without this loop, the property is the Runner's
+    argument, such as ``val_evaluator``.
 
     Args:
         mode: the loop: ``"train"``, ``"val"`` or ``"test"``.
@@ -242,4 +243,4 @@ def part_of(mode: str, name: str) -> Callable[[Any], Any]:
             return getattr(runner.settings, f"{mode}_{name}")
         return getattr(loop, name)
 
-    return read
+    return fact(read, f"The {name} of the {mode} loop; reading it builds the loop.")

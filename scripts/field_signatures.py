@@ -1,0 +1,52 @@
+"""griffe extension: a constructor with the decorator ``takes_fields_of`` has the fields of a dataclass as parameters.
+
+The API pages and the snapshots of the public interface read the source and never run it, so that they do not see the
+signature that the decorator of :mod:`eng.runner.spec` makes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from griffe import Class, Extension, Function, Module, Object, Parameter, ParameterKind, Parameters
+
+DECORATOR = re.compile(r"takes_fields_of\((?P<settings>\w+)\)")
+
+
+class FieldSignatures(Extension):
+    """Replaces the parameters of decorated constructors when a package has been read."""
+
+    def on_package(self, *, pkg: Module, **_: Any) -> None:
+        """Goes through the classes of a package."""
+        for constructor, settings in decorated_constructors(pkg):
+            constructor.parameters = Parameters(constructor.parameters["self"], *field_parameters(settings))
+
+
+def decorated_constructors(item: Object) -> list[tuple[Function, Class]]:
+    """The decorated constructors of a module and its submodules, each with the dataclass that its decorator names."""
+    found = []
+    for member in item.members.values():
+        if member.is_alias:
+            continue
+        if isinstance(member, Function) and (settings := settings_of(member)) is not None:
+            found.append((member, settings))
+        elif isinstance(member, (Module, Class)):
+            found += decorated_constructors(member)
+    return found
+
+
+def settings_of(function: Function) -> Class | None:
+    """The dataclass that the decorator of a function names; None without the decorator."""
+    for decorator in function.decorators:
+        match = DECORATOR.fullmatch(str(decorator.value))
+        if match is not None:
+            return function.modules_collection[function.resolve(match["settings"])]
+    return None
+
+
+def field_parameters(settings: Class) -> list[Parameter]:
+    """A parameter for each field of a dataclass, in their order."""
+    fields = [member for member in settings.attributes.values() if member.annotation is not None]
+    kind = ParameterKind.positional_or_keyword
+    return [Parameter(each.name, annotation=each.annotation, default=each.value, kind=kind) for each in fields]
