@@ -35,7 +35,10 @@ def sum_losses(losses: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     if total is None:
         raise NoLossError(list(losses))
     # An entry "loss" of the model is logged in place of the sum. It stands last in both cases.
-    log_vars["loss"] = log_vars.pop("loss", total.detach())
+    if "loss" in log_vars:
+        log_vars["loss"] = log_vars.pop("loss")
+    else:
+        log_vars["loss"] = total.detach()
     return total, log_vars
 
 

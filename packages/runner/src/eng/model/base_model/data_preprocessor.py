@@ -57,6 +57,8 @@ class BaseDataPreprocessor(VendorDevices, nn.Module):
         """
         # Tensors, tuples and lists are checked first, since isinstance(data, Mapping), a check against an abstract
         # class, takes longer than copying a small tensor.
+        if isinstance(data, torch.Tensor) and data.device == self._device:
+            return data
         if isinstance(data, (torch.Tensor, BaseDataElement)):
             return data.to(self._device, non_blocking=self._non_blocking)
         if type(data) is tuple or type(data) is list:
