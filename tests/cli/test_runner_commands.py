@@ -172,6 +172,30 @@ def test_ctrl_c_says_how_to_go_on_and_resume_ends_the_run(project: Path) -> None
     assert "Done: 4 epochs, 120 iterations." in resumed.stdout
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1], ids=lambda number: number.name)
+def test_a_signal_to_the_agent_of_two_processes_saves_the_run_and_is_its_status(project: Path, number: int) -> None:
+    folder = f"agent_{number}"
+    words = ["config.py", "--work-dir", folder, "--nproc", "2", "--cfg-options", "train_cfg.max_epochs=500"]
+    running = subprocess.Popen(
+        [*ENG, "train", *words, "default_hooks.logger.interval=1", "default_hooks.checkpoint.interval=1000"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=project,
+        env={**ENVIRONMENT, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
+    )
+    said = []
+    for line in running.stdout:
+        said.append(line)
+        if "Epoch(train)" in line and "[2][" in line:
+            running.send_signal(number)
+            break
+    said.append(running.communicate(timeout=60)[0])
+    text = "".join(said)
+    assert running.returncode == 128 + number, text[-3000:]
+    assert [path.name for path in (project / folder).glob("*.pth")] != [], text[-3000:]
+
+
 def test_infer_takes_the_newest_weights_and_prints_pure_json(project: Path) -> None:
     image = pytest.importorskip("PIL.Image")
     folder = project / "pictures"

@@ -96,7 +96,7 @@ class TestUpdate:
         buffer = HistoryBuffer()
         for _ in range(5000):
             buffer.update(torch.ones((), device="meta"))
-        with pytest.raises(NotImplementedError):
+        with pytest.raises((NotImplementedError, AssertionError)):  # torch 2.9 refuses to join them before it reads
             buffer.current()
 
     def test_keeps_no_graph(self):

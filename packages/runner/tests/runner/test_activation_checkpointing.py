@@ -159,6 +159,7 @@ def test_what_is_offloaded_lies_in_copies_and_comes_back(monkeypatch, recompute:
     monkeypatch.setattr(activation_checkpointing, "_to_host", follow)
     gradients, _, _ = one_step(dict(modules=["layers.*"], offload=True, recompute=recompute))
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(gradients, one_step(None)[0], strict=True))
+    copies = [copy for copy in copies if copy[0].numel()]  # torch 2.9 stores an empty tensor beside
     stayed = [tensor for tensor, packed, _ in copies if isinstance(packed, torch.Tensor)]
     moved = [(tensor, packed[1]) for tensor, packed, _ in copies if not isinstance(packed, torch.Tensor)]
     assert len(stayed) == (0 if recompute else 7)  # the weights of the layers; the first input needs no gradient

@@ -16,6 +16,11 @@ from eng.runner import Runner
 from eng.runner.errors import SettingsError
 from eng.runner.precision import convert_precision
 
+uses_torchao = pytest.mark.skipif(
+    tuple(map(int, torch.__version__.split(".")[:2])) < (2, 10),
+    reason="torchao 0.18 imports names that torch 2.10 brought",
+)
+
 
 def network() -> nn.Module:
     torch.manual_seed(0)
@@ -33,6 +38,7 @@ def test_weights_become_bfloat16_and_buffers_stay() -> None:
     assert convert_precision(net, None) == []
 
 
+@uses_torchao
 @pytest.mark.filterwarnings("ignore")  # of torchao's imports
 @pytest.mark.parametrize(
     ("setting", "names"),
@@ -69,6 +75,7 @@ def test_named_layers_multiply_in_float8_close_to_float32(setting, names) -> Non
         assert (ours - theirs).norm() / theirs.norm() < 0.2
 
 
+@uses_torchao
 @pytest.mark.filterwarnings("ignore")  # of torchao's imports
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16], ids=["float32", "autocast"])
 @pytest.mark.parametrize(("recipe", "rows"), [(None, 7), ("rceil_wgrad_with_hp", 7), ("rceil", 32)])
@@ -130,6 +137,7 @@ class TripledLinear(nn.Linear):
         return 3 * super().forward(input)
 
 
+@uses_torchao
 @pytest.mark.parametrize("linear", ["float8", "mxfp8"])
 def test_a_layer_with_a_forward_of_its_own_keeps_its_precision(linear) -> None:
     pytest.importorskip("torchao.prototype.moe_training.mxfp8_linear")
@@ -149,6 +157,16 @@ def test_a_missing_torchao_is_named(monkeypatch, linear, module, version) -> Non
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(SettingsError, match=f"needs {version}: pip install torchao"):
         convert_precision(network(), dict(linear=linear))
+
+
+def test_a_torchao_for_another_torch_is_told_from_a_missing_one(monkeypatch, tmp_path) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchao"]:
+        monkeypatch.delitem(sys.modules, name)
+    (tmp_path / "torchao").mkdir()
+    (tmp_path / "torchao" / "__init__.py").write_text("from torch.nn.functional import OfAnotherTorch\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SettingsError, match=r"works with torch 2\..*fails to import: .*OfAnotherTorch"):
+        convert_precision(network(), dict(linear="float8"))
 
 
 class Regression(BaseModel):

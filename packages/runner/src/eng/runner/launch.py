@@ -7,11 +7,13 @@ import logging
 import os
 import signal
 import sys
+import threading
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from eng.dist import all_gather_object, get_rank
@@ -22,8 +24,10 @@ from .call import ORIGINAL_CALL, original_words
 
 logger = logging.getLogger(__name__)
 
-_SIGNALS = tuple(name for name in ("SIGTERM", "SIGINT", "SIGUSR1") if name in signal.Signals.__members__)
-"""Signals at which the agent ends the processes that it has started."""
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1") if hasattr(signal, name)
+)
+"""Signals whose handlers torch's agent or this module replaces while processes of a run exist."""
 STORE_OF_EACH_START = ("TORCH_DISABLE_SHARE_RDZV_TCP_STORE", "1")
 """Environment variable that makes agents agree on rank 0's address at each start of the processes.
 
@@ -120,7 +124,7 @@ def relaunch_with_agent(nproc: int, argv: list[str], max_restarts: int = 0, meet
     if not _names_launcher(argv):
         arguments += ["--launcher", "pytorch"]
     try:
-        with _restoring_signal_handlers():
+        with _ending_at_signals():
             elastic_launch(_agent_config(nproc, max_restarts, meeting), sys.executable)(*arguments)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
@@ -214,18 +218,32 @@ def _names_launcher(argv: list[str]) -> bool:
 
 
 @contextmanager
-def _restoring_signal_handlers() -> Iterator[None]:
-    """A context that restores the handlers of ``_SIGNALS`` at its end.
+def _ending_at_signals() -> Iterator[None]:
+    """A context in which SIGUSR1 ends the agent and its processes, as SIGTERM does; at its end it restores all handlers.
 
-    Without it, the handlers that torch's agent sets would remain, and raise an exception at the next signal.
+    Slurm sends SIGUSR1 before the end of a job's time. torch's agent handles SIGTERM and SIGINT itself, and its handlers
+    would remain, and raise an exception at the next signal.
     """
-    before = {name: signal.getsignal(getattr(signal, name)) for name in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    if hasattr(signal, "SIGUSR1") and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR1, _end_agent)
     try:
         yield
     finally:
-        for name, handler in before.items():
-            if handler is not None and signal.getsignal(getattr(signal, name)) is not handler:
-                signal.signal(getattr(signal, name), handler)
+        for number, handler in before.items():
+            if handler is not None and signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+
+
+def _end_agent(number: int, frame: FrameType | None) -> None:
+    """Handles a signal as torch's agent does: the agent sends the signal to its processes and waits for them.
+
+    Raises:
+        SignalException: always; the agent expects this exception.
+    """
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+
+    raise SignalException(f"process {os.getpid()} got signal {number}", sigval=signal.Signals(number))
 
 
 def _agent_config(nproc: int, max_restarts: int, meeting: Meeting) -> Any:
@@ -235,6 +253,10 @@ def _agent_config(nproc: int, max_restarts: int, meeting: Meeting) -> Any:
     local_addr = None
     if meeting.is_local:
         local_addr = "localhost"
+    signals: dict[str, Any] = {}
+    # By default the agent also ends the run at SIGHUP, even under `nohup`. torch 2.6 to 2.9 have no option for this.
+    if "signals_to_handle" in {option.name for option in fields(LaunchConfig)}:
+        signals["signals_to_handle"] = "SIGTERM,SIGINT"
     return LaunchConfig(
         min_nodes=meeting.min_nodes,
         max_nodes=meeting.max_nodes,
@@ -246,5 +268,5 @@ def _agent_config(nproc: int, max_restarts: int, meeting: Meeting) -> Any:
         local_addr=local_addr,
         max_restarts=max_restarts,
         monitor_interval=0.1,
-        signals_to_handle=",".join(_SIGNALS),
+        **signals,
     )

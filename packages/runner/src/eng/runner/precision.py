@@ -164,7 +164,13 @@ def _to_mxfp8(model: nn.Module, names: set[str], recipe: str) -> None:
 
 
 def _missing(error: ImportError, version: str = "") -> SettingsError:
-    return SettingsError(f"precision=dict(linear=...) needs torchao{version}: pip install torchao ({error})")
+    """Returns the error for a torchao that is missing, too old, or made for another version of torch."""
+    if isinstance(error, ModuleNotFoundError):
+        return SettingsError(f"precision=dict(linear=...) needs torchao{version}: pip install torchao ({error})")
+    return SettingsError(
+        f"precision=dict(linear=...) needs a torchao that works with torch {torch.__version__}; the installed one fails to "
+        f"import: {error}"
+    )
 
 
 def _check(key: str, value: str | None, known: tuple[str, ...]) -> None:
