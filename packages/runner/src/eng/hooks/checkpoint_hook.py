@@ -474,6 +474,7 @@ class CheckpointHook(Hook):
         return self._files
 
     def _open_folder(self, runner: RunnerView) -> RunFiles:
+        """Returns the files of the run; decides whether intervals count epochs or iterations, and names the folder."""
         self.by_epoch = follow_loop(
             self._given_by_epoch, runner, "CheckpointHook's by_epoch", f"interval={self.interval} may never be over"
         )
