@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from griffe import Class, Extension, Function, Module, Object, Parameter, ParameterKind, Parameters
+from griffe import Attribute, Class, Extension, Function, Module, Object, Parameter, ParameterKind, Parameters
 
+FACTORY = re.compile(r"field\(default_factory=lambda: (?P<value>.+)\)")
 DECORATOR = re.compile(r"takes_fields_of\((?P<settings>\w+)\)")
 
 
@@ -49,4 +50,13 @@ def field_parameters(settings: Class) -> list[Parameter]:
     """A parameter for each field of a dataclass, in their order."""
     fields = [member for member in settings.attributes.values() if member.annotation is not None]
     kind = ParameterKind.positional_or_keyword
-    return [Parameter(each.name, annotation=each.annotation, default=each.value, kind=kind) for each in fields]
+    return [Parameter(each.name, annotation=each.annotation, default=default_of(each), kind=kind) for each in fields]
+
+
+def default_of(field: Attribute) -> str | None:
+    """The source of a field's default; that of the value in ``field(default_factory=lambda: VALUE)``."""
+    if field.value is None:
+        return None
+    source = str(field.value)
+    match = FACTORY.fullmatch(source)
+    return match["value"] if match else source

@@ -20,7 +20,13 @@ import page_blocks
 ALL = os.environ.get("ENG_MESH_ALL") == "1"
 EPOCHS, ITERATIONS = 3, 4  # of an epoch
 
-pytestmark = pytest.mark.timeout(500)
+pytestmark = [
+    pytest.mark.timeout(500),
+    pytest.mark.skipif(
+        tuple(map(int, torch.__version__.split(".")[:2])) < (2, 10),
+        reason="gloo of torch 2.9 mixes up the messages of stages",
+    ),
+]
 
 
 @dataclass

@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 from eng.model import BaseModel
-from eng.registry import MODELS, RUNNERS, Finding, isolated_registries
+from eng.registry import MODELS, RUNNERS, Finding, Node, Schema, check, isolated_registries
 from eng.runner import Runner
 from eng.runner import settings as module
 from eng.runner.assemble.loops import build_train_loop
@@ -42,12 +42,13 @@ def test_signature_of_the_runner_shows_settings_and_defaults() -> None:
 @pytest.mark.parametrize(
     ("args", "kwargs", "message"),
     [
-        ((), {}, "Runner: missing a required argument: 'model'"),
+        ((), {}, "Runner needs 'model' and 'work_dir'"),
+        ((MODEL,), {}, "Runner needs 'work_dir'"),
         ((MODEL, "w"), {"work_dir": "v"}, "Runner: multiple values for argument 'work_dir'"),
         ((MODEL, "w"), {"randomnes": {}}, "Runner takes no argument 'randomnes'; did you mean 'randomness'?"),
         ((MODEL, "w", *[None] * 50), {}, "Runner: too many positional arguments"),
     ],
-    ids=["missing", "twice", "unknown", "too many"],
+    ids=["both missing", "missing", "twice", "unknown", "too many"],
 )
 def test_wrong_arguments_name_the_runner(args: Any, kwargs: Any, message: str) -> None:
     with pytest.raises(TypeError, match=re.escape(message)):
@@ -73,9 +74,19 @@ class Box:
             raise TypeError("a box is not flat")
 
 
+def test_types_of_the_settings_are_those_of_the_runner() -> None:
+    hints = get_type_hints(Runner.__init__)
+    assert set(PARAMETERS) <= set(hints)
+    assert (hints["work_dir"], hints["init_weights"]) == (str, bool)
+    assert PARAMETERS["init_weights"].annotation is bool
+    schema = Schema(sections={"run": Node(RUNNERS)}, keys=frozenset({"run"}))
+    findings = check({"run": {"type": "Runner", "model": {}, "work_dir": 3}}, schema)
+    assert [str(finding) for finding in findings] == ["run.work_dir: Runner takes str for 'work_dir', not int 3"]
+
+
 def test_fields_become_the_arguments_of_a_constructor() -> None:
     assert Box(3, height=2).size == Size(3, 2)
-    assert str(inspect.signature(Box)) == "(width: 'int', height: 'int' = 1) -> None"
+    assert str(inspect.signature(Box)) == "(width: int, height: int = 1) -> None"
     assert Box.__init__.__doc__ == "Takes a size."
 
 

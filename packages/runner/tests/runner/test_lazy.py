@@ -28,6 +28,15 @@ def test_another_setting_is_built_anew() -> None:
     assert part.need() == [2]
 
 
+def test_a_part_may_be_built_as_none() -> None:
+    settings = []
+    part: Lazy[None] = Lazy({"type": "Nothing"}, settings.append)
+    assert part.get() is None
+    assert part.peek() is None
+    assert part.get() is None
+    assert settings == [{"type": "Nothing"}]
+
+
 def test_a_missing_part_is_none_and_needing_it_is_an_error() -> None:
     part: Lazy[int] = Lazy(None, lambda setting: 1)
     assert part.get() is None

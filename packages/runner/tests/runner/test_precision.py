@@ -139,11 +139,27 @@ class TripledLinear(nn.Linear):
 
 @uses_torchao
 @pytest.mark.parametrize("linear", ["float8", "mxfp8"])
-def test_a_layer_with_a_forward_of_its_own_keeps_its_precision(linear) -> None:
+def test_a_layer_with_a_forward_of_its_own_keeps_its_precision(caplog, linear) -> None:
     pytest.importorskip("torchao.prototype.moe_training.mxfp8_linear")
     net = nn.Sequential(nn.Linear(32, 32), TripledLinear(32, 32))
-    assert convert_precision(net, {"linear": linear}) == ["0"]
+    net.append(nn.Linear(32, 32))
+    net[2].forward = lambda x: x
+    with caplog.at_level("INFO"):
+        assert convert_precision(net, {"linear": linear}) == ["0"]
+    message = f"1 linear layer converted to {linear}; not converted, for their sizes or a forward of their own: 1, 2"
+    assert message in caplog.text
     assert type(net[1]) is TripledLinear
+
+
+@uses_torchao
+@pytest.mark.filterwarnings("ignore")  # of torchao's imports
+@pytest.mark.parametrize("linear", ["float8", "mxfp8"])
+def test_a_model_that_is_converted_already_stays_as_it_is(linear) -> None:
+    net = nn.Sequential(nn.Linear(32, 32), nn.Linear(32, 5))
+    assert convert_precision(net, {"linear": linear}) == ["0"]
+    layer = net[0]
+    assert convert_precision(net, {"linear": linear}) == ["0"]
+    assert net[0] is layer
 
 
 @pytest.mark.parametrize(
@@ -165,7 +181,9 @@ def test_a_torchao_for_another_torch_is_told_from_a_missing_one(monkeypatch, tmp
     (tmp_path / "torchao").mkdir()
     (tmp_path / "torchao" / "__init__.py").write_text("from torch.nn.functional import OfAnotherTorch\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(SettingsError, match=r"works with torch 2\..*fails to import: .*OfAnotherTorch"):
+    with pytest.raises(
+        SettingsError, match=r"needs torchao that works with torch 2\..*fails to import: .*OfAnotherTorch"
+    ):
         convert_precision(network(), dict(linear="float8"))
 
 

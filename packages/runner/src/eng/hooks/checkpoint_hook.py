@@ -478,7 +478,8 @@ class CheckpointHook(Hook):
         self.by_epoch = follow_loop(
             self._given_by_epoch, runner, "CheckpointHook's by_epoch", f"interval={self.interval} may never be over"
         )
-        if self.interval == 1 and not self.by_epoch and runner.max_iters > _MANY_CHECKPOINTS:
+        left = runner.max_iters - max(runner.iter, self.save_begin)
+        if self.interval == 1 and not self.by_epoch and left > _MANY_CHECKPOINTS:
             logger.warning(
                 "CheckpointHook's interval=1 counts iterations in this run: each iteration saves a checkpoint. Set a longer "
                 "interval, such as interval=1000, or dict(minutes=20)"

@@ -17,7 +17,8 @@ class Lazy(Generic[T]):
 
     Attributes:
         setting: the config or object from which the part is built.
-        value: the built part; None before it is built.
+        value: the built part; None before it is built, and if ``build`` returned None.
+        is_built: whether ``build`` was called for the setting.
 
     Example:
         >>> squares = Lazy({"n": 3}, lambda cfg: [i * i for i in range(cfg["n"])])
@@ -25,17 +26,19 @@ class Lazy(Generic[T]):
         ({'n': 3}, [0, 1, 4], [0, 1, 4])
     """
 
-    __slots__ = ("build", "setting", "value")
+    __slots__ = ("build", "is_built", "setting", "value")
 
     def __init__(self, setting: object, build: Callable[[Any], T]) -> None:
         self.setting = setting
         self.build = build
         self.value: T | None = None
+        self.is_built = False
 
     def get(self) -> T | None:
         """Returns the part and builds it at the first call; returns None if the setting is None."""
-        if self.value is None and self.setting is not None:
+        if not self.is_built and self.setting is not None:
             self.value = self.build(self.setting)
+            self.is_built = True
         return self.value
 
     def need(self) -> T:
@@ -51,10 +54,10 @@ class Lazy(Generic[T]):
 
     def peek(self) -> Any:
         """Returns the part if it is built already, otherwise its setting; never builds the part."""
-        if self.value is None:
-            return self.setting
-        return self.value
+        if self.is_built:
+            return self.value
+        return self.setting
 
     def replace(self, setting: object) -> None:
         """Replaces the setting, so that the next call of :meth:`get` builds the part again."""
-        self.setting, self.value = setting, None
+        self.setting, self.value, self.is_built = setting, None, False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -11,11 +13,15 @@ from torch import nn
 
 from eng.checkpoint.unwrap import model_name
 from eng.logging.near_names import suggest
+from eng.logging.words import counted
 
 from .errors import SettingsError
 from .module_patterns import names_by_pattern
 
 __all__ = ["PrecisionSettings", "convert_precision"]
+
+logger = logging.getLogger(__name__)
+_MOST_NAMES = 8
 
 _WEIGHTS = {"bfloat16": torch.bfloat16, "float32": torch.float32}
 # Recipes of torchao by the type of the products; the first is the default.
@@ -97,33 +103,52 @@ def convert_precision(model: nn.Module, setting: Mapping[str, Any] | None) -> li
     if settings.linear is None:
         return []
     recipe = settings.recipe or _RECIPES[settings.linear][0]
-    names = _linear_layers(model, settings, _MULTIPLES[settings.linear])
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear) and name}
+    chosen = _named(layers, settings.modules, "modules") - _named(layers, settings.skip, "skip")
+    names = {name for name in chosen if _is_replaceable(layers[name], _MULTIPLES[settings.linear])}
+    converted = {name for name in chosen if _is_converted(layers[name], settings.linear)}
+    if not names and not converted:
+        raise SettingsError(
+            f"precision=dict(linear={settings.linear!r}) fits no linear layer of {model_name(model)}: {len(chosen)} are named, and "
+            f"sizes must be multiples of {_MULTIPLES[settings.linear]}, and a subclass of nn.Linear must not define a forward"
+        )
     if settings.linear == "float8":
         _to_float8(model, names, recipe)
     else:
         _to_mxfp8(model, names, recipe)
-    return sorted(names)
-
-
-def _linear_layers(model: nn.Module, settings: PrecisionSettings, multiple: int) -> set[str]:
-    """Returns the names of the linear layers to convert: named by ``modules``, not by ``skip``, and replaceable."""
-    layers = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear) and name}
-    chosen = _named(layers, settings.modules, "modules") - _named(layers, settings.skip, "skip")
-    fitting = {name for name in chosen if _is_replaceable(layers[name], multiple)}
-    if not fitting:
-        raise SettingsError(
-            f"precision=dict(linear={settings.linear!r}) fits no linear layer of {model_name(model)}: {len(chosen)} are named, and "
-            f"sizes must be multiples of {multiple}, and a subclass of nn.Linear must not define a forward"
-        )
-    return fitting
+    _log_layers(settings.linear, names, chosen - names - converted)
+    return sorted(names | converted)
 
 
 def _is_replaceable(layer: nn.Linear, multiple: int) -> bool:
     """Whether a layer's sizes are multiples of ``multiple`` and it computes as nn.Linear does.
 
-    A layer that takes its place would not run the ``forward`` of a subclass.
+    A layer that takes its place would not run a ``forward`` of a subclass or of the layer itself.
     """
-    return type(layer).forward is nn.Linear.forward and not any(size % multiple for size in layer.weight.shape)
+    return _computes_as_linear(layer) and not any(size % multiple for size in layer.weight.shape)
+
+
+def _computes_as_linear(layer: nn.Linear) -> bool:
+    return type(layer).forward is nn.Linear.forward and "forward" not in vars(layer)
+
+
+def _is_converted(layer: nn.Linear, linear: str) -> bool:
+    """Whether a layer was converted before, as in the second Runner with the same model."""
+    if _computes_as_linear(layer):
+        return False
+    if linear == "float8":
+        return isinstance(layer, _float8().float8_linear.Float8Linear)
+    return isinstance(layer, _mxfp8_linear())
+
+
+def _log_layers(linear: str, names: set[str], left: set[str]) -> None:
+    """Logs how many layers were converted, and which of the named layers stay as they are."""
+    stay = ""
+    if left:
+        stay = f"; not converted, for their sizes or a forward of their own: {', '.join(sorted(left)[:_MOST_NAMES])}"
+    if len(left) > _MOST_NAMES:
+        stay += f" and {len(left) - _MOST_NAMES} more"
+    logger.info("precision: %s converted to %s%s", counted(len(names), "linear layer"), linear, stay)
 
 
 def _named(layers: Mapping[str, nn.Module], patterns: list[str] | str, key: str) -> set[str]:
@@ -139,12 +164,9 @@ def _to_float8(model: nn.Module, names: set[str], recipe: str) -> None:
     Raises:
         SettingsError: torchao is not installed.
     """
-    try:
-        from torchao.float8 import Float8LinearConfig, convert_to_float8_training
-    except ImportError as error:
-        raise _missing(error) from error
-    config = Float8LinearConfig.from_recipe_name(recipe)
-    convert_to_float8_training(model, config=config, module_filter_fn=lambda module, name: name in names)
+    float8 = _float8()
+    config = float8.Float8LinearConfig.from_recipe_name(recipe)
+    float8.convert_to_float8_training(model, config=config, module_filter_fn=lambda module, name: name in names)
 
 
 def _to_mxfp8(model: nn.Module, names: set[str], recipe: str) -> None:
@@ -153,23 +175,45 @@ def _to_mxfp8(model: nn.Module, names: set[str], recipe: str) -> None:
     Raises:
         SettingsError: torchao 0.18 or newer is not installed.
     """
+    layer_class = _mxfp8_linear()
+    for name in names:
+        layer = model.get_submodule(name)
+        assert isinstance(layer, nn.Linear)
+        model.set_submodule(name, layer_class(layer, wgrad_with_hp=recipe == "rceil_wgrad_with_hp"))
+
+
+def _float8() -> Any:
+    """Returns the module ``torchao.float8``.
+
+    Raises:
+        SettingsError: torchao is not installed, or does not work with this torch.
+    """
+    try:
+        return import_module("torchao.float8")
+    except ImportError as error:
+        raise _missing(error) from error
+
+
+def _mxfp8_linear() -> Any:
+    """Returns the class of layers that multiply in MXFP8; its arguments are those of ``MXFP8Linear``.
+
+    Raises:
+        SettingsError: torchao 0.18 or newer is not installed, or does not work with this torch.
+    """
     try:
         from .mxfp8_linear import MXFP8Linear
     except ImportError as error:
         raise _missing(error, " 0.18 or newer") from error
-    for name in names:
-        layer = model.get_submodule(name)
-        assert isinstance(layer, nn.Linear)
-        model.set_submodule(name, MXFP8Linear(layer, wgrad_with_hp=recipe == "rceil_wgrad_with_hp"))
+    return MXFP8Linear
 
 
 def _missing(error: ImportError, version: str = "") -> SettingsError:
     """Returns the error for a torchao that is missing, too old, or made for another version of torch."""
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] != "torch":
         return SettingsError(f"precision=dict(linear=...) needs torchao{version}: pip install torchao ({error})")
     return SettingsError(
-        f"precision=dict(linear=...) needs a torchao that works with torch {torch.__version__}; the installed one fails to "
-        f"import: {error}"
+        f"precision=dict(linear=...) needs torchao{version} that works with torch {torch.__version__}; the installed one "
+        f"fails to import: {error}"
     )
 
 

@@ -9,7 +9,7 @@ import logging
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 
 from eng.config import Config
 from eng.logging.near_names import suggest
@@ -116,20 +116,24 @@ def takes_fields_of(
             init(self, settings_class(*args, **kwargs))
 
         owner = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        shown = signature.replace(parameters=[owner, *signature.parameters.values()])
-        with_fields.__signature__ = shown  # type: ignore[attr-defined]  # what inspect.signature reads
+        shown: Any = with_fields
+        shown.__signature__ = signature.replace(parameters=[owner, *signature.parameters.values()])
+        shown.__annotations__ = {**get_type_hints(settings_class.__init__)}
         return with_fields  # type: ignore[return-value]  # mypy wants `self` to be positional-only
 
     return decorate
 
 
 def _signature_of_fields(settings_class: Any) -> inspect.Signature:
-    """Returns the signature of a dataclass, in which a default that a function makes is shown as a value."""
+    """Returns the signature of a dataclass with types instead of their texts, and with the defaults that functions make."""
     signature = inspect.signature(settings_class)
     parameters = dict(signature.parameters)
+    types = get_type_hints(settings_class)
     for field in fields(settings_class):
+        parameter = parameters[field.name].replace(annotation=types[field.name])
         if field.default_factory is not MISSING:
-            parameters[field.name] = parameters[field.name].replace(default=default_of(field))
+            parameter = parameter.replace(default=default_of(field))
+        parameters[field.name] = parameter
     return signature.replace(parameters=list(parameters.values()))
 
 
@@ -142,6 +146,10 @@ def _check_arguments(owner: str, signature: inspect.Signature, args: tuple[Any, 
     for name in kwargs:
         if name not in signature.parameters:
             raise TypeError(f"{owner} takes no argument {name!r}{suggest(name, signature.parameters)}")
+    needed = [name for name, parameter in signature.parameters.items() if parameter.default is parameter.empty]
+    missing = [name for name in needed[len(args) :] if name not in kwargs]
+    if missing:
+        raise TypeError(f"{owner} needs {' and '.join(map(repr, missing))}")
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
