@@ -7,19 +7,21 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import torch
-from torch.distributed.checkpoint.metadata import MetadataIndex
 
 from ._archive import Archive
-from ._latest import COMMON
+from ._latest import COMMON, METADATA
 from ._read import read_checkpoint, read_mapped_part
-from ._shards import METADATA, Part, read_shard_metadata
 from ._stored import Piece, StoredTensor
 from ._verify import verify_checkpoint
 from ._window import Window
 from .errors import BrokenCheckpointError
+
+# Functions import what reads torch's distributed checkpoints, because torch needs half a second to import them.
+if TYPE_CHECKING:
+    from ._shards import Part
 
 __all__ = ["MARK", "folder_size", "is_sharded", "join", "open_folder", "verify_folder"]
 
@@ -91,6 +93,8 @@ def verify_folder(path: str | os.PathLike[str]) -> None:
         BrokenCheckpointError: a file is missing, cut short or damaged.
         UntrustedCheckpointError: the metadata holds objects other than descriptions of tensors.
     """
+    from ._shards import read_shard_metadata
+
     folder = Path(path)
     _require_metadata(folder)
     verify_checkpoint(folder / COMMON)
@@ -108,6 +112,10 @@ def _stored_tensors(folder: Path) -> dict[str, StoredTensor]:
 
     The values of a tensor are read when they are needed, in the pieces that the ranks have saved.
     """
+    from torch.distributed.checkpoint.metadata import MetadataIndex
+
+    from ._shards import read_shard_metadata
+
     _require_metadata(folder)
     metadata, parts = read_shard_metadata(folder)
     stored = {}

@@ -26,6 +26,8 @@ modification times. The other files are opened only if none of these is intact. 
 _LONGEST_POINTER = 1 << 16
 COMMON = "common.pth"
 """Name of the file in the folder of a sharded checkpoint that holds everything but the sharded tensors."""
+METADATA = ".metadata"
+"""Name of the file in that folder that describes the sharded tensors; torch chose it."""
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,13 @@ from torch.distributed.checkpoint.storage import StorageReader
 from torch.futures import Future
 
 from ._allow import allowed_types
+from ._latest import METADATA
 from ._machine import Constructor, MalformedPickleError, NameRefusedError, PickleMachine, Table
 from ._read import read_checkpoint
 from .errors import BrokenCheckpointError, UntrustedCheckpointError
 
-__all__ = ["METADATA", "Part", "ShardReader", "read_shard_metadata"]
+__all__ = ["Part", "ShardReader", "read_shard_metadata"]
 
-METADATA = ".metadata"
 _CLASSES = {
     "torch.distributed.checkpoint.metadata": (
         "Metadata", "TensorStorageMetadata", "TensorProperties", "ChunkStorageMetadata", "MetadataIndex",
