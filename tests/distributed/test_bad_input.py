@@ -14,7 +14,7 @@ import torch
 from distributed_jobs import HERE, run_job
 from torch import nn
 
-from eng.checkpoint._latest import COMMON
+from eng.checkpoint._file_names import COMMON
 from eng.model import MMFullyShardedDataParallel
 from eng.registry import STRATEGIES
 from eng.runner import SettingsError

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import torch
 
 from ._archive import Archive
-from ._latest import COMMON, METADATA
+from ._file_names import COMMON, METADATA
 from ._read import read_checkpoint, read_mapped_part
 from ._stored import Piece, StoredTensor
 from ._verify import verify_checkpoint

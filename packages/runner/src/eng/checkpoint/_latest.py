@@ -10,6 +10,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+from ._file_names import COMMON
 from ._read import read_checkpoint
 from ._text import visible
 from ._verify import verify_checkpoint
@@ -24,10 +25,6 @@ _FIRST_LOOK = 8
 modification times. The other files are opened only if none of these is intact. In a folder without the file
 ``last_checkpoint`` all files are opened at once."""
 _LONGEST_POINTER = 1 << 16
-COMMON = "common.pth"
-"""Name of the file in the folder of a sharded checkpoint that holds everything but the sharded tensors."""
-METADATA = ".metadata"
-"""Name of the file in that folder that describes the sharded tensors; torch chose it."""
 
 
 @dataclass(frozen=True)

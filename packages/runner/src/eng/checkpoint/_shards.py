@@ -23,7 +23,7 @@ from torch.distributed.checkpoint.storage import StorageReader
 from torch.futures import Future
 
 from ._allow import allowed_types
-from ._latest import METADATA
+from ._file_names import METADATA
 from ._machine import Constructor, MalformedPickleError, NameRefusedError, PickleMachine, Table
 from ._read import read_checkpoint
 from .errors import BrokenCheckpointError, UntrustedCheckpointError

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from eng.checkpoint._file_names import COMMON
 from eng.checkpoint._folder import MARK, is_sharded, join, open_folder
-from eng.checkpoint._latest import COMMON
 from eng.checkpoint._open import write_checkpoint
 from eng.checkpoint._safetensors import is_safetensors
 from eng.checkpoint._writers import Beside
