@@ -101,9 +101,9 @@ def takes_fields_of(
         ...         self.area = size.width * size.height
         >>> Box(3, height=2).area, Box(3).area
         (6, 3)
-        >>> Box(3, hight=2)
+        >>> Box(3, heights=2)
         Traceback (most recent call last):
-        TypeError: Box takes no argument 'hight'; did you mean 'height'?
+        TypeError: Box takes no argument 'heights'; did you mean 'height'?
     """
     signature = _signature_of_fields(settings_class)
 
