@@ -144,9 +144,8 @@ def test_several_sets_are_augmented_and_written_by_their_names(project: Path) ->
         assert [one["num_views"] for one in predictions] == [2] * 240
 
 
-def test_ctrl_c_says_how_to_go_on_and_resume_ends_the_run(project: Path) -> None:
-    words = ["config.py", "--work-dir", "stopped", "--cfg-options", "train_cfg.max_epochs=4", "num_epochs=4"]
-    words += ["default_hooks.logger.interval=1"]
+def stopped_in_epoch_2(project: Path, number: int, words: list[str]) -> tuple[int, str]:
+    """Exit status and output of `eng train` that gets a signal in its second epoch."""
     running = subprocess.Popen(
         [*ENG, "train", *words],
         stdout=subprocess.PIPE,
@@ -159,11 +158,17 @@ def test_ctrl_c_says_how_to_go_on_and_resume_ends_the_run(project: Path) -> None
     for line in running.stdout:
         said.append(line)
         if "Epoch(train)" in line and "[2][" in line:
-            running.send_signal(signal.SIGINT)
+            running.send_signal(number)
             break
     said.append(running.communicate(timeout=60)[0])
-    text = "".join(said)
-    assert running.returncode == 130, text[-3000:]
+    return running.returncode, "".join(said)
+
+
+def test_ctrl_c_says_how_to_go_on_and_resume_ends_the_run(project: Path) -> None:
+    words = ["config.py", "--work-dir", "stopped", "--cfg-options", "train_cfg.max_epochs=4", "num_epochs=4"]
+    words += ["default_hooks.logger.interval=1"]
+    status, text = stopped_in_epoch_2(project, signal.SIGINT, words)
+    assert status == 130, text[-3000:]
     assert "Stopped by" in text
     assert "--resume" in text
     assert "Traceback" not in text
@@ -173,28 +178,12 @@ def test_ctrl_c_says_how_to_go_on_and_resume_ends_the_run(project: Path) -> None
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this system has no SIGUSR1")
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
-def test_a_signal_to_the_agent_of_two_processes_saves_the_run_and_is_its_status(project: Path, name: str) -> None:
-    number, folder = getattr(signal, name), f"agent_{name}"
-    words = ["config.py", "--work-dir", folder, "--nproc", "2", "--cfg-options", "train_cfg.max_epochs=500"]
-    running = subprocess.Popen(
-        [*ENG, "train", *words, "default_hooks.logger.interval=1", "default_hooks.checkpoint.interval=1000"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=project,
-        env={**ENVIRONMENT, "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"},
-    )
-    said = []
-    for line in running.stdout:
-        said.append(line)
-        if "Epoch(train)" in line and "[2][" in line:
-            running.send_signal(number)
-            break
-    said.append(running.communicate(timeout=60)[0])
-    text = "".join(said)
-    assert running.returncode == 128 + number, text[-3000:]
-    assert [path.name for path in (project / folder).glob("*.pth")] != [], text[-3000:]
+def test_sigusr1_to_the_agent_of_two_processes_saves_the_run_and_is_its_status(project: Path) -> None:
+    words = ["config.py", "--work-dir", "agent", "--nproc", "2", "--cfg-options", "train_cfg.max_epochs=500"]
+    words += ["default_hooks.logger.interval=1", "default_hooks.checkpoint.interval=1000"]
+    status, text = stopped_in_epoch_2(project, signal.SIGUSR1, words)
+    assert status == 128 + signal.SIGUSR1, text[-3000:]
+    assert list((project / "agent").glob("*.pth")) != [], text[-3000:]
 
 
 def test_infer_takes_the_newest_weights_and_prints_pure_json(project: Path) -> None:

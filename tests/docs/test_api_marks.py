@@ -140,3 +140,20 @@ def test_the_names_of_the_packages_have_versions(script: Any) -> None:
     snapshots = {path.parent: path.read_text(encoding="utf-8").splitlines() for path in api.PACKAGES.glob("*/api.txt")}
     assert len(snapshots) == 10
     assert [line for package, now in snapshots.items() for line in api.problems_of_added(package, now)] == []
+
+
+def test_constructors_have_the_fields_of_their_dataclass(tmp_path: Path, script: Any) -> None:
+    (tmp_path / "boxes.py").write_text(
+        "from dataclasses import dataclass, field\n"
+        "@dataclass\nclass Size:\n"
+        "    width: int\n"
+        "    names: list[str] = field(default_factory=lambda: ['a'])\n"
+        "    height: int = 1\n"
+        "class Box:\n"
+        "    @takes_fields_of(Size)\n"
+        "    def __init__(self, size: Size) -> None: ...\n"
+    )
+    extensions = griffe.load_extensions(script("field_signatures").FieldSignatures)
+    box = griffe.load("boxes", search_paths=[tmp_path], extensions=extensions)["Box.__init__"]
+    shown = [(parameter.name, str(parameter.annotation), parameter.default) for parameter in box.parameters][1:]
+    assert shown == [("width", "int", None), ("names", "list[str]", "['a']"), ("height", "int", "1")]

@@ -1,4 +1,4 @@
-"""Importing eng's packages does not import the slow parts of torch, nor libraries that only some runs need."""
+"""The packages of eng-runner import neither slow parts of torch nor libraries that only some runs need."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-# Each of these takes 0.1 s or more.
+# Parts of torch that its own import leaves out, and libraries that only some runs need.
 SLOW = {
     "torch.distributed.checkpoint", "torch.distributed.tensor", "torch.distributed.fsdp", "torch._dynamo", "torch._inductor",
     "sympy", "cv2", "matplotlib", "tensorboard", "torchao", "torchvision", "sklearn", "pandas", "scipy",

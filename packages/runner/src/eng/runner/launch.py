@@ -253,10 +253,10 @@ def _agent_config(nproc: int, max_restarts: int, meeting: Meeting) -> Any:
     local_addr = None
     if meeting.is_local:
         local_addr = "localhost"
-    signals: dict[str, Any] = {}
+    signal_options: dict[str, Any] = {}
     # By default the agent also ends the run at SIGHUP, even under `nohup`. torch 2.6 to 2.9 have no option for this.
     if "signals_to_handle" in {option.name for option in fields(LaunchConfig)}:
-        signals["signals_to_handle"] = "SIGTERM,SIGINT"
+        signal_options["signals_to_handle"] = "SIGTERM,SIGINT"
     return LaunchConfig(
         min_nodes=meeting.min_nodes,
         max_nodes=meeting.max_nodes,
@@ -268,5 +268,5 @@ def _agent_config(nproc: int, max_restarts: int, meeting: Meeting) -> Any:
         local_addr=local_addr,
         max_restarts=max_restarts,
         monitor_interval=0.1,
-        **signals,
+        **signal_options,
     )

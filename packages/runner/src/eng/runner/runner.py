@@ -127,7 +127,10 @@ class Runner:
         observers.begin_curves(self.visualizer, self.state.moment, self.cfg)
 
     def dump_config(self) -> None:
-        """Writes the config into ``work_dir`` on rank 0, under its file's name; without a file, under ``timestamp``."""
+        """Writes the config into ``work_dir``, on rank 0, under the name of the config's file.
+
+        A config that was not read from a file gets a name from ``timestamp``.
+        """
         environment.dump_config(self.cfg, self.work_dir, f"{self.timestamp}.py", self.logger)
 
     @classmethod
@@ -328,9 +331,16 @@ class Runner:
         self.hook_list.after_point(action)
 
     def register_hook(self, hook: HookSetting, priority: str | int | Priority | None = None) -> None:
-        """Adds a hook, given as an object or a config; ``priority=None`` uses the config's priority or the hook's own.
+        """Adds a hook, which is an object or a config.
 
-        Raises TypeError if ``hook`` is neither, or if a method does not take the arguments of its hook point.
+        Args:
+            hook: the hook or its config.
+            priority: priority of the hook. None (default) uses the ``priority`` in the config or, if the config has
+                none, the hook's own.
+
+        Raises:
+            TypeError: ``hook`` is neither a hook nor a config, or a method does not take the arguments of its hook
+                point.
         """
         built, in_config = hook_parts.build_hook(hook)
         self.hook_list.register(built, in_config if priority is None else priority)
@@ -385,7 +395,8 @@ class Runner:
     ) -> None:
         """Restores the run that saved a checkpoint; the arguments are those of ``RunState.resume``.
 
-        Raises ResumeError if the checkpoint holds only weights, or if its optimizer or schedulers do not fit this run's.
+        Raises:
+            ResumeError: the checkpoint holds only weights, or its optimizer or schedulers do not fit this run's.
         """
         self.state.resume(filename, resume_optimizer, resume_param_scheduler, map_location)
 

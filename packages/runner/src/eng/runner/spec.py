@@ -118,7 +118,7 @@ def takes_fields_of(
         owner = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
         shown: Any = with_fields
         shown.__signature__ = signature.replace(parameters=[owner, *signature.parameters.values()])
-        shown.__annotations__ = {**get_type_hints(settings_class.__init__)}
+        shown.__annotations__ = {name: field.annotation for name, field in signature.parameters.items()}
         return with_fields  # type: ignore[return-value]  # mypy wants `self` to be positional-only
 
     return decorate
