@@ -146,7 +146,7 @@ def test_a_layer_with_a_forward_of_its_own_keeps_its_precision(caplog, linear) -
     net[2].forward = lambda x: x
     with caplog.at_level("INFO"):
         assert convert_precision(net, {"linear": linear}) == ["0"]
-    message = f"1 linear layer converted to {linear}; not converted, because of the size or an own forward: 1, 2"
+    message = f"1 linear layer converted to {linear}; not converted, because their size does not fit or they define a forward: 1, 2"
     assert message in caplog.text
     assert type(net[1]) is TripledLinear
 

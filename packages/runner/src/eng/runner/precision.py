@@ -145,7 +145,7 @@ def _log_layers(linear: str, names: set[str], left: set[str]) -> None:
     """Logs how many layers were converted, and which of the named layers stay as they are."""
     stay = ""
     if left:
-        stay = f"; not converted, because of the size or an own forward: {', '.join(sorted(left)[:_MOST_NAMES])}"
+        stay = f"; not converted, because their size does not fit or they define a forward: {', '.join(sorted(left)[:_MOST_NAMES])}"
     if len(left) > _MOST_NAMES:
         stay += f" and {len(left) - _MOST_NAMES} more"
     logger.info("precision: %s converted to %s%s", counted(len(names), "linear layer"), linear, stay)
